@@ -1,0 +1,82 @@
+"""The kernel as one plugin may see it: what its class declares, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from objectkernel.errors import ServiceUndeclared
+
+if TYPE_CHECKING:
+    from objectkernel.events import Subscription
+    from objectkernel.kernel import ObjectKernel
+    from objectkernel.keys import Key, Service
+    from objectkernel.records import Record
+    from objectkernel.scopes import Scope
+
+T = TypeVar("T")
+
+
+class PluginContext:
+    """What `self.context` and the hooks give a plugin."""
+
+    __slots__ = ("_kernel", "_record")
+
+    def __init__(self, kernel: ObjectKernel, record: Record) -> None:
+        self._kernel = kernel
+        self._record = record
+
+    def __repr__(self) -> str:
+        return f"<context of {self._record.name}>"
+
+    @property
+    def plugin(self) -> str:
+        """The plugin's name."""
+        return self._record.name
+
+    def _declared(self, key: Key[Any]) -> None:
+        declaration = self._record.declaration
+        assert declaration is not None
+        names = {str(e.key) for e in declaration.edges.values()}
+        names |= {str(e.key) for s in declaration.steps for e in s.edges}
+        names |= {str(s.key) for s in declaration.steps if s.key is not None}
+        if str(key) not in names:
+            spelled = str(key).replace(".", "_").replace("-", "_")
+            raise ServiceUndeclared(
+                f"{self._record.name} asks for {str(key)!r}, which it does not declare",
+                where=declaration.where,
+                why=f"it declares {', '.join(sorted(names)) or 'nothing'}; without an edge it would be there by luck",
+                fix=f"add the line `{spelled.rpartition('_')[2]} = needs({spelled.upper()})` to the class",
+                name=str(key),
+            )
+
+    def get(self, key: Service[T]) -> T:
+        """The object of a declared service that is up."""
+        self._declared(key)
+        return self._kernel.get(key)
+
+    async def aget(self, key: Service[T]) -> T:
+        """The object of a declared service; a lazy or transient one is made."""
+        self._declared(key)
+        return await self._kernel.aget(key)
+
+    def scope(self, name: str, given: dict[Any, Any] | None = None) -> Scope:
+        """Open a scope, as `ObjectKernel.scope` does."""
+        return self._kernel.scope(name, given)
+
+    async def emit(self, event: object) -> None:
+        """Await every handler of the event; the first error comes to the caller."""
+        await self._kernel.emit(event)
+
+    async def notify(self, event: object) -> tuple[Exception, ...]:
+        """Await every handler of the event; their errors are logged and returned."""
+        return await self._kernel.notify(event)
+
+    def emit_sync(self, event: object) -> None:
+        """Call every handler of the event, all of which must be plain functions."""
+        self._kernel.emit_sync(event)
+
+    def on(self, event: type[T], handler: Any) -> Subscription:
+        """Subscribe until the plugin stops, or the subscription is ended."""
+        subscription = self._kernel.on(event, handler)
+        self._record.subscriptions.append(subscription)
+        return subscription

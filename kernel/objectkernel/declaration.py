@@ -1,0 +1,276 @@
+"""A plugin class or `PluginDef`, compiled into one value that says all the kernel will ever ask of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+import attrs
+
+from objectkernel.errors import DeclarationInvalid, KernelError, PluginNameInvalid, nearest
+from objectkernel.keys import NAME, Key
+from objectkernel.plugin import MARK, Configured, Edge, Mark, Plugin, PluginDef, code_place
+
+Form = Literal["value", "async", "generator", "async_generator"]
+
+HOOK_MARK: Final = "objectkernel_impl"  # what pluggy.HookimplMarker("objectkernel") sets
+LIFETIMES: Final = ("singleton", "lazy", "transient", "scoped")
+CRASH_POLICIES: Final = ("fail", "degrade", "restart")
+_CACHE: Final = "__declaration__"
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Step:
+    """One function of a plugin: a provider, a contribution, a lifespan, a background task or a handler."""
+
+    plugin: str
+    kind: str
+    name: str
+    function: Callable[..., Any]
+    form: Form
+    where: str
+    edges: tuple[Edge[Any], ...]
+    by_keyword: bool
+    narrowed: bool
+    key: Key[Any] | None
+    lifetime: str
+    on_crash: str
+    event: type | None
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Declaration:
+    """What one plugin needs, wants, collects, provides and runs.
+
+    Attributes:
+        target: the class or the `PluginDef` it was compiled from.
+        edges: attribute name → edge.
+        hooks: hook name → function, as marked with ``@hookimpl``.
+        problems: what is wrong with it; a kernel refuses to boot a declaration that has any.
+    """
+
+    name: str
+    target: type[Plugin] | PluginDef
+    where: str
+    version: str
+    requires_kernel: str
+    edges: Mapping[str, Edge[Any]]
+    config: Configured[Any] | None
+    steps: tuple[Step, ...]
+    hooks: Mapping[str, Callable[..., Any]]
+    hookspecs: Any
+    start_timeout: float | None
+    stop_timeout: float | None
+    problems: tuple[KernelError, ...]
+
+    @property
+    def provided(self) -> tuple[Step, ...]:
+        """The steps that provide a service."""
+        return tuple(s for s in self.steps if s.kind == "provides")
+
+
+def form_of(function: Any) -> Form:
+    """How a function gives its object: returned, awaited, yielded or yielded asynchronously."""
+    code = getattr(function, "__code__", None)
+    while code is None and hasattr(function, "func"):  # functools.partial
+        function = function.func
+        code = getattr(function, "__code__", None)
+    flags = getattr(code, "co_flags", 0)
+    if flags & 0x200:
+        return "async_generator"
+    if flags & 0x80:
+        return "async"
+    return "generator" if flags & 0x20 else "value"
+
+
+def declare(target: type[Plugin] | PluginDef) -> Declaration:
+    """Compile a plugin; the result is kept on the class, so that a second kernel pays nothing."""
+    if isinstance(target, PluginDef):
+        return _from_functions(target)
+    kept = target.__dict__.get(_CACHE)
+    if kept is None:
+        kept = _from_class(target)
+        setattr(target, _CACHE, kept)
+    return kept  # type: ignore[no-any-return]
+
+
+def _from_class(cls: type[Plugin]) -> Declaration:
+    edges: dict[str, Edge[Any]] = {}
+    config: Configured[Any] | None = None
+    marked: dict[str, tuple[Any, Mark]] = {}
+    hooks: dict[str, Any] = {}
+    for klass in reversed(cls.__mro__[:-1]):
+        for name, value in klass.__dict__.items():
+            edges.pop(name, None)
+            marked.pop(name, None)
+            hooks.pop(name, None)
+            if isinstance(value, Edge):
+                edges[name] = value
+            elif isinstance(value, Configured):
+                config = value
+            else:
+                mark = getattr(value, MARK, None)
+                if type(mark) is Mark:
+                    marked[name] = (value, mark)
+                elif isinstance(getattr(value, HOOK_MARK, None), dict):
+                    hooks[name] = value
+    where = _class_place(cls, edges, marked)
+    problems = _name_problems(cls.name, f"class {cls.__qualname__}", where)
+    steps = tuple(
+        _step(cls.name, name, function, mark, _edges_used(mark, edges), False, problems, edges)
+        for name, (function, mark) in marked.items()
+    )
+    return Declaration(
+        name=cls.name,
+        target=cls,
+        where=where,
+        version=cls.version,
+        requires_kernel=cls.requires_kernel,
+        edges=edges,
+        config=config,
+        steps=steps,
+        hooks=hooks,
+        hookspecs=cls.hookspecs,
+        start_timeout=cls.start_timeout,
+        stop_timeout=cls.stop_timeout,
+        problems=tuple(problems),
+    )
+
+
+def _from_functions(plugin: PluginDef) -> Declaration:
+    problems = _name_problems(plugin.name, repr(plugin), plugin.where)
+    steps = []
+    for function in plugin.functions:
+        mark: Mark = getattr(function, MARK)
+        edges = tuple((mark.needs or {}).values())
+        steps.append(_step(plugin.name, function.__name__, function, mark, edges, True, problems, {}))
+    return Declaration(
+        name=plugin.name,
+        target=plugin,
+        where=plugin.where,
+        version=plugin.version,
+        requires_kernel=plugin.requires_kernel,
+        edges={},
+        config=None,
+        steps=tuple(steps),
+        hooks={},
+        hookspecs=None,
+        start_timeout=None,
+        stop_timeout=None,
+        problems=tuple(problems),
+    )
+
+
+def _edges_used(mark: Mark, edges: Mapping[str, Edge[Any]]) -> tuple[Edge[Any], ...]:
+    """The edges of a step: those it names in ``uses``, else all; a contribution collects nothing by default."""
+    if mark.uses is not None:
+        return tuple(edges[name] for name in mark.uses if name in edges)
+    if mark.kind == "contributes":
+        return tuple(e for e in edges.values() if e.kind != "collects")
+    return tuple(edges.values())
+
+
+def _step(
+    plugin: str,
+    name: str,
+    function: Any,
+    mark: Mark,
+    edges: tuple[Edge[Any], ...],
+    by_keyword: bool,
+    problems: list[KernelError],
+    declared: Mapping[str, Edge[Any]],
+) -> Step:
+    form = form_of(function)
+    where = code_place(function) or mark.where
+    for problem, why, fix in _form_problems(mark, form, declared):
+        problems.append(DeclarationInvalid(f"{plugin}.{name}: {problem}", where=where, why=why, fix=fix))
+    return Step(
+        plugin=plugin,
+        kind=mark.kind,
+        name=name,
+        function=function,
+        form=form,
+        where=where,
+        edges=edges,
+        by_keyword=by_keyword,
+        narrowed=mark.uses is not None,
+        key=mark.key,
+        lifetime=mark.lifetime,
+        on_crash=mark.on_crash,
+        event=mark.event,
+    )
+
+
+def _form_problems(mark: Mark, form: Form, declared: Mapping[str, Edge[Any]]) -> list[tuple[str, str, str]]:
+    """(what, why, fix) of everything about one function that cannot be meant."""
+    found: list[tuple[str, str, str]] = []
+    if mark.lifetime not in LIFETIMES:
+        close = nearest(mark.lifetime, LIFETIMES)
+        found.append((f"unknown lifetime {mark.lifetime!r}", f"there are {', '.join(LIFETIMES)}", f"write {close[0]!r}" if close else ""))
+    if mark.lifetime == "transient" and form in ("generator", "async_generator"):
+        found.append(
+            (
+                "a transient provider yields",
+                "nobody tears down what is made anew for everyone who asks",
+                'return the object, or use lifetime="scoped"',
+            )
+        )
+    if mark.kind == "lifespan" and form not in ("generator", "async_generator"):
+        found.append(("a lifespan does not yield", "what stands before the yield is start, after it stop", "add a yield"))
+    if mark.kind == "contributes" and form != "value":
+        found.append(
+            (
+                "a contribution is not a plain function",
+                "an item of an extension is returned; it has no start and stop of its own",
+                "return the item, and start things in a provider or a lifespan",
+            )
+        )
+    if mark.kind == "background" and form != "async":
+        found.append(("a background task is not an async def", "it runs beside the application", "write async def"))
+    if mark.on_crash not in CRASH_POLICIES:
+        found.append((f"unknown crash policy {mark.on_crash!r}", f"there are {', '.join(CRASH_POLICIES)}", ""))
+    if mark.kind == "on":
+        if not isinstance(mark.event, type):
+            found.append((f"on({mark.event!r}): not an event class", "handlers are found by the event's class", ""))
+        if form in ("generator", "async_generator"):
+            found.append(("a handler yields", "it is called or awaited once for each event", "remove the yield"))
+    for name in mark.uses or ():
+        if name not in declared:
+            close = nearest(name, declared)
+            found.append(
+                (
+                    f"uses={name!r} is no attribute declared with needs, wants or collects",
+                    f"declared are {', '.join(declared) or 'none'}",
+                    f"did you mean {close[0]!r}?" if close else f"declare it: {name} = needs(KEY)",
+                )
+            )
+    return found
+
+
+def _name_problems(name: Any, who: str, where: str) -> list[KernelError]:
+    if isinstance(name, str) and NAME.match(name):
+        return []
+    return [
+        PluginNameInvalid(
+            f"{who} has no name" if not name else f"{who} has the name {name!r}",
+            where=where,
+            why="a name is lower case letters and digits, parts joined by '.', '-' or '_'",
+            fix='write name = "vendor-plugin"',
+            name=name,
+        )
+    ]
+
+
+def _class_place(cls: type, edges: Mapping[str, Edge[Any]], marked: Mapping[str, tuple[Any, Mark]]) -> str:
+    module = sys.modules.get(cls.__module__)
+    file = getattr(module, "__file__", None) or "<" + cls.__module__ + ">"
+    line = cls.__dict__.get("__firstlineno__")  # Python 3.13
+    if line is not None:
+        return f"{file}:{line}"
+    for value in cls.__dict__.values():
+        if isinstance(value, Edge):
+            return value.where
+        if code_place(value):
+            return code_place(value)
+    return file

@@ -1,0 +1,112 @@
+"""Events: objects that anyone may emit, handled by whoever subscribed to exactly their class.
+
+A table from class to a tuple of handlers: emitting is a loop over it. The tuple is replaced, never changed, so a
+handler that is subscribed during an emit is called from the next one on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from objectkernel.errors import EventUndeclared, HandlerInvalid
+from objectkernel.plugin import code_place
+
+T = TypeVar("T")
+log = logging.getLogger("objectkernel.events")
+
+_Entry = tuple[Callable[[Any], Any], bool]
+
+
+class Subscription:
+    """One handler's subscription; `end` is idempotent."""
+
+    __slots__ = ("_entry", "_event", "_events")
+
+    def __init__(self, events: Events, event: type, entry: _Entry) -> None:
+        self._events = events
+        self._event = event
+        self._entry = entry
+
+    def end(self) -> None:
+        """Call the handler no more."""
+        table = self._events._table
+        left = tuple(e for e in table.get(self._event, ()) if e is not self._entry)
+        if left:
+            table[self._event] = left
+        else:
+            table.pop(self._event, None)
+
+
+class Events:
+    """The handlers of one kernel."""
+
+    __slots__ = ("_table",)
+
+    def __init__(self) -> None:
+        self._table: dict[type, tuple[_Entry, ...]] = {}
+
+    def on(self, event: type[T], handler: Callable[[T], Any]) -> Subscription:
+        """Subscribe `handler`, a function or coroutine function of one argument.
+
+        Raises:
+            EventUndeclared: `event` is no class.
+        """
+        if not isinstance(event, type):
+            raise EventUndeclared(
+                f"{event!r} is no event class",
+                where=code_place(handler),
+                why="handlers are found by the exact class of the event",
+                fix="subscribe to a class and emit its instances",
+            )
+        function = getattr(handler, "__func__", handler)
+        flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+        entry = (handler, bool(flags & 0x80))
+        self._table[event] = (*self._table.get(event, ()), entry)
+        return Subscription(self, event, entry)
+
+    async def emit(self, event: object) -> None:
+        """Await the handlers in turn; the first error ends it and comes to the caller."""
+        for handler, is_async in self._table.get(type(event), ()):
+            if is_async:
+                await handler(event)
+            else:
+                handler(event)
+
+    async def notify(self, event: object) -> tuple[Exception, ...]:
+        """Await the handlers in turn, whatever one raises; returns the errors, each of them logged."""
+        errors: list[Exception] = []
+        for handler, is_async in self._table.get(type(event), ()):
+            try:
+                if is_async:
+                    await handler(event)
+                else:
+                    handler(event)
+            except Exception as error:
+                log.error("handler %s of %s failed", _name(handler), type(event).__name__, exc_info=error)
+                errors.append(error)
+        return tuple(errors)
+
+    def emit_sync(self, event: object) -> None:
+        """Call the handlers in turn; the first error ends it and comes to the caller.
+
+        Raises:
+            HandlerInvalid: one of them is a coroutine function; none has been called then.
+        """
+        handlers = self._table.get(type(event), ())
+        for handler, is_async in handlers:
+            if is_async:
+                raise HandlerInvalid(
+                    f"emit_sync({type(event).__name__}) has an asynchronous handler, {_name(handler)}",
+                    where=code_place(getattr(handler, "__func__", handler)),
+                    why="nobody would await it",
+                    fix="await kernel.emit(event) instead, or make the handler a plain function",
+                    event=type(event),
+                )
+        for handler, _ in handlers:
+            handler(event)
+
+
+def _name(handler: Any) -> str:
+    return getattr(handler, "__qualname__", repr(handler))

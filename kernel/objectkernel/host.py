@@ -1,0 +1,267 @@
+"""One task for each provider: it enters, holds and leaves what the provider opens, and never changes tasks.
+
+Cancel scopes and task groups belong to the task that opened them. A provider may therefore keep one open across its
+``yield``; if it is cancelled there, by a child of the group that crashed, the host throws the cancellation into the
+generator, where the group expects it.
+"""
+
+from __future__ import annotations
+
+import gc
+import traceback
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anyio
+
+from objectkernel.errors import KernelError, PluginExited, ProviderInvalid, ServiceTypeMismatch
+
+if TYPE_CHECKING:
+    from objectkernel.declaration import Step
+    from objectkernel.graph import Node
+
+current_host: ContextVar[Host | None] = ContextVar("objectkernel_host", default=None)
+"""The host in whose task (or a task started from it) code runs, None outside of the kernel's tasks."""
+
+
+class Owner(Protocol):
+    """Who is told what becomes of a host."""
+
+    def begun(self, host: Host) -> None: ...
+    def entered(self, host: Host, value: Any) -> None: ...
+    def left(self, host: Host, error: BaseException | None) -> None: ...
+    def gave_up(self, host: Host, error: BaseException) -> None: ...
+
+
+class Host:
+    """The life of one step, from its first line to the end of its teardown.
+
+    Attributes:
+        call: makes the coroutine, generator or object of the step.
+        prepare: awaited in the host's task before `call`, or None.
+        scope: the cancel scope around the whole life.
+        stop: set to ask for the teardown.
+        open: the generator or coroutine that is suspended, for the stack of a step that hangs.
+    """
+
+    __slots__ = ("call", "deadline", "entry", "node", "open", "owner", "prepare", "scope", "stop", "stopping", "timeout")
+
+    def __init__(self, node: Node, owner: Owner, call: Callable[[], Any], prepare: Any = None) -> None:
+        self.node = node
+        self.owner = owner
+        self.call = call
+        self.prepare = prepare
+        self.scope = anyio.CancelScope()
+        self.stop = anyio.Event()
+        self.stopping = False
+        self.open: Any = None
+        self.timeout: KernelError | None = None
+        self.deadline = 0.0
+
+    @property
+    def step(self) -> Step:
+        assert self.node.step is not None
+        return self.node.step
+
+    async def run(self) -> None:
+        """The host's task. Reports to the owner exactly once that it has left, however it ends."""
+        current_host.set(self)
+        error: BaseException | None = None
+        told = False
+        try:
+            with self.scope:
+                self.owner.begun(self)
+                try:
+                    if self.prepare is not None:
+                        await self.prepare()
+                    told = await _FORMS[self.step.form](self)
+                except (Exception, SystemExit, KeyboardInterrupt) as caught:
+                    error = as_error(caught, self.step)
+        finally:
+            if not told:
+                self.owner.left(self, self._outcome(error))
+
+    def _outcome(self, error: BaseException | None) -> BaseException | None:
+        """What to report: the timeout that cancelled the step, with what its cleanup raised as a note."""
+        if self.timeout is None:
+            return error
+        if error is not None:
+            self.timeout.add_note(f"and its cleanup raised {type(error).__name__}: {error}")
+        return self.timeout
+
+    def enter(self, value: Any) -> KernelError | None:
+        """Hand the object over, unless it is not of its key's type: then the error, to be raised after leaving."""
+        self.open = None
+        problem = wrong_type(value, self.node)
+        if problem is None:
+            self.owner.entered(self, value)
+        return problem
+
+    async def _awaited(self) -> bool:
+        self.open = self.call()
+        problem = self.enter(await self.open)
+        if problem is not None:
+            raise problem
+        return True
+
+    async def _yielded_async(self) -> bool:
+        generator = self.open = self.call()
+        try:
+            value = await generator.__anext__()
+        except StopAsyncIteration:
+            raise never_yielded(self.step) from None
+        problem = self.enter(value)
+        if problem is None:
+            try:
+                await self.stop.wait()
+            except BaseException as cancelled:
+                self.open = generator
+                try:
+                    await generator.athrow(cancelled)
+                except StopAsyncIteration:
+                    self._ended_by_itself()
+                    return False
+                await generator.aclose()
+                raise yielded_twice(self.step) from None
+        self.open = generator
+        try:
+            await generator.__anext__()
+        except StopAsyncIteration:
+            if problem is not None:
+                raise problem from None
+            return False
+        await generator.aclose()
+        raise yielded_twice(self.step)
+
+    async def _yielded(self) -> bool:
+        generator = self.call()
+        try:
+            value = next(generator)
+        except StopIteration:
+            raise never_yielded(self.step) from None
+        problem = self.enter(value)
+        if problem is None:
+            try:
+                await self.stop.wait()
+            except BaseException as cancelled:
+                try:
+                    generator.throw(cancelled)
+                except StopIteration:
+                    self._ended_by_itself()
+                    return False
+                generator.close()
+                raise yielded_twice(self.step) from None
+        try:
+            next(generator)
+        except StopIteration:
+            if problem is not None:
+                raise problem from None
+            return False
+        generator.close()
+        raise yielded_twice(self.step)
+
+    def _ended_by_itself(self) -> None:
+        if not self.scope.cancel_called:
+            raise ProviderInvalid(
+                f"{self.step.plugin}.{self.step.name} ended while its service was up",
+                where=self.step.where,
+                why="a cancel scope or task group that it keeps open across its yield was cancelled from inside",
+                fix="let the error that ended it pass, or run the work as a @background task",
+                plugin=self.step.plugin,
+            ) from None
+
+    async def _returned(self) -> bool:
+        problem = self.enter(self.call())
+        if problem is not None:
+            raise problem
+        return True
+
+    def stack(self) -> str:
+        """The frames in which the step is suspended, outermost first; "" where it is not."""
+        return "".join(traceback.format_list(traceback.StackSummary.from_list(suspended_frames(self.open))))
+
+
+_FORMS: dict[str, Callable[[Host], Any]] = {
+    "value": Host._returned,
+    "async": Host._awaited,
+    "generator": Host._yielded,
+    "async_generator": Host._yielded_async,
+}
+
+
+def as_error(caught: BaseException, step: Step) -> BaseException:
+    """SystemExit from plugin code becomes an error of the plugin; everything else is kept as it is."""
+    if not isinstance(caught, SystemExit):
+        return caught
+    error = PluginExited(
+        f"{step.plugin}.{step.name} raised SystemExit({caught.code!r})",
+        where=step.where,
+        why="a plugin may not end the host's process",
+        fix="raise an error that says what is wrong",
+        plugin=step.plugin,
+    )
+    error.__cause__ = caught
+    return error
+
+
+def wrong_type(value: Any, node: Node) -> KernelError | None:
+    """The error for an object that is not of its key's type, where that can be told at run time."""
+    expected = node.key.type if node.key is not None else None
+    if expected is None or value is None:
+        return None
+    origin = getattr(expected, "__origin__", expected)
+    if not isinstance(origin, type):
+        return None
+    try:
+        if isinstance(value, origin):
+            return None
+    except TypeError:  # a Protocol that is not runtime_checkable
+        return None
+    return ServiceTypeMismatch(
+        f"{node.plugin} provides {node.id!r} with {type(value).__qualname__}, not {origin.__qualname__}",
+        where=node.where,
+        why=f"the key is {node.key!r}, declared at {node.key.where if node.key else ''}",
+        fix=f"return an object that is a {origin.__qualname__}, or correct the subscript of the key",
+        name=node.id,
+        plugin=node.plugin,
+    )
+
+
+def never_yielded(step: Step) -> ProviderInvalid:
+    return ProviderInvalid(
+        f"{step.plugin}.{step.name} returned without a yield",
+        where=step.where,
+        why="what stands before the yield is start, after it stop; this run reached no yield",
+        fix="yield the object on every path, or raise",
+        plugin=step.plugin,
+    )
+
+
+def yielded_twice(step: Step) -> ProviderInvalid:
+    return ProviderInvalid(
+        f"{step.plugin}.{step.name} yielded twice",
+        where=step.where,
+        why="a provider yields its one object once; the code after the yield is its teardown",
+        fix="remove the second yield",
+        plugin=step.plugin,
+    )
+
+
+def suspended_frames(thing: Any) -> list[traceback.FrameSummary]:
+    """Where a coroutine or generator is suspended, following what it awaits, outermost frame first."""
+    frames: list[traceback.FrameSummary] = []
+    seen: set[int] = set()
+    while thing is not None and id(thing) not in seen and len(frames) < 100:
+        seen.add(id(thing))
+        frame = getattr(thing, "cr_frame", None) or getattr(thing, "ag_frame", None) or getattr(thing, "gi_frame", None)
+        if frame is not None:
+            frames.append(traceback.FrameSummary(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name))
+        for attribute in ("cr_await", "ag_await", "gi_yieldfrom"):
+            if hasattr(thing, attribute):
+                thing = getattr(thing, attribute)
+                break
+        else:  # the awaitable of an async generator's step hides the generator
+            inner = [r for r in gc.get_referents(thing) if hasattr(r, "ag_frame") or hasattr(r, "cr_frame")]
+            thing = inner[0] if inner else None
+    return frames

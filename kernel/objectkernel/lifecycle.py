@@ -1,0 +1,506 @@
+"""Starting and stopping the nodes of a graph: each as soon as it may, in one order, with deadlines.
+
+Everything here runs in the kernel's event loop. Settling a node is a plain call that frees others; nobody polls, and
+no node waits at a barrier for its level.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from contextvars import copy_context
+from operator import attrgetter
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anyio
+
+from objectkernel.background_tasks import run_background
+from objectkernel.deadlines import Deadlines
+from objectkernel.errors import LeaseTimeout
+from objectkernel.graph import Graph, Node
+from objectkernel.host import Host, as_error, current_host, wrong_type
+from objectkernel.records import NO_VALUE, Record
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
+    from objectkernel.plugin import Edge
+
+
+
+class Overseer(Protocol):
+    """Who decides what follows; the kernel."""
+
+    def node_failed(self, node: Node, error: BaseException) -> None:
+        """A node failed to start, or crashed while it was up."""
+
+    def node_degraded(self, node: Node, error: Exception) -> None:
+        """A background task crashed, and its policy is to go on without it."""
+
+    def plugin_up(self, record: Record) -> None:
+        """Everything of a plugin is up."""
+
+    def plugin_down(self, record: Record) -> None:
+        """A plugin is about to stop, or a part of it."""
+
+    def teardown_failed(self, error: BaseException) -> None:
+        """Something went wrong while a node stopped."""
+
+
+class Life:
+    """The run-time state of one node."""
+
+    __slots__ = (
+        "batch",
+        "entered_at",
+        "error",
+        "freed",
+        "host",
+        "leases",
+        "ready_at",
+        "replacement",
+        "serial",
+        "started_at",
+        "state",
+        "unmet",
+        "users",
+        "wanted_at",
+    )
+
+    def __init__(self) -> None:
+        self.state = "idle"  # waiting, starting, up, draining, stopping, failed, skipped
+        self.unmet = 0
+        self.users = 0
+        self.leases = 0
+        self.serial = 0
+        self.host: Host | None = None
+        self.batch: Batch | None = None
+        self.error: BaseException | None = None
+        self.replacement: tuple[Any] | None = None
+        self.freed: anyio.Event | None = None
+        self.wanted_at = self.ready_at = self.started_at = self.entered_at = 0.0
+
+
+class Batch:
+    """Nodes that are brought up, or taken down, together."""
+
+    __slots__ = ("aborted", "done", "left", "nodes")
+
+    def __init__(self, nodes: list[Node]) -> None:
+        self.nodes = nodes
+        self.left = len(nodes)
+        self.done = anyio.Event()
+        self.aborted = False
+        if not nodes:
+            self.done.set()
+
+
+class Lifecycle:
+    """The engine: brings nodes up and takes them down.
+
+    Attributes:
+        ready: service name → object, for what is up; `ObjectKernel.get` reads it.
+        deadlines: what ends a step that takes too long.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        records: dict[str, Record],
+        tasks: TaskGroup,
+        overseer: Overseer,
+        *,
+        start_timeout: Callable[[str], float],
+        stop_timeout: Callable[[str], float],
+        drain_timeout: float,
+    ) -> None:
+        self.graph = graph
+        self.records = records
+        self.ready: dict[str, Any] = {}
+        self.deadlines = Deadlines(tasks, self.waiting_for)
+        self.tasks = tasks
+        self.overseer = overseer
+        self.start_timeout = start_timeout
+        self.stop_timeout = stop_timeout
+        self._drain_timeout = drain_timeout
+        self._context = copy_context()
+        self._serial = 0
+        self._starts: list[tuple[int, Node]] = []
+        self._stops: list[tuple[int, int, Node]] = []
+        self._launching = False
+        self._pumping = False
+        for node in graph.nodes:
+            node.life = Life()
+            if node.kind == "given":
+                node.life.state = "up"
+                self.ready[node.id] = node.value
+
+    # -- bringing up
+
+    def begin(self, nodes: Iterable[Node]) -> Batch:
+        """Start `nodes`, each as soon as what it needs is up; `done` of the batch tells that all of them settled."""
+        batch = Batch([n for n in sorted(nodes, key=attrgetter("rank")) if n.life.state in ("idle", "failed", "skipped")])
+        now = perf_counter()
+        for node in batch.nodes:
+            life = node.life
+            life.state, life.batch, life.error, life.wanted_at = "waiting", batch, None, now
+        for node in batch.nodes:
+            node.life.unmet = sum(1 for n in node.before if n.life.state in ("waiting", "starting"))
+        for node in batch.nodes:
+            if node.life.state == "waiting" and not node.life.unmet and not self._free(node):
+                self._settle(node, "skipped")
+        self.pump()
+        return batch
+
+    async def bring_up(self, nodes: Iterable[Node]) -> Batch:
+        """`begin`, and wait until every node is up, failed or skipped."""
+        batch = self.begin(nodes)
+        await batch.done.wait()
+        return batch
+
+    def abort(self, batch: Batch) -> None:
+        """End a `bring_up`: what waits is skipped, what is starting is cancelled."""
+        batch.aborted = True
+        for node in batch.nodes:
+            self.skip(node)
+
+    def skip(self, node: Node) -> None:
+        """Do not start a node that waits; cancel it where it is starting."""
+        if node.life.state == "waiting":
+            self._settle(node, "skipped")
+        elif node.life.state == "starting" and node.life.host is not None:
+            self.deadlines.watch(node.life.host, self.stop_timeout(node.plugin))
+            node.life.host.scope.cancel()
+
+    def _free(self, node: Node) -> bool:
+        """The last thing `node` waited for has settled: queue it, unless a need of it is not up."""
+        for needed in node.hard:
+            if needed.life.state != "up" and needed.lifetime != "scoped":
+                return False
+        node.life.ready_at = perf_counter()
+        heapq.heappush(self._starts, (node.rank, node))
+        return True
+
+    def _settle(self, node: Node, state: str) -> None:
+        """`node` is up, failed or skipped: count down its batch and free those that waited for it only."""
+        todo = [(node, state)]
+        while todo:
+            node, state = todo.pop()
+            life = node.life
+            life.state = state
+            for dependent in node.dependents:
+                other = dependent.life
+                if other.state == "waiting":
+                    other.unmet -= 1
+                    if not other.unmet:
+                        if not self._free(dependent):
+                            todo.append((dependent, "skipped"))
+            if life.batch is not None:
+                life.batch.left -= 1
+                if not life.batch.left:
+                    life.batch.done.set()
+                life.batch = None
+
+    def spawn(self, function: Callable[..., Any], *args: Any, name: str | None = None) -> None:
+        """A task of the kernel, in the context of the boot and not in that of whoever caused it."""
+        self._context.copy().run(self.tasks.start_soon, function, *args, name=name)
+
+    # -- launching, one after the other
+
+    def pump(self) -> None:
+        """Launch what may start or stop. The next one is launched when the task of the last has run its first line,
+        so that the order of first lines is the order of the graph, on every event loop."""
+        if self._pumping or self._launching:
+            return
+        self._pumping = True
+        try:
+            while (self._starts or self._stops) and not self._launching:
+                if self._stops:
+                    self._launch_stop(heapq.heappop(self._stops)[2])
+                else:
+                    self._launch_start(heapq.heappop(self._starts)[1])
+        finally:
+            self._pumping = False
+
+    def _launch_start(self, node: Node) -> None:
+        life = node.life
+        if life.state != "waiting":
+            return
+        life.started_at = perf_counter()
+        record = self.records[node.plugin]
+        if record.state in ("discovered", "waiting", "stopped", "draining"):
+            record.become("starting")
+        if life.replacement is not None:
+            self._entered(node, life.replacement[0])
+            return
+        if node.step is None or node.lifetime == "transient":
+            self._start_whole(node, record)
+            return
+        life.state = "starting"
+        host = life.host = Host(node, self, self.call_of(node), self._preparation(node))
+        if node.kind == "background":
+            self.spawn(run_background, host, self, name=f"{node.plugin}.{node.step.name}")
+            self._entered(node, None)
+        elif node.step.form == "value" and host.prepare is None:
+            self._start_inline(host)
+        else:
+            self.deadlines.watch(host, self.start_timeout(node.plugin))
+            self._launching = True
+            self.spawn(host.run, name=f"{node.plugin}.{node.step.name}")
+
+    def _start_whole(self, node: Node, record: Record) -> None:
+        """A plugin as a whole, or a transient: nothing runs, but what needs it may go on."""
+        try:
+            record.inject()
+        except BaseException as error:
+            self._not_entered(node, error)
+            return
+        self._entered(node, None)
+
+    def _start_inline(self, host: Host) -> None:
+        """A plain function needs no task: it is over before anyone could cancel it."""
+        token = current_host.set(host)
+        try:
+            value = host.call()
+            problem = wrong_type(value, host.node)
+        except BaseException as error:
+            self._not_entered(host.node, as_error(error, host.step))
+            return
+        finally:
+            current_host.reset(token)
+        if problem is not None:
+            self._not_entered(host.node, problem)
+        else:
+            self._entered(host.node, value)
+
+    def call_of(self, node: Node) -> Callable[[], Any]:
+        """The function of a step with its arguments, taken when it is called."""
+        step = node.step
+        assert step is not None
+        record = self.records[node.plugin]
+        if step.by_keyword:
+            return lambda: step.function(**{e.name: self.value(record, e) for e in step.edges})
+
+        def call() -> Any:
+            if not record.narrowed:
+                record.inject()
+            return step.function(record.instance)
+
+        return call
+
+    def value(self, record: Record, edge: Edge[Any]) -> Any:
+        """The present value of an edge; NO_VALUE where a needed service is not up."""
+        targets = self.graph.targets(edge)
+        if edge.kind == "collects":
+            return tuple(n.value for n in targets if n.life.state == "up")
+        if targets and targets[0].life.state in ("up", "draining", "stopping"):
+            target = targets[0]
+            return target.value if target.lifetime != "transient" else self._transient(target, record, edge)
+        return None if edge.kind == "wants" else NO_VALUE
+
+    # -- transients, which are made anew for each plugin that needs them
+
+    def _transient(self, target: Node, record: Record, edge: Edge[Any]) -> Any:
+        made = record.transients.get(edge) if record.transients else None
+        if made is not None:
+            return made[0]
+        assert target.step is not None
+        if target.step.form == "async":
+            return NO_VALUE
+        return self.check(self.call_of(target)(), target)
+
+    def _preparation(self, node: Node) -> Any:
+        """A coroutine function that makes what `node` needs of asynchronous transients, or None."""
+        todo = [(e, t) for e in node.edges for t in self.graph.targets(e) if t.lifetime == "transient"]
+        todo = [(e, t) for e, t in todo if t.step is not None and t.step.form == "async"]
+        if not todo:
+            return None
+        record = self.records[node.plugin]
+
+        async def prepare() -> None:
+            for edge, target in todo:
+                if edge not in record.transients:
+                    record.transients[edge] = (self.check(await self.call_of(target)(), target),)
+
+        return prepare
+
+    @staticmethod
+    def check(value: Any, node: Node) -> Any:
+        """`value`, or the error for an object that is not of its key's type."""
+        problem = wrong_type(value, node)
+        if problem is not None:
+            raise problem
+        return value
+
+    # -- what hosts report (host.Owner)
+
+    def begun(self, host: Host) -> None:
+        self._launching = False
+        self.pump()
+
+    def entered(self, host: Host, value: Any) -> None:
+        self.deadlines.drop(host)
+        self._entered(host.node, value)
+        self.pump()
+
+    def _entered(self, node: Node, value: Any) -> None:
+        life = node.life
+        self._serial += 1
+        life.serial = self._serial
+        life.entered_at = perf_counter()
+        node.value = value
+        if node.kind == "service" and node.lifetime != "transient":
+            self.ready[node.id] = value
+        elif node.kind == "plugin":
+            record = self.records[node.plugin]
+            record.become("running")
+            self.overseer.plugin_up(record)
+        self._settle(node, "up")
+
+    def left(self, host: Host, error: BaseException | None) -> None:
+        self.deadlines.drop(host)
+        node = host.node
+        if node.life.host is not host:
+            return  # it was given up as stuck, and reported then
+        node.life.host = None
+        state = node.life.state
+        if state == "starting":
+            self._not_entered(node, error)
+        elif state == "up":
+            self._down(node)
+            node.life.state = "failed"
+            node.life.error = error
+            if error is not None:
+                self.overseer.node_failed(node, error)
+        elif state in ("draining", "stopping"):
+            if error is not None:
+                self.overseer.teardown_failed(error)
+            self._stopped(node)
+        self.pump()
+
+    def _not_entered(self, node: Node, error: BaseException | None) -> None:
+        life = node.life
+        life.host = None
+        life.error = error
+        life.entered_at = perf_counter()
+        if error is None:  # cancelled by an abort
+            self._settle(node, "skipped")
+            return
+        self.overseer.node_failed(node, error)
+        self._settle(node, "failed")
+
+    def gave_up(self, host: Host, error: BaseException) -> None:
+        """`host` goes on although it was cancelled: report it and go on without it."""
+        self.left(host, error)
+
+    def waiting_for(self, node: Node) -> list[str]:
+        """``x waits for y`` for everything that waits for `node`, directly or not."""
+        lines: list[str] = []
+        for waiter in self.graph.nodes[node.rank :]:
+            if waiter.life.state == "waiting" and waiter.kind != "plugin":
+                needed = [n for n in waiter.before if n.life.state in ("waiting", "starting")]
+                lines += [f"{waiter.id!r} of {waiter.plugin} waits for {n.id!r} of {n.plugin}" for n in needed]
+        return lines
+
+    # -- taking down
+
+    async def take_down(self, nodes: Iterable[Node]) -> None:
+        """Stop `nodes`, each after everything that uses it; independent ones together, the last started first.
+
+        `nodes` must hold whatever depends on one of them (`graph.closure`).
+        """
+        nodes = list(nodes)
+        await self._end_starts(nodes)
+        chosen = [n for n in nodes if n.life.state == "up" and n.kind != "given"]
+        chosen.sort(key=lambda n: n.life.serial, reverse=True)
+        batch = Batch(chosen)
+        for node in chosen:
+            node.life.batch = batch
+            node.life.state = "draining"
+        for node in chosen:
+            node.life.users = sum(1 for d in node.dependents if d.life.state in ("draining", "stopping"))
+        for node in chosen:
+            if not node.life.users:
+                self._may_stop(node)
+        self.pump()
+        await batch.done.wait()
+
+    async def _end_starts(self, nodes: list[Node]) -> None:
+        """Cancel those of `nodes` that are still starting (lazy ones may be), and wait until they have ended."""
+        batches = {n.life.batch for n in nodes if n.life.state in ("waiting", "starting") and n.life.batch}
+        for node in nodes:
+            self.skip(node)
+        for batch in batches:
+            await batch.done.wait()
+
+    def _may_stop(self, node: Node) -> None:
+        if node.life.leases:
+            self.spawn(self._drain, node)
+        else:
+            heapq.heappush(self._stops, (-node.life.serial, node.rank, node))
+
+    async def _drain(self, node: Node) -> None:
+        node.life.freed = anyio.Event()
+        with anyio.CancelScope(deadline=self.deadlines.until(self._drain_timeout)):
+            await node.life.freed.wait()
+        if node.life.leases:
+            self.overseer.teardown_failed(
+                LeaseTimeout(
+                    f"{node.life.leases} lease(s) of {node.id!r} were still held after {self._drain_timeout:g} s",
+                    where=node.where,
+                    why="the service was stopped under them",
+                    fix="leave `async with kernel.lease(KEY)` sooner, or raise drain_timeout",
+                    name=node.id,
+                    plugin=node.plugin,
+                )
+            )
+        heapq.heappush(self._stops, (-node.life.serial, node.rank, node))
+        self.pump()
+
+    def _launch_stop(self, node: Node) -> None:
+        life = node.life
+        if life.state != "draining":
+            return
+        life.state = "stopping"
+        self._down(node)
+        host = life.host
+        if host is None or node.step is None or node.step.form in ("value", "async"):
+            if node.kind != "background" or host is None:
+                self._stopped(node)
+                return
+        assert host is not None
+        host.stopping = True
+        self.deadlines.watch(host, self.stop_timeout(node.plugin))
+        if node.kind == "background":
+            host.scope.cancel()
+        else:
+            host.stop.set()
+
+    def _down(self, node: Node) -> None:
+        """Take away what others could still reach of a node that is no longer up."""
+        if node.kind == "service":
+            self.ready.pop(node.id, None)
+        elif node.kind == "plugin":
+            self.overseer.plugin_down(self.records[node.plugin])
+        for plugin, attribute in node.consumers:
+            self.records[plugin].withdraw(attribute)
+
+    def _stopped(self, node: Node) -> None:
+        todo = [node]
+        while todo:
+            node = todo.pop()
+            life = node.life
+            life.state = "idle"
+            life.host = None
+            node.value = None
+            for target in node.before:
+                if target.life is not None and target.life.state == "draining" and target.life.users:
+                    target.life.users -= 1
+                    if not target.life.users:
+                        self._may_stop(target)
+            if life.batch is not None:
+                life.batch.left -= 1
+                if not life.batch.left:
+                    life.batch.done.set()
+                life.batch = None

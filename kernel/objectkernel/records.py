@@ -1,0 +1,202 @@
+"""What a kernel keeps of each plugin: its declaration, instance, state and the reason for it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from objectkernel.errors import ServiceUnavailable, ServiceUndeclared
+from objectkernel.host import current_host
+from objectkernel.plugin import BINDING, Edge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from objectkernel.context import PluginContext
+    from objectkernel.declaration import Declaration
+    from objectkernel.graph import Node
+
+STATES: Final = (
+    "discovered",
+    "blocked",
+    "failed",
+    "skipped",
+    "starting",
+    "running",
+    "degraded",
+    "draining",
+    "waiting",
+    "disabled",
+    "stopped",
+)
+
+
+@attrs.frozen(kw_only=True)
+class PluginInfo:
+    """A plugin as `kernel.plugins()` tells it.
+
+    Attributes:
+        state: one of `STATES`.
+        reason: why it is in that state, "" where that is plain.
+        because: the plugin or service behind the reason, "" without one.
+        source: ``entry point``, ``host`` (given by hand), or both where the host's took the other's place.
+        seconds: of its import, of reading its configuration; what it did after is in `kernel.timeline`.
+    """
+
+    name: str
+    state: str
+    version: str
+    distribution: str
+    reason: str
+    because: str
+    source: str
+    where: str
+    critical: bool
+    provides: tuple[str, ...]
+    error: Exception | None = attrs.field(repr=False)
+
+
+class Record:
+    """The run-time state of one plugin; also the `__binding__` through which its instance reads services."""
+
+    __slots__ = (
+        "because",
+        "config_seconds",
+        "context",
+        "critical",
+        "declaration",
+        "distribution",
+        "error",
+        "import_seconds",
+        "injected",
+        "instance",
+        "name",
+        "narrowed",
+        "node",
+        "reason",
+        "reference",
+        "source",
+        "state",
+        "subscriptions",
+        "transients",
+        "value_of",
+        "version",
+        "where",
+    )
+
+    def __init__(self, name: str, *, source: str, where: str = "", distribution: str = "", version: str = "") -> None:
+        self.name = name
+        self.source = source
+        self.where = where
+        self.distribution = distribution
+        self.version = version
+        self.declaration: Declaration | None = None
+        self.instance: Any = None
+        self.state = "discovered"
+        self.reason = ""
+        self.because = ""
+        self.error: Any = None
+        self.critical = True
+        self.injected = False
+        self.narrowed = False
+        self.node: Node | None = None
+        self.transients: dict[Edge[Any], tuple[Any]] = {}
+        self.reference = ""
+        self.subscriptions: list[Any] = []
+        self.context: PluginContext | None = None
+        self.value_of: Callable[[Edge[Any]], Any] = _no_value
+        self.import_seconds = 0.0
+        self.config_seconds = 0.0
+
+    def __repr__(self) -> str:
+        return f"<plugin {self.name} {self.state}>"
+
+    @property
+    def log(self) -> logging.Logger:
+        return logging.getLogger(f"objectkernel.plugin.{self.name}")
+
+    def become(self, state: str, reason: str = "", because: str = "") -> None:
+        self.state, self.reason, self.because = state, reason, because
+
+    def info(self) -> PluginInfo:
+        return PluginInfo(
+            name=self.name,
+            state=self.state,
+            version=self.version,
+            distribution=self.distribution,
+            reason=self.reason,
+            because=self.because,
+            source=self.source,
+            where=self.where,
+            critical=self.critical,
+            provides=tuple(str(s.key) for s in self.declaration.provided) if self.declaration else (),
+            error=self.error,
+        )
+
+    # -- what the instance reads
+
+    def bind(self, instance: Any, context: PluginContext, value_of: Callable[[Edge[Any]], Any]) -> None:
+        """Let `instance` read its needs through this record."""
+        assert self.declaration is not None
+        self.instance = instance
+        self.context = context
+        self.value_of = value_of
+        self.narrowed = any(s.narrowed for s in self.declaration.steps)
+        instance.__dict__[BINDING] = self
+
+    def inject(self) -> None:
+        """Put every value into the instance, so that reading one is an attribute read."""
+        if self.injected or self.instance is None or self.declaration is None:
+            return
+        values = self.instance.__dict__
+        for name, edge in self.declaration.edges.items():
+            if not edge.late and edge.key.scope is None and name not in values:
+                value = self.value_of(edge)
+                if value is not NO_VALUE:
+                    values[name] = value
+        self.injected = True
+
+    def withdraw(self, attribute: str) -> None:
+        """Take one value back; the next start puts it in again."""
+        if self.instance is not None:
+            self.instance.__dict__.pop(attribute, None)
+        self.injected = False
+        self.transients.clear()
+
+    def read(self, edge: Edge[Any]) -> Any:
+        """The value of an attribute that is not injected: late, narrowed, or not there."""
+        assert self.declaration is not None
+        host = current_host.get()
+        if host is not None and host.node.plugin == self.name and host.node.step is not None:
+            step = host.node.step
+            if step.narrowed and edge not in step.edges and (host.open is not None or host.node.value is None):
+                names = ", ".join(repr(e.name) for e in (*step.edges, edge))
+                raise ServiceUndeclared(
+                    f"{self.name}.{step.name} reads self.{edge.name}, which its uses=(...) leaves out",
+                    where=step.where,
+                    why="whether it is up at this moment would be luck",
+                    fix=f"write uses=({names},)",
+                    name=str(edge.key),
+                )
+        value = self.value_of(edge)
+        if value is not NO_VALUE:
+            return value
+        raise ServiceUnavailable(
+            f"self.{edge.name} ({str(edge.key)!r}) of {self.name} is not up",
+            where=edge.where,
+            why=f"the plugin is {self.state}" + (f": {self.reason}" if self.reason else "")
+            if edge.key.scope is None
+            else f"it lives in the scope {edge.key.scope!r}: only scoped and transient providers can read it",
+            fix="read it between start and stop of what needs it",
+            name=str(edge.key),
+        )
+
+
+NO_VALUE: Final = object()
+"""What `Record.value_of` answers where a service is not up."""
+
+
+def _no_value(edge: Edge[Any]) -> Any:
+    return NO_VALUE

@@ -1,0 +1,199 @@
+"""Changes to a running kernel: one plugin stopped, started, reloaded, one service replaced; the rest runs on.
+
+Every change is the same cycle: what depends on the part that changes is drained and stopped in reverse, the part is
+changed, and all of it that can run is started again in order. Changes are taken one at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from objectkernel.errors import BootError, ConfigError, PluginStateInvalid
+from objectkernel.graph import Node, closure
+from objectkernel.host import current_host, wrong_type
+
+if TYPE_CHECKING:
+    from objectkernel.kernel import ObjectKernel
+    from objectkernel.records import Record
+    from objectkernel.run import Run
+
+
+class Runtime:
+    """The run-time changes of one kernel."""
+
+    def __init__(self, kernel: ObjectKernel, run: Run) -> None:
+        self._kernel = kernel
+        self._run = run
+        self._failures: list[tuple[Node, Exception]] = []
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[None]:
+        host = current_host.get()
+        if host is not None and host.node in self._run.graph.nodes:
+            raise PluginStateInvalid(
+                f"{host.node.plugin} asks for a run-time change from its own task",
+                where=host.step.where,
+                why="the change may have to stop the task that waits for it",
+                fix="leave run-time changes to the host",
+            )
+        async with self._run.changes:
+            self._kernel._running("a run-time change")
+            self._failures.clear()
+            self._run.change_failed = lambda node, error: self._failures.append((node, error))
+            try:
+                yield
+            finally:
+                self._run.change_failed = None
+                if self._run.state in ("running", "degraded"):
+                    self._run.reassess()
+
+    async def _cycle(self, seeds: Iterable[Node], change: Callable[[], None], also: Iterable[Node] = ()) -> list[Exception]:
+        """Take `seeds` and all that depends on them down, change, and bring up what can run; returns the failures."""
+        run = self._run
+        around = closure(seeds)
+        for name in {n.plugin for n in around if n.life.state == "up"}:
+            if name in run.records and run.records[name].state in ("running", "degraded"):
+                run.records[name].become("draining", "it is restarted for a change")
+        await run.lifecycle.take_down(around)
+        change()
+        self._failures.clear()
+        for name in {n.plugin for n in around}:
+            if name in run.records and run.records[name].state == "draining":
+                run.records[name].become("stopped")
+        await run.lifecycle.bring_up([n for n in run.wanted() if n in around] + [n for n in also if n.life.state != "up"])
+        errors = [error for _, error in self._failures]
+        await self._leave_out({self._run.records[n.plugin]: e for n, e in self._failures if n.plugin in run.records})
+        self._mark_waiting(around)
+        return errors
+
+    async def _leave_out(self, failed: dict[Record, Exception]) -> None:
+        """Stop the other parts of plugins that failed to start."""
+        for record, error in failed.items():
+            record.error = error
+            record.become("failed", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+            around = closure(self._run.graph.plugins[record.name])
+            users = [n for n in around if n.life.state == "up" and n.plugin != record.name]
+            await self._run.lifecycle.take_down(around)
+            await self._run.lifecycle.bring_up(users)
+
+    def _mark_waiting(self, around: Iterable[Node]) -> None:
+        """A plugin that is not up as a whole waits for what it needs."""
+        for node in around:
+            record = self._run.records.get(node.plugin)
+            if record is None or node.kind != "plugin" or node.life.state == "up":
+                continue
+            if record.state not in ("failed", "disabled", "blocked", "skipped"):
+                lacking = next((n for n in node.hard if n.life.state != "up"), node)
+                while lacking.plugin == record.name and lacking is not node:
+                    deeper = next((n for n in lacking.hard if n.life.state != "up"), None)
+                    if deeper is None:
+                        break
+                    lacking = deeper
+                record.become("waiting", f"it needs {lacking.id!r} of {lacking.plugin}", lacking.plugin)
+
+    # -- plugins
+
+    async def disable(self, name: str) -> None:
+        """Stop a plugin; see `ObjectKernel.disable`."""
+        record = self._record(name)
+        async with self._changing():
+            if record.state != "disabled":
+                await self._cycle(self._nodes(name), lambda: record.become("disabled", "by kernel.disable"))
+
+    async def enable(self, name: str) -> None:
+        """Start a plugin again; see `ObjectKernel.enable`."""
+        record = self._record(name)
+        async with self._changing():
+            if record.state not in ("disabled", "failed", "skipped"):
+                raise PluginStateInvalid(
+                    f"{name} is {record.state}", why="only a disabled, failed or skipped plugin is enabled", fix="nothing to do"
+                )
+            errors = await self._cycle(self._nodes(name), lambda: record.become("stopped"))
+            if errors:
+                raise BootError(errors)
+
+    async def reload(self, name: str) -> None:
+        """Restart a plugin with its configuration read anew; see `ObjectKernel.reload`."""
+        record = self._record(name)
+        async with self._changing():
+            settings = self._read_settings(record)
+            old = self._put_settings(record, settings)
+            errors = await self._cycle(self._nodes(name), lambda: record.become("stopped"))
+            if errors:
+                self._put_settings(record, old)
+                errors += await self._cycle(self._nodes(name), lambda: record.become("stopped"))
+                raise BootError(errors)
+
+    def _read_settings(self, record: Record) -> Any:
+        """The plugin's settings from file and environment as they are now."""
+        declaration = record.declaration
+        if declaration is None or declaration.config is None:
+            return None
+        configuration = self._kernel._read_configuration({record.name: declaration.config.settings})
+        problems = [p for p in configuration.problems if getattr(p, "plugin", record.name) == record.name]
+        if problems:
+            raise ConfigError(problems)
+        return configuration.instances[record.name]
+
+    @staticmethod
+    def _put_settings(record: Record, settings: Any) -> Any:
+        """Give the instance other settings; returns the ones it had."""
+        declaration = record.declaration
+        if declaration is None or declaration.config is None:
+            return None
+        old = record.instance.__dict__.get(declaration.config.name)
+        record.instance.__dict__[declaration.config.name] = settings
+        return old
+
+    def _record(self, name: str) -> Record:
+        record = self._run.records[name]
+        if name not in self._run.graph.plugins or record.instance is None and record.state == "failed":
+            raise PluginStateInvalid(
+                f"{name} is {record.state} and takes no part in this kernel",
+                why=record.reason or "it was left out when the kernel was composed",
+                fix="boot a kernel that is composed with it",
+            )
+        return record
+
+    def _nodes(self, name: str) -> list[Node]:
+        return self._run.graph.plugins[name]
+
+    # -- services
+
+    async def replace(self, node: Node, value: Any) -> None:
+        """Put `value` in the place of the provider; see `ObjectKernel.replace`."""
+        problem = wrong_type(value, node)
+        if problem is not None:
+            raise problem
+        await self._swap(node, (value,))
+
+    async def restore(self, node: Node) -> None:
+        """Bring the provider back; see `ObjectKernel.restore`."""
+        if node.life.replacement is None:
+            raise PluginStateInvalid(
+                f"{node.id!r} is not replaced", where=node.where, why="restore ends a replace", fix="nothing to do"
+            )
+        await self._swap(node, None)
+
+    async def _swap(self, node: Node, replacement: tuple[Any] | None) -> None:
+        def change() -> None:
+            node.life.replacement = replacement
+            if node.kind == "given":
+                node.value = replacement[0] if replacement is not None else self._run.composition.given[node.key]  # type: ignore[index]
+                self._run.lifecycle.ready[node.id] = node.value
+
+        async with self._changing():
+            errors = await self._cycle([node], change, also=[node] if replacement is not None else ())
+        if errors:
+            raise BootError(errors)
+
+    @asynccontextmanager
+    async def override(self, node: Node, value: Any) -> AsyncIterator[None]:
+        """Replace a service for the length of the block; see `ObjectKernel.override`."""
+        await self.replace(node, value)
+        try:
+            yield
+        finally:
+            await self.restore(node)

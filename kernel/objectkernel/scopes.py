@@ -1,0 +1,377 @@
+"""What is made on demand: lazy and transient services, scopes and what is scoped to them, and leases."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import anyio
+
+from objectkernel.errors import (
+    KernelError,
+    ScopeInvalid,
+    ServiceMissing,
+    ServiceNotReady,
+    ServiceUnavailable,
+    nearest,
+)
+from objectkernel.graph import Node
+from objectkernel.host import Host
+from objectkernel.keys import Key, Service
+from objectkernel.plugin import BINDING, Edge
+
+if TYPE_CHECKING:
+    from objectkernel.kernel import ObjectKernel
+    from objectkernel.run import Run
+
+T = TypeVar("T")
+
+
+async def make(run: Run, node: Node) -> Any:
+    """The object of a lazy or transient node; a lazy one is made once, however many ask at once."""
+    if node.lifetime == "scoped" or node.bound:
+        raise _needs_scope(node)
+    _expect_alive(run, node)
+    if node.lifetime == "transient":
+        await _up(run, node)
+        value = run.lifecycle.call_of(node)()
+        if node.step is not None and node.step.form == "async":
+            value = await value
+        return run.lifecycle.check(value, node)
+    await _up(run, node)
+    return node.value
+
+
+async def _up(run: Run, node: Node) -> None:
+    """Bring up a node and what it needs. The work is done in tasks of the kernel, so an asker that is cancelled
+    leaves the others waiting for the same object."""
+    if node.life.state == "up":
+        return
+    todo = [node]
+    for one in todo:
+        todo += [n for n in one.before if n.life.state == "idle" and n.lifetime == "lazy" and n not in todo]
+    if node.life.state in ("idle", "failed", "skipped"):
+        run.lifecycle.begin(todo)
+    while node.life.state in ("waiting", "starting") and node.life.batch is not None:
+        await node.life.batch.done.wait()
+    if node.life.state == "up":
+        return
+    error = node.life.error
+    if isinstance(error, Exception):
+        raise error
+    raise _unavailable(run, node)
+
+
+def _expect_alive(run: Run, node: Node) -> None:
+    record = run.records[node.plugin]
+    if record.state not in ("running", "degraded", "starting", "discovered"):
+        raise _unavailable(run, node)
+
+
+def _unavailable(run: Run, node: Node) -> ServiceUnavailable:
+    record = run.records[node.plugin]
+    return ServiceUnavailable(
+        f"{node.id!r} is not up: it is {node.life.state}",
+        where=node.where,
+        why=f"{record.name} is {record.state}" + (f": {record.reason}" if record.reason else ""),
+        fix="wait until the plugin runs again; `objectkernel plugins` tells its state",
+        name=node.id,
+    )
+
+
+def _needs_scope(node: Node) -> ServiceNotReady:
+    return ServiceNotReady(
+        f"{node.id!r} is made in a scope",
+        where=node.where,
+        why=f"it is {node.lifetime}" + (", and needs what is scoped" if node.lifetime != "scoped" else ""),
+        fix='async with kernel.scope("request") as scope: await scope.aget(KEY)',
+        name=node.id,
+    )
+
+
+@asynccontextmanager
+async def lease(kernel: ObjectKernel, node: Node) -> AsyncIterator[Any]:
+    """Hold a service: it is stopped when the lease is left, or its drain deadline has passed."""
+    run = kernel._running("lease")
+    if node.lifetime == "lazy":
+        await make(run, node)
+    take(run, node)
+    try:
+        yield node.value
+    finally:
+        give_back(node)
+
+
+def take(run: Run, node: Node) -> None:
+    """Count one more user of a node that is up."""
+    if node.life.state != "up":
+        raise _unavailable(run, node)
+    node.life.leases += 1
+
+
+def give_back(node: Node) -> None:
+    """Count one user less; the last one frees a node that is draining."""
+    node.life.leases -= 1
+    if not node.life.leases and node.life.freed is not None:
+        node.life.freed.set()
+
+
+class _Made:
+    """One scoped object, or the making of it."""
+
+    __slots__ = ("done", "error", "host", "left", "value")
+
+    def __init__(self) -> None:
+        self.done = anyio.Event()
+        self.left = anyio.Event()
+        self.host: Host | None = None
+        self.error: BaseException | None = None
+        self.value: Any = None
+
+
+class Scope:
+    """A stretch of time, such as a request, with services of its own.
+
+    Every scoped service is made once in it, at its first `aget`, and torn down when the scope is left; it keeps the
+    singletons that it used from being stopped meanwhile.
+    """
+
+    def __init__(self, run: Run, name: str, given: Mapping[Key[Any], Any]) -> None:
+        for key in given:
+            if not isinstance(key, Service) or key.scope != name:
+                raise ScopeInvalid(
+                    f"{str(key)!r} cannot be given to a scope {name!r}",
+                    where=getattr(key, "where", ""),
+                    why=f"the key is declared with scope={getattr(key, 'scope', None)!r}",
+                    fix=f'declare it: KEY = Service[Type]("{key}", scope="{name}")',
+                    name=str(key),
+                )
+        self.name = name
+        self._run = run
+        self._given = {str(k): v for k, v in given.items()}
+        self._made: dict[Node, _Made] = {}
+        self._order: list[_Made] = []
+        self._leased: dict[Node, None] = {}
+        self._views: dict[str, Any] = {}
+        self._state = "new"
+        self._errors: list[BaseException] = []
+        self._closed = anyio.Event()
+
+    def __repr__(self) -> str:
+        return f"<scope {self.name!r} {self._state}>"
+
+    async def __aenter__(self) -> Self:
+        if self._state != "new":
+            raise self._wrong_state("entered")
+        self._state = "open"
+        self._run.scopes[self] = None
+        return self
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        with anyio.CancelScope(shield=True):
+            await self.close()
+        errors = [e for e in self._errors if isinstance(e, Exception)]
+        self._errors.clear()
+        if errors:
+            raise ExceptionGroup(f"closing the scope {self.name!r}", errors)
+
+    async def close(self) -> None:
+        """Tear down what the scope made, the last first. The kernel closes open scopes before it stops."""
+        if self._state != "open":
+            if self._state == "closing":
+                await self._closed.wait()
+            return
+        self._state = "closing"
+        for made in list(self._made.values()):
+            if not made.done.is_set() and made.host is not None:
+                made.host.scope.cancel()
+                await made.done.wait()
+        for made in reversed(self._order):
+            host = made.host
+            if host is not None and host.step.form in ("generator", "async_generator"):
+                host.stopping = True
+                self._run.lifecycle.deadlines.watch(host, self._run.lifecycle.stop_timeout(host.node.plugin))
+                host.stop.set()
+                await made.left.wait()
+        for node in self._leased:
+            give_back(node)
+        self._run.scopes.pop(self, None)
+        self._state = "closed"
+        self._closed.set()
+
+    def _wrong_state(self, what: str) -> ScopeInvalid:
+        return ScopeInvalid(
+            f"the scope {self.name!r} is {self._state} and cannot be {what}",
+            why="a scope is entered once and used until it is left",
+            fix="async with kernel.scope(...) as scope: ...",
+        )
+
+    async def aget(self, key: Service[T]) -> T:
+        """The object of any service as seen from this scope; a scoped one is made at the first call.
+
+        Raises:
+            ScopeInvalid: the scope is not open, or a key that it must be given is missing.
+        """
+        if self._state != "open":
+            raise self._wrong_state("used")
+        if key.scope is not None:
+            value: T = self._given_value(key)
+            return value
+        node = self._run.graph.services.get(str(key))
+        if node is None:
+            raise self._run.graph.missing(str(key), "", "")
+        found: T = await self._value_of(node)
+        return found
+
+    def get(self, key: Service[T]) -> T:
+        """What this scope was given or has made, or a singleton that is up."""
+        if self._state != "open":
+            raise self._wrong_state("used")
+        if key.scope is not None:
+            value: T = self._given_value(key)
+            return value
+        node = self._run.graph.services.get(str(key))
+        made = self._made.get(node) if node is not None else None
+        if made is not None and made.done.is_set() and made.error is None:
+            return made.value  # type: ignore[no-any-return]
+        if node is not None and node.lifetime == "scoped":
+            raise ServiceNotReady(
+                f"{node.id!r} has not been made in this scope",
+                where=node.where,
+                why="get returns what is there; it cannot wait",
+                fix="write `await scope.aget(KEY)`",
+                name=node.id,
+            )
+        return self._run.kernel.get(key)
+
+    def _given_value(self, key: Key[Any]) -> Any:
+        try:
+            return self._given[str(key)]
+        except KeyError:
+            pass
+        close = nearest(str(key), self._given)
+        raise ScopeInvalid(
+            f"{str(key)!r} was not given to the scope {self.name!r}",
+            where=key.where,
+            why=f"it was given {', '.join(self._given) or 'nothing'}; the key lives in scopes {key.scope!r}",
+            fix=f'kernel.scope("{key.scope}", {{KEY: value}})',
+            name=str(key),
+            known=close,
+        )
+
+    async def _value_of(self, node: Node) -> Any:
+        if node.lifetime == "scoped":
+            return await self._single(node)
+        if node.bound:  # a transient that needs what is scoped
+            call = await self._call(node)
+            value = call()
+            return self._run.lifecycle.check(await value if node.step and node.step.form == "async" else value, node)
+        value = await make(self._run, node) if node.lifetime != "singleton" and node.step else None
+        if node.lifetime == "transient":
+            return value
+        if node not in self._leased:
+            if node.kind != "given":
+                take(self._run, node)
+                self._leased[node] = None
+        return node.value
+
+    async def _single(self, node: Node) -> Any:
+        """Make a scoped object once; those who ask meanwhile wait for it."""
+        made = self._made.get(node)
+        if made is None:
+            _expect_alive(self._run, node)
+            made = self._made[node] = _Made()
+            self._run.lifecycle.spawn(self._make, node, made)
+        await made.done.wait()
+        if made.error is not None:
+            if isinstance(made.error, Exception):
+                raise made.error
+            raise self._wrong_state("used")
+        return made.value
+
+    async def _make(self, node: Node, made: _Made) -> None:
+        """In a task of the kernel: gather what the provider needs, then live its life."""
+        try:
+            call = await self._call(node)
+        except Exception as error:
+            self._failed(node, made, error)
+            return
+        host = made.host = Host(node, _ScopedOwner(self, made), call)
+        if self._state != "open":
+            self._failed(node, made, self._wrong_state("used"))
+            return
+        self._run.lifecycle.deadlines.watch(host, self._run.lifecycle.start_timeout(node.plugin))
+        await host.run()
+
+    def _failed(self, node: Node, made: _Made, error: BaseException) -> None:
+        """The next `aget` tries again."""
+        made.error = error
+        made.host = None
+        self._made.pop(node, None)
+        made.done.set()
+        made.left.set()
+
+    async def _call(self, node: Node) -> Any:
+        """The function of a scoped step with the values of this scope."""
+        step = node.step
+        assert step is not None
+        values = {edge.name: await self._edge(edge) for edge in step.edges}
+        if step.by_keyword:
+            return lambda: step.function(**values)
+        instance = self._run.records[node.plugin].instance
+        view = object.__new__(type(instance))  # its attributes, with the values of this scope
+        view.__dict__.update(instance.__dict__)
+        view.__dict__.pop(BINDING, None)
+        view.__dict__.update(values)
+        view.__dict__[BINDING] = self._run.records[node.plugin]
+        return lambda: step.function(view)
+
+    async def _edge(self, edge: Edge[Any]) -> Any:
+        if edge.key.scope is not None:
+            return self._given_value(edge.key) if edge.hard else self._given.get(str(edge.key))
+        targets = self._run.graph.targets(edge)
+        if edge.kind == "collects":
+            return tuple(n.value for n in targets if n.life.state == "up")
+        if not targets:
+            return None
+        try:
+            return await self._value_of(targets[0])
+        except (ServiceUnavailable, ServiceMissing):
+            if edge.hard:
+                raise
+            return None
+
+
+class _ScopedOwner:
+    """Who hears of a scoped host."""
+
+    def __init__(self, scope: Scope, made: _Made) -> None:
+        self._scope = scope
+        self._made = made
+
+    def begun(self, host: Host) -> None:
+        pass
+
+    def entered(self, host: Host, value: Any) -> None:
+        self._scope._run.lifecycle.deadlines.drop(host)
+        self._made.value = value
+        self._scope._order.append(self._made)
+        self._made.done.set()
+
+    def left(self, host: Host, error: BaseException | None) -> None:
+        self._scope._run.lifecycle.deadlines.drop(host)
+        made = self._made
+        if not made.done.is_set():
+            self._scope._failed(host.node, made, error or self._scope._wrong_state("used"))
+        elif error is not None:
+            self._scope._errors.append(error)
+            if not host.stopping and isinstance(error, Exception):
+                made.error = error
+        made.left.set()
+
+    def gave_up(self, host: Host, error: BaseException) -> None:
+        self.left(host, error)
+
+
+__all__ = ["KernelError", "Scope", "give_back", "lease", "make", "take"]

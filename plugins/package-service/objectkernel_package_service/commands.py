@@ -1,0 +1,280 @@
+"""``objectkernel packages``: publish, list, show, get, delete and verify."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+from objectkernel_contracts import CommandContext, Services
+
+from objectkernel_package_service.contracts import (
+    LATEST,
+    METADATA_KINDS,
+    PACKAGES,
+    PackageDamaged,
+    PackageInvalid,
+    PackageMissing,
+    PackageRecord,
+    PackageService,
+    PackageSummary,
+    Page,
+)
+
+
+def _ask_for_json(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        context.obj.json = True
+
+
+as_json = click.option(
+    "--json", is_flag=True, expose_value=False, callback=_ask_for_json, help="Print JSON on standard output."
+)
+
+
+@click.group()
+def packages() -> None:
+    """Publish, list and deliver metadata packages."""
+
+
+@packages.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@as_json
+@click.pass_context
+def publish(context: click.Context, paths: tuple[Path, ...]) -> None:
+    """Publish packages from JSON files of {manifest, metadata}, or from folders of such files.
+
+    A refused file does not keep the others from being published; the exit code is 1 if there was one.
+    """
+    obj: CommandContext = context.obj
+    files = [file for path in paths for file in _files(path)]
+    published, refused = obj.run(lambda kernel: _publish_all(kernel.get(PACKAGES), files))
+    if obj.json:
+        _print_json(
+            {
+                "published": [{"file": str(file), **_document(record)} for file, record in published],
+                "refused": [{"file": str(file), **error.as_dict()} for file, error in refused],
+            }
+        )
+    else:
+        _print_table(
+            ("ID", "VERSION", "HASH", "FILE"), [(r.id, r.version, r.hash, str(f)) for f, r in published]
+        )
+        for file, error in refused:
+            click.echo(f"\n{file}\n{error}", err=True)
+    context.exit(1 if refused else 0)
+
+
+@packages.command("list")
+@click.option("--limit", default=50, show_default=True, help="Packages on the page, at most 500.")
+@click.option("--after", help="The cursor that the page before ended with.")
+@as_json
+@click.pass_obj
+def list_(obj: CommandContext, limit: int, after: str | None) -> None:
+    """List the latest version of each package, newest first."""
+    page = obj.run(lambda kernel: kernel.get(PACKAGES).list(limit, after))
+    if obj.json:
+        _print_json({"items": [_document(item) for item in page.items], "after": page.after})
+        return
+    rows = [
+        (item.id, item.version, item.hash[:12], f"{item.updated_at:%Y-%m-%d %H:%M} UTC")
+        for item in page.items
+    ]
+    _print_table(("ID", "VERSION", "HASH", "PUBLISHED"), rows)
+    if page.after:
+        click.echo(f"more: objectkernel packages list --limit {limit} --after {page.after}")
+
+
+@packages.command()
+@click.argument("package", metavar="ID[@VERSION]")
+@as_json
+@click.pass_obj
+def show(obj: CommandContext, package: str) -> None:
+    """Show what a package says of itself and how much it holds."""
+    record = obj.run(lambda kernel: _wanted(kernel.get(PACKAGES), package))
+    counts = {kind: len(record.metadata.get(kind, ())) for kind in METADATA_KINDS}
+    if obj.json:
+        _print_json({**_document(record), "manifest": record.manifest, "counts": counts})
+        return
+    told = {name: _cell(value) for name, value in record.manifest.items() if name not in ("id", "version")}
+    rows = {
+        "package": f"{record.id}@{record.version}",
+        **told,
+        "holds": ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "nothing",
+        "bytes": f"{len(record.content):,}",
+        "hash": record.hash,
+        "created": record.created_at.isoformat(),
+        "updated": record.updated_at.isoformat(),
+    }
+    _print_table((), list(rows.items()))
+
+
+@packages.command()
+@click.argument("package", metavar="ID[@VERSION]")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@as_json
+@click.pass_obj
+def get(obj: CommandContext, package: str, output: Path | None) -> None:
+    """Deliver a package: its canonical JSON, the very bytes that were hashed, and nothing else."""
+    record = obj.run(lambda kernel: _wanted(kernel.get(PACKAGES), package))
+    if output is None:
+        click.echo(record.content, nl=False)
+        return
+    output.write_bytes(record.content)
+    if obj.json:
+        _print_json({**_document(record), "file": str(output)})
+    else:
+        click.echo(f"{record.id}@{record.version}  {record.hash}  {output}")
+
+
+@packages.command()
+@click.argument("package", metavar="ID[@VERSION]")
+@click.option("--all-versions", is_flag=True, help="Delete every version of the package.")
+@as_json
+@click.pass_obj
+def delete(obj: CommandContext, package: str, all_versions: bool) -> None:
+    """Delete one version of a package, or all of them when asked by name."""
+    id, at, version = package.partition("@")
+    if bool(at) == all_versions:
+        raise click.UsageError(f"name one version, {id}@VERSION, or give {id} --all-versions")
+
+    async def job(kernel: Services) -> bool:
+        service = kernel.get(PACKAGES)
+        if all_versions:
+            return await service.delete(id, all_versions=True)
+        return await service.delete(id, version)
+
+    if not obj.run(job):
+        raise _missing(id, version)
+    if obj.json:
+        _print_json({"deleted": package, "all_versions": all_versions})
+    else:
+        click.echo(f"deleted {package}{', all versions' if all_versions else ''}")
+
+
+@packages.command()
+@click.argument("packages", metavar="[ID[@VERSION]]...", nargs=-1)
+@as_json
+@click.pass_context
+def verify(context: click.Context, packages: tuple[str, ...]) -> None:
+    """Read packages back and hold them against their hashes: those named, or every version of all.
+
+    The exit code is 1 if one is damaged.
+    """
+    obj: CommandContext = context.obj
+    sound, damaged = obj.run(lambda kernel: _verify_all(kernel.get(PACKAGES), packages))
+    if obj.json:
+        _print_json({"sound": sound, "damaged": [error.as_dict() for error in damaged]})
+    else:
+        for error in damaged:
+            click.echo(str(error), err=True)
+        click.echo(f"{len(sound)} sound, {len(damaged)} damaged")
+    context.exit(1 if damaged else 0)
+
+
+def _files(path: Path) -> list[Path]:
+    """The file itself, or the JSON files of a folder by name."""
+    if path.is_file():
+        return [path]
+    found = sorted(path.glob("*.json"))
+    if not found:
+        raise click.UsageError(f"{path} holds no .json file")
+    return found
+
+
+async def _publish_all(
+    service: PackageService, files: Sequence[Path]
+) -> tuple[list[tuple[Path, PackageRecord]], list[tuple[Path, PackageInvalid]]]:
+    published, refused = [], []
+    progress = click.progressbar(files, label="publishing", file=sys.stderr) if sys.stderr.isatty() else None
+    with progress or nullcontext(files) as upcoming:
+        for file in upcoming:
+            try:
+                published.append((file, await service.publish(await anyio.Path(file).read_bytes())))
+            except PackageInvalid as error:
+                refused.append((file, error))
+    return published, refused
+
+
+async def _wanted(service: PackageService, package: str) -> PackageRecord:
+    id, at, version = package.partition("@")
+    record = await service.get(id, version if at else LATEST)
+    if record is None:
+        raise _missing(id, version)
+    return record
+
+
+def _missing(id: str, version: str) -> PackageMissing:
+    return PackageMissing(
+        f"{id}@{version} is not published" if version else f"no version of {id} is published",
+        fix="`objectkernel packages list` names what is",
+        id=id,
+        version=version or None,
+    )
+
+
+async def _verify_all(
+    service: PackageService, packages: Sequence[str]
+) -> tuple[list[str], list[PackageDamaged]]:
+    sound, damaged = [], []
+    named = packages or [name async for name in _every_version(service)]
+    for package in named:
+        try:
+            record = await _wanted(service, package)
+        except PackageDamaged as error:
+            damaged.append(error)
+        else:
+            sound.append(f"{record.id}@{record.version}")
+    return sound, damaged
+
+
+async def _every_version(service: PackageService) -> AsyncIterator[str]:
+    async for package in _all_pages(service.list):
+        async for version in _all_pages(partial(service.versions, package.id)):
+            yield f"{version.id}@{version.version}"
+
+
+async def _all_pages(page_of: Callable[..., Awaitable[Page]]) -> AsyncIterator[PackageSummary]:
+    after: str | None = None
+    while True:
+        page = await page_of(limit=500, after=after)
+        for item in page.items:
+            yield item
+        after = page.after
+        if after is None:
+            return
+
+
+def _document(item: PackageSummary) -> dict[str, Any]:
+    """The row of a package for ``--json``, without its content."""
+    return {
+        "id": item.id,
+        "version": item.version,
+        "hash": item.hash,
+        "created_at": item.created_at.isoformat(),
+        "updated_at": item.updated_at.isoformat(),
+    }
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _cell(value: Any) -> str:
+    """A value of a manifest in one line, free of what could steer a terminal."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as their widest cell."""
+    lines = [head, *rows] if head else list(rows)
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))] if lines else []
+    for line in lines:
+        click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -1,0 +1,154 @@
+"""Which JSON values a package may hold, and reading them from text without losing a fault on the way.
+
+RFC 8785 hashes JSON as JavaScript reads it, so what two languages would read differently is refused: numbers
+that a double cannot hold, text that is no Unicode, names given twice.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Final, NoReturn
+
+from objectkernel_package_service.contracts import PackageInvalid, Problem
+
+LARGEST_INTEGER: Final = 2**53 - 1
+"""Beyond it neighbouring integers share one double (RFC 8785, section 3.2.2.3; RFC 7493, section 2.2)."""
+
+DEEPEST: Final = 100
+MOST_PROBLEMS: Final = 1000
+"""A report of more helps nobody, and a hostile text could ask for millions."""
+
+_EXPONENT_FROM: Final = (
+    1e21  # below it RFC 8785 writes a whole number as digits, which reads back as an integer
+)
+_LONGEST_STEP: Final = 80
+_SIMPLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
+
+Path = tuple[str | int, ...]
+
+
+class _Doubled(dict[str, Any]):
+    """An object of a JSON text in which a name stands twice."""
+
+    names: tuple[str, ...]
+
+
+def spell(path: Path) -> str:
+    """A JSON path: ``$.metadata.objects[3]["a b"]``."""
+    steps = [f"[{step}]" if isinstance(step, int) else _spell_name(step) for step in path]
+    return "$" + "".join(steps)
+
+
+def _spell_name(name: str) -> str:
+    if len(name) > _LONGEST_STEP:
+        name = name[:_LONGEST_STEP] + "\u2026"
+    return f".{name}" if _SIMPLE_NAME.match(name) else f"[{json.dumps(name)}]"
+
+
+def read_json(text: bytes | str) -> Any:
+    """Parse a JSON text; what it may not hold is kept in the value, for `problems` to find with its path.
+
+    Raises:
+        PackageInvalid: it is no JSON (RFC 8259) in UTF-8.
+    """
+    try:
+        decoded = text.decode("utf-8") if isinstance(text, bytes) else text
+        return json.loads(decoded, object_pairs_hook=_object, parse_int=_integer)
+    except UnicodeDecodeError as error:
+        _refuse(f"not UTF-8: byte {error.start} is {error.object[error.start]:#04x}")
+    except json.JSONDecodeError as error:
+        _refuse(f"not JSON: {error.msg}, line {error.lineno} column {error.colno}")
+    except RecursionError:
+        _refuse(f"nested deeper than {DEEPEST} levels")
+
+
+def _refuse(what: str) -> NoReturn:
+    raise PackageInvalid(
+        "the text is no package",
+        [Problem("$", what)],
+        fix='give one JSON object in UTF-8: {"manifest": {...}, "metadata": {...}}',
+    ) from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) == len(pairs):
+        return made
+    doubled = _Doubled(made)
+    doubled.names = tuple(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+    return doubled
+
+
+def _integer(digits: str) -> int:
+    """An int; one of absurd length stays too large without being computed."""
+    return int(digits) if len(digits) < 20 else 10**20
+
+
+def problems(value: Any, path: Path = ()) -> list[Problem]:
+    """Everything in `value` that a package may not hold, at most `MOST_PROBLEMS`."""
+    return list(islice(_problems(value, path, 0), MOST_PROBLEMS))
+
+
+def _problems(value: Any, path: Path, depth: int) -> Iterator[Problem]:
+    if depth > DEEPEST:
+        yield Problem(spell(path[:3]), f"nested deeper than {DEEPEST} levels")
+    elif isinstance(value, str):
+        yield from _in_text(value, path)
+    elif value is None or isinstance(value, bool):
+        return
+    elif isinstance(value, int | float):
+        yield from _in_number(value, path)
+    elif isinstance(value, dict):
+        yield from _in_object(value, path, depth)
+    elif isinstance(value, list | tuple):
+        for position, item in enumerate(value):
+            yield from _problems(item, (*path, position), depth + 1)
+    else:
+        yield Problem(spell(path), f"a {type(value).__name__} is no JSON value")
+
+
+def _in_object(value: dict[Any, Any], path: Path, depth: int) -> Iterator[Problem]:
+    if isinstance(value, _Doubled):
+        for name in value.names:
+            yield Problem(spell((*path, name)), "the name stands twice in this object")
+    for name, item in value.items():
+        if not isinstance(name, str):
+            yield Problem(spell(path), f"the name {name!r} of a member is no text")
+            continue
+        if name == "__proto__":
+            yield Problem(
+                spell((*path, name)), "this name would change the prototype of what JavaScript reads"
+            )
+        yield from _in_text(name, (*path, name))
+        yield from _problems(item, (*path, name), depth + 1)
+
+
+def _in_text(text: str, path: Path) -> Iterator[Problem]:
+    if text.isascii():
+        return
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        yield Problem(
+            spell(path), f"a lone surrogate, U+{ord(text[error.start]):04X}, at character {error.start}"
+        )
+
+
+def _in_number(number: float, path: Path) -> Iterator[Problem]:
+    if isinstance(number, int):
+        beyond = abs(number) > LARGEST_INTEGER
+    elif not math.isfinite(number):
+        yield Problem(spell(path), f"{number} is not a finite number; JSON has no such value")
+        return
+    else:
+        beyond = LARGEST_INTEGER < abs(number) < _EXPONENT_FROM
+    if beyond:
+        yield Problem(
+            spell(path),
+            "an integer beyond 2^53-1 loses digits where JSON is read as doubles; write it as text",
+        )

@@ -1,0 +1,60 @@
+"""The settings of system-dialect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import attrs
+from objectkernel.secret import Secret
+
+SUPPORTED: Final = ("sqlite",)
+"""The databases that can be opened now."""
+
+
+def _supported(settings: Any, option: attrs.Attribute[Any], value: str | None) -> None:
+    if value is not None and value not in SUPPORTED:
+        raise ValueError(f"{value!r} is not supported; supported now: {', '.join(SUPPORTED)}")
+
+
+def _with_system_dialect(settings: Any, option: attrs.Attribute[Any], value: object) -> None:
+    if (value is None) != (settings.system_dialect is None):
+        raise ValueError(
+            "MOSTA_SYSTEM_DIALECT and MOSTA_SYSTEM_URI are given together or not at all: "
+            f"{'the dialect' if value is not None else 'the URI'} is missing"
+        )
+
+
+def _at_least(least: float) -> Any:
+    return attrs.validators.ge(least)
+
+
+@attrs.frozen(kw_only=True)
+class SystemDialectConfig:
+    """Where the data lies, and how carefully it is written.
+
+    Attributes:
+        db_dialect: the database of the business data; ``sqlite``.
+        sgbd_uri: its place: a URL, a bare file path or ``:memory:``; by default ``objectkernel.db`` in
+        `data_dir`.
+        system_dialect, system_uri: a database of its own for the system's data (keys, accounts, packages);
+            without them it lies with the business data.
+        data_dir: the folder that everything is written into; made when it is missing.
+        synchronous: ``NORMAL`` keeps every acknowledged write when the process dies, ``FULL`` also when the
+            machine does.
+        busy_timeout: seconds to wait for another process that holds a file.
+        readers: number of threads that read, for each database file.
+    """
+
+    db_dialect: str = attrs.field(default="sqlite", validator=_supported, metadata={"env": "DB_DIALECT"})
+    sgbd_uri: Secret[str] | None = attrs.field(default=None, metadata={"env": "SGBD_URI"})
+    system_dialect: str | None = attrs.field(
+        default=None, validator=_supported, metadata={"env": "MOSTA_SYSTEM_DIALECT"}
+    )
+    system_uri: Secret[str] | None = attrs.field(
+        default=None, validator=_with_system_dialect, metadata={"env": "MOSTA_SYSTEM_URI"}
+    )
+    data_dir: Path = attrs.field(default=Path(".objectkernel"), metadata={"env": "OBJECTKERNEL_DATA_DIR"})
+    synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+    busy_timeout: float = attrs.field(default=5.0, validator=_at_least(0))
+    readers: int = attrs.field(default=3, validator=_at_least(1))

@@ -1,0 +1,153 @@
+"""Every error of data access; none carries a driver's text, a value or a connection string."""
+
+from __future__ import annotations
+
+from objectkernel.errors import KernelError
+
+
+class DataError(KernelError):
+    """The base of all errors of data access."""
+
+    code = "D100"
+
+
+# --- D1xx: schemas --------------------------------------------------------------------------------
+
+
+class SchemaInvalid(DataError):
+    """Entity schemas contradict themselves or each other. Attributes: problems (all of them)."""
+
+    code = "D101"
+
+
+class EntityUnknown(DataError):
+    """An operation names an entity that this dialect has not registered. Attributes: entity, known."""
+
+    code = "D102"
+
+
+class SchemaOutdated(DataError):
+    """A table exists and lacks columns of its schema. Attributes: entity, collection, missing."""
+
+    code = "D103"
+
+
+# --- D2xx: what a caller asked for -------------------------------------------------------------------
+
+
+class UnknownField(DataError):
+    """A filter, an option or a write names a field that does not exist. Attributes: entity, name, near."""
+
+    code = "D201"
+
+
+class UnknownOperator(DataError):
+    """A filter names an operator that does not exist. Attributes: name, near."""
+
+    code = "D202"
+
+
+class FilterInvalid(DataError):
+    """A filter cannot be meant: an empty ``$or``, a wrong operand, an operator its field has not."""
+
+    code = "D203"
+
+
+class ValueInvalid(DataError):
+    """A value does not fit its field. Attributes: entity, field, kind (its Python type)."""
+
+    code = "D204"
+
+
+class CursorInvalid(DataError):
+    """A cursor is damaged, or belongs to another sort order."""
+
+    code = "D205"
+
+
+class FilterEmpty(DataError):
+    """A bulk delete has an empty filter and no ``all=True``."""
+
+    code = "D206"
+
+
+class OptionInvalid(DataError):
+    """A sort direction, a limit, a skip or a selection that cannot be meant."""
+
+    code = "D207"
+
+
+class StatementRefused(DataError):
+    """`Dialect.execute` was given something that is no query, insert, update or delete of SQLAlchemy Core."""
+
+    code = "D208"
+
+
+# --- D3xx: what the database refused ------------------------------------------------------------------
+
+
+class DuplicateKey(DataError):
+    """A row with this key or unique value exists already. Attributes: entity, fields."""
+
+    code = "D301"
+
+
+class ConstraintViolated(DataError):
+    """A rule of the database refused the write. Attributes: entity, constraint (such as ``foreign key``)."""
+
+    code = "D302"
+
+
+class StatementFailed(DataError):
+    """The database could not run a statement as it was written; nothing was changed."""
+
+    code = "D303"
+
+
+# --- D4xx: the database itself --------------------------------------------------------------------------
+
+
+class DatabaseUnavailable(DataError):
+    """The database gave no proper answer: whether a row exists, or a write took place, is unknown.
+
+    Attributes: database (its place without credentials), reason (the driver's symbolic code, such as
+        ``SQLITE_IOERR``).
+    """
+
+    code = "D401"
+
+
+class DatabaseBusy(DatabaseUnavailable):
+    """Another process held the database for longer than the busy timeout; nothing was changed."""
+
+    code = "D402"
+
+
+class DatabaseFull(DatabaseUnavailable):
+    """The disk or the database is full; the write was not made."""
+
+    code = "D403"
+
+
+class DatabaseDamaged(DatabaseUnavailable):
+    """The file is no database, or a damaged one."""
+
+    code = "D404"
+
+
+class DatabaseReadOnly(DatabaseUnavailable):
+    """The database may be read and not written; the write was not made."""
+
+    code = "D405"
+
+
+class DialectClosed(DataError):
+    """An operation on a dialect after its end."""
+
+    code = "D406"
+
+
+class DialectUnsupported(DataError):
+    """A database was asked for that this dialect does not speak, or a URI that does not belong to it."""
+
+    code = "D407"

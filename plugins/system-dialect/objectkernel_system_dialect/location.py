@@ -1,0 +1,73 @@
+"""Where a database is: from a URL, a bare file path or ``:memory:`` to the file that SQLite opens."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from objectkernel_system_dialect.errors import DatabaseUnavailable, DialectUnsupported
+from objectkernel_system_dialect.sqlite_executor import MEMORY
+
+DEFAULT_NAME: Final = "objectkernel.db"
+
+
+def sqlite_path(uri: str) -> str:
+    """The file path, or ``:memory:``, that a URI means.
+
+    ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite://`` (in memory), a bare path, in which
+    ``~`` is the home folder, or ``:memory:``.
+
+    Raises:
+        DialectUnsupported: the URI belongs to another database, or has parts that SQLite does not know. It is
+            not shown.
+    """
+    if not uri.strip():
+        raise _refused("the URI is empty")
+    if "://" not in uri:
+        return uri if uri == MEMORY else str(Path(uri).expanduser())
+    try:
+        url = make_url(uri)
+    except (ArgumentError, ValueError):
+        raise _refused("it is no URL that can be read") from None
+    if url.get_backend_name() != "sqlite":
+        raise _refused("its scheme is that of another database")
+    if url.host or url.username or url.password or url.port or url.query:
+        raise _refused("it has a host, a user or a query, which a file has not: three slashes, then the path")
+    return url.database or MEMORY
+
+
+def default_path(data_dir: Path) -> str:
+    """The database file in the data folder, which is made when it is missing.
+
+    Raises:
+        DatabaseUnavailable: the folder cannot be made.
+    """
+    path = data_dir / DEFAULT_NAME
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseUnavailable(
+            f"the data folder for {place_of(str(path))} cannot be made",
+            why=f"the system reports {type(error).__name__}",
+            fix="set OBJECTKERNEL_DATA_DIR to a folder that may be written",
+            database=place_of(str(path)),
+            reason=type(error).__name__,
+        ) from error
+    return str(path)
+
+
+def place_of(path: str) -> str:
+    """How messages call the database: the name of its file, without the folders before it."""
+    return "the database in memory" if path == MEMORY else f"the database file {os.path.basename(path)!r}"
+
+
+def _refused(why: str) -> DialectUnsupported:
+    return DialectUnsupported(
+        "the database URI cannot be used with sqlite",
+        why=why,
+        fix="give sqlite:///relative.db, sqlite:////absolute.db, a bare file path or :memory:",
+    )

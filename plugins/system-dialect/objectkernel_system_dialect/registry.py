@@ -1,0 +1,190 @@
+"""Whether entity schemas make sense, each by itself and all together: every problem in one report."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, TypeVar, get_args
+
+from objectkernel.errors import nearest
+
+from objectkernel_system_dialect.errors import SchemaInvalid
+from objectkernel_system_dialect.schema import (
+    TIMESTAMPS,
+    EntitySchema,
+    Field,
+    FieldType,
+    Index,
+    OnDelete,
+    Relation,
+    RelationKind,
+)
+from objectkernel_system_dialect.values import Misfit, type_check, write_check
+
+T = TypeVar("T")
+
+COLLECTION: Final = re.compile(r"(?!sqlite_)[a-z_][a-z0-9_]{0,62}")
+NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+KEY_TYPES: Final = frozenset({"string", "integer", "uuid", "enum", "datetime", "sequence"})
+UNSORTED_TYPES: Final = frozenset({"text", "json", "array", "binary"})
+"""Types that no index and no uniqueness is offered for: not every database has them."""
+NUMERIC_TYPES: Final = frozenset({"integer", "number", "decimal"})
+DECIMAL_DIGITS: Final = 18
+
+
+def check_schemas(schemas: Sequence[EntitySchema]) -> None:
+    """Refuse schemas that do not make sense together.
+
+    Raises:
+        SchemaInvalid: with every problem of every schema.
+    """
+    if problems := validate_schemas(schemas):
+        raise SchemaInvalid(
+            f"the entity schemas have {len(problems)} problem{'s' if len(problems) > 1 else ''}",
+            why=problems,
+            fix="correct the schemas; nothing was made in the database",
+            problems=problems,
+        )
+
+
+def validate_schemas(schemas: Sequence[EntitySchema]) -> tuple[str, ...]:
+    """Every problem of every schema, one sentence each."""
+    by_name = {schema.name: schema for schema in schemas}
+    problems = [f"the entity name {name!r} is used twice" for name in _twice(s.name for s in schemas)]
+    problems += [f"the collection {name!r} is used twice" for name in _twice(s.collection for s in schemas)]
+    for schema in schemas:
+        problems += [f"{schema.name}: {problem}" for problem in _schema_problems(schema, by_name)]
+    return tuple(problems)
+
+
+def _schema_problems(schema: EntitySchema, by_name: Mapping[str, EntitySchema]) -> Iterator[str]:
+    if not NAME.fullmatch(schema.name):
+        yield "an entity name is letters, digits and '_', at most 63 of them"
+    if not COLLECTION.fullmatch(schema.collection):
+        yield (
+            f"the collection {schema.collection!r} is no table name: lower case letters, digits and '_', "
+            "at most 63, not beginning with 'sqlite_'"
+        )
+    yield from _name_problems(schema)
+    for name, field in schema.fields.items():
+        yield from (f"field {name!r} {problem}" for problem in _field_problems(field))
+    if sum(field.type == "sequence" for field in schema.fields.values()) > 1:
+        yield "it has more than one sequence"
+    yield from _key_problems(schema)
+    for index in schema.indexes:
+        yield from _index_problems(schema, index)
+    for twice in _twice(schema.indexes):
+        yield f"the index over {', '.join(name for name, _ in twice.fields)} is declared twice"
+    for name, relation in schema.relations.items():
+        yield from (f"relation {name!r} {problem}" for problem in _relation_problems(relation, by_name))
+
+
+def _name_problems(schema: EntitySchema) -> Iterator[str]:
+    for name in (*schema.fields, *schema.relations):
+        if not NAME.fullmatch(name):
+            yield f"{name!r} is no field name: letters, digits and '_', at most 63"
+        if schema.timestamps and name in TIMESTAMPS:
+            yield f"field {name!r} is declared although the schema keeps timestamps"
+    names = [name.lower() for name in (*schema.fields, *schema.relations)]
+    for name in _twice(names):
+        yield f"the field name {name!r} is used twice (databases do not heed case)"
+
+
+def _field_problems(field: Field) -> Iterator[str]:
+    if field.type not in get_args(FieldType):
+        near = nearest(field.type, get_args(FieldType), 1)
+        yield f"has the unknown type {field.type!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        return
+    if field.type == "enum" and not field.enum:
+        yield "is an enum without values"
+    if field.type != "enum" and field.enum:
+        yield f"lists values although it is of type {field.type}"
+    if _twice(field.enum):
+        yield "lists an enum value twice"
+    if field.length < 1:
+        yield "has no room: `length` is below 1"
+    if field.type == "decimal" and not (
+        1 <= field.precision <= DECIMAL_DIGITS and 0 <= field.scale <= field.precision
+    ):
+        yield f"needs 1 <= precision <= {DECIMAL_DIGITS} and 0 <= scale <= precision"
+        return
+    if field.unique and field.type in UNSORTED_TYPES:
+        yield f"cannot be unique: no database promises that for {field.type}"
+    if field.type == "sequence" and (field.required or field.unique or field.default is not None):
+        yield "is a sequence: always required, always unique, never with a default"
+    yield from _limit_problems(field)
+
+
+def _limit_problems(field: Field) -> Iterator[str]:
+    bounds = [bound for bound in (field.min, field.max) if bound is not None]
+    if bounds and field.type not in NUMERIC_TYPES:
+        yield f"has bounds although it is of type {field.type}"
+        return
+    try:
+        for bound in bounds:
+            type_check(field)(bound)
+    except Misfit as why:
+        yield f"has a bound that does not fit it: {why}"
+        return
+    if len(bounds) == 2 and field.min > field.max:
+        yield "has a `min` above its `max`"
+    if field.type != "sequence" and field.default is not None and not callable(field.default):
+        try:
+            write_check(field)(field.default)
+        except Misfit as why:
+            yield f"has a default that does not fit it: {why}"
+
+
+def _key_problems(schema: EntitySchema) -> Iterator[str]:
+    if not schema.key:
+        yield "it has no key"
+    for name in _twice(schema.key):
+        yield f"the key names {name!r} twice"
+    for name in schema.key:
+        if name in schema.relations:
+            yield f"the key names the relation {name!r}; a key is made of fields"
+        elif name not in schema.all_fields:
+            yield f"the key names {name!r}, which is no field{_near(name, schema)}"
+        elif schema.all_fields[name].type not in KEY_TYPES:
+            yield f"the key field {name!r} is of type {schema.all_fields[name].type}, which makes no key"
+
+
+def _index_problems(schema: EntitySchema, index: Index) -> Iterator[str]:
+    if not index.fields:
+        yield "an index has no fields"
+    for name in _twice(name for name, _ in index.fields):
+        yield f"an index names {name!r} twice"
+    for name, direction in index.fields:
+        if name not in schema.names:
+            yield f"an index names {name!r}, which is no field{_near(name, schema)}"
+        elif name in schema.all_fields and schema.all_fields[name].type in UNSORTED_TYPES:
+            yield f"an index names {name!r}: no database promises one over {schema.all_fields[name].type}"
+        if direction not in (1, -1):
+            yield f"an index gives {name!r} the direction {direction!r}; 1 is up, -1 is down"
+
+
+def _relation_problems(relation: Relation, by_name: Mapping[str, EntitySchema]) -> Iterator[str]:
+    if relation.kind not in get_args(RelationKind):
+        yield f"has the unknown kind {relation.kind!r}; known are {', '.join(get_args(RelationKind))}"
+    if relation.on_delete not in get_args(OnDelete):
+        yield f"has the unknown on_delete {relation.on_delete!r}; known are {', '.join(get_args(OnDelete))}"
+    if relation.required and relation.on_delete == "set-null":
+        yield "is required and would be set to null on delete"
+    target = by_name.get(relation.target)
+    if target is None:
+        near = nearest(relation.target, by_name, 1)
+        yield f"leads to {relation.target!r}, which is no entity" + (
+            f"; did you mean {near[0]!r}?" if near else ""
+        )
+    elif len(target.key) != 1:
+        yield f"leads to {relation.target!r}, whose key has {len(target.key)} fields; only one can be held"
+
+
+def _near(name: str, schema: EntitySchema) -> str:
+    near = nearest(name, schema.names, 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _twice(values: Iterable[T]) -> list[T]:
+    return [value for value, count in Counter(values).items() if count > 1]

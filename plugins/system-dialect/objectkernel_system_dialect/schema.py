@@ -1,0 +1,149 @@
+"""What an entity is made of, as frozen values; whether they make sense is checked on registration."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar
+
+import attrs
+
+FieldType = Literal[
+    "string",
+    "text",
+    "integer",
+    "number",
+    "decimal",
+    "boolean",
+    "datetime",
+    "json",
+    "uuid",
+    "binary",
+    "enum",
+    "array",
+    "sequence",
+]
+OnDelete = Literal["restrict", "cascade", "set-null"]
+RelationKind = Literal["many-to-one", "one-to-one"]
+
+V = TypeVar("V")
+
+
+def _frozen(mapping: Mapping[str, V]) -> Mapping[str, V]:
+    return MappingProxyType(dict(mapping))
+
+
+def _directions(fields: Mapping[str, int] | Iterable[str]) -> tuple[tuple[str, int], ...]:
+    if isinstance(fields, Mapping):
+        return tuple(fields.items())
+    return tuple((name, 1) for name in ((fields,) if isinstance(fields, str) else fields))
+
+
+@attrs.frozen
+class Field:
+    """One field of an entity.
+
+    ============  =====================  =================================================================
+    type          Python                 remarks
+    ============  =====================  =================================================================
+    ``string``    ``str``                at most `length` characters (default 255); may be a key
+    ``text``      ``str``                any length; no key, no index
+    ``integer``   ``int``                64 bits, exact
+    ``number``    ``float``              finite; an ``int`` is taken too
+    ``decimal``   ``decimal.Decimal``    exact: `precision` digits (at most 18), `scale` of them fractional
+    ``boolean``   ``bool``
+    ``datetime``  ``datetime``           aware; comes back in UTC with microseconds
+    ``json``      any JSON value         ``None`` is the absence of a value
+    ``uuid``      ``uuid.UUID``
+    ``binary``    ``bytes``
+    ``enum``      ``str``                one of `enum`
+    ``array``     ``list``               of `items`
+    ``sequence``  ``int``                given by the database at insert: grows, is never used twice,
+                                         cannot be written; at most one an entity
+    ============  =====================  =================================================================
+
+    Attributes:
+        required: ``None`` and absence are refused.
+        default: a value, or a callable without arguments that makes one, for a row that lacks the field.
+        min, max: bounds of integers, numbers and decimals, both inclusive.
+    """
+
+    type: FieldType
+    required: bool = attrs.field(default=False, kw_only=True)
+    default: Any | Callable[[], Any] = attrs.field(default=None, kw_only=True)
+    unique: bool = attrs.field(default=False, kw_only=True)
+    enum: tuple[str, ...] = attrs.field(default=(), converter=tuple, kw_only=True)
+    min: Any = attrs.field(default=None, kw_only=True)
+    max: Any = attrs.field(default=None, kw_only=True)
+    length: int = attrs.field(default=255, kw_only=True)
+    precision: int = attrs.field(default=18, kw_only=True)
+    scale: int = attrs.field(default=6, kw_only=True)
+    items: Literal["string", "integer", "number", "boolean"] = attrs.field(default="string", kw_only=True)
+
+
+@attrs.frozen
+class Relation:
+    """A field that holds the key of a row of another entity, and is held to it by the database.
+
+    Attributes:
+        target: the name of the other entity, whose key is one field.
+        kind: ``one-to-one`` makes the field unique.
+        on_delete: what happens to this row when the other one is deleted.
+    """
+
+    target: str
+    kind: RelationKind = attrs.field(default="many-to-one", kw_only=True)
+    required: bool = attrs.field(default=False, kw_only=True)
+    on_delete: OnDelete = attrs.field(default="restrict", kw_only=True)
+
+
+@attrs.frozen
+class Index:
+    """An index over fields; a mapping gives directions: ``Index({"id": 1, "created_at": -1})``."""
+
+    fields: tuple[tuple[str, int], ...] = attrs.field(converter=_directions)
+    unique: bool = attrs.field(default=False, kw_only=True)
+
+
+@attrs.frozen(kw_only=True)
+class EntitySchema:
+    """What one entity is made of.
+
+    Attributes:
+        name: the entity's name in messages and look-ups, such as ``Package``.
+        collection: the table, such as ``sys_packages``.
+        key: the names of the fields that make the primary key, in order. Left alone it is ``id``, and an
+            ``id`` that `fields` does not have is added: a string that `create` fills with a random UUID.
+        timestamps: adds ``created_at`` and ``updated_at``, which are kept by the dialect and cannot be
+            written.
+    """
+
+    name: str
+    collection: str
+    fields: Mapping[str, Field] = attrs.field(converter=_frozen, hash=False)
+    relations: Mapping[str, Relation] = attrs.field(factory=dict, converter=_frozen, hash=False)
+    indexes: tuple[Index, ...] = attrs.field(default=(), converter=tuple)
+    key: tuple[str, ...] = attrs.field(default=("id",), converter=tuple)
+    timestamps: bool = False
+
+    @cached_property
+    def all_fields(self) -> Mapping[str, Field]:
+        """The fields and those that the schema adds by itself, in column order; no relations."""
+        fields = dict(self.fields)
+        if self.key == ("id",) and "id" not in fields:
+            fields = {
+                "id": Field("string", length=36, required=True, default=lambda: str(uuid.uuid4()))
+            } | fields
+        if self.timestamps:
+            fields |= {name: Field("datetime", required=True) for name in TIMESTAMPS}
+        return MappingProxyType(fields)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that a row has, in column order."""
+        return (*self.all_fields, *self.relations)
+
+
+TIMESTAMPS = ("created_at", "updated_at")

@@ -1,0 +1,197 @@
+"""The package registry against the same SQL through the bare driver, in one run.
+
+    python tests/benchmarks/bench_packages.py [--packages 200] [--versions 10] [--large 20000]
+
+Prints operations a second and ratios: publish, get latest, a page of 50, each beside sqlite3 in one dedicated
+thread with the same journal and the same `synchronous`; what a page costs in a small and a large registry.
+`--packages 1000 --large 100000` is the size that the targets are stated for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import sqlite3
+import tempfile
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from objectkernel import ObjectKernel
+from objectkernel_package_service import PACKAGES, PackageService, PackageServicePlugin
+from objectkernel_system_dialect.plugin import SystemDialectPlugin
+
+TABLE = """
+CREATE TABLE sys_packages (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT, id VARCHAR(200) NOT NULL, version VARCHAR(100) NOT NULL,
+  manifest TEXT NOT NULL, metadata TEXT NOT NULL, hash VARCHAR(64) NOT NULL,
+  created_at TEXT NOT NULL, updated_at TEXT NOT NULL, UNIQUE (id, version));
+CREATE INDEX by_time ON sys_packages (id, created_at DESC);
+CREATE INDEX by_sequence ON sys_packages (id, sequence DESC);
+"""
+NOW = "2024-05-01T00:00:00.000000+00:00"
+PUBLISH = """
+INSERT INTO sys_packages (id, version, manifest, metadata, hash, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id, version) DO UPDATE SET manifest = excluded.manifest, metadata = excluded.metadata,
+  hash = excluded.hash, updated_at = excluded.updated_at RETURNING *
+"""
+LATEST = "SELECT * FROM sys_packages WHERE id = ? ORDER BY sequence DESC LIMIT 1"
+NEWEST = """
+SELECT id, version, hash, created_at, updated_at, sequence FROM sys_packages AS p
+WHERE NOT EXISTS (SELECT 1 FROM sys_packages AS q WHERE q.id = p.id AND q.sequence > p.sequence)
+ORDER BY sequence DESC LIMIT 50
+"""
+
+
+def package(id: str, version: str) -> dict[str, Any]:
+    """A small package: one object of six fields."""
+    fields = {f"field_{n}": {"type": "text", "label": f"Field {n}", "maxLength": 100} for n in range(6)}
+    return {
+        "manifest": {"id": id, "version": version, "name": f"Package {id}", "dependencies": {}},
+        "metadata": {"objects": [{"name": "thing", "label": "Thing", "fields": fields}], "views": []},
+    }
+
+
+class Raw:
+    """sqlite3 in one thread, one commit a write: what is left when everything of ours is taken away."""
+
+    def __init__(self, path: Path) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + TABLE)
+
+    async def run(self, sql: str, *values: object) -> list[Any]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._thread, lambda: self._connection.execute(sql, values).fetchall()
+        )
+
+    async def publish(self, package: dict[str, Any]) -> object:
+        manifest, metadata = (
+            json.dumps(package[part], separators=(",", ":")) for part in ("manifest", "metadata")
+        )
+        hash = hashlib.sha256((manifest + metadata).encode()).hexdigest()
+        own = package["manifest"]
+        return await self.run(PUBLISH, own["id"], own["version"], manifest, metadata, hash, NOW, NOW)
+
+    async def get(self, id: str) -> object:
+        (row,) = await self.run(LATEST, id)
+        return row
+
+    async def page(self) -> object:
+        return await self.run(NEWEST)
+
+    def close(self) -> None:
+        self._thread.shutdown()
+        self._connection.close()
+
+
+async def rate(count: int, call: Callable[[int], Awaitable[object]]) -> float:
+    """Calls a second, one after another."""
+    start = perf_counter()
+    for number in range(count):
+        await call(number)
+    return count / (perf_counter() - start)
+
+
+async def rate_at_once(count: int, tasks: int, call: Callable[[int], Awaitable[object]]) -> float:
+    """Calls a second from `tasks` tasks at once."""
+    start = perf_counter()
+
+    async def work(first: int) -> None:
+        for number in range(first, count, tasks):
+            await call(number)
+
+    await asyncio.gather(*(work(first) for first in range(tasks)))
+    return count / (perf_counter() - start)
+
+
+def host(path: Path) -> ObjectKernel:
+    """A kernel of the two plugins on one file."""
+    return ObjectKernel(
+        plugins=[SystemDialectPlugin(), PackageServicePlugin()],
+        discover=False,
+        config={"plugins": {"system-dialect": {"sgbd_uri": str(path)}}},
+    )
+
+
+def report(name: str, ours: float, raw: float, target: float | None = None) -> None:
+    wanted = "" if target is None else f"   target >= {target} of raw"
+    print(f"{name:<32}{ours:>10,.0f}/s {raw:>12,.0f}/s raw {ours / raw:>8.2f}{wanted}")
+
+
+async def compare(folder: Path, packages: int, versions: int) -> None:
+    """Publish, get latest and a page, ours and raw."""
+    work = [
+        package(f"acme.p{number}", f"1.{step}.0") for step in range(versions) for number in range(packages)
+    ]
+    raw = Raw(folder / "raw.db")
+    async with host(folder / "ours.db") as kernel:
+        service = kernel.get(PACKAGES)
+        bare = await rate(len(work), lambda n: raw.publish(work[n]))
+        report(
+            "publish, one after another", await rate(len(work), lambda n: service.publish(work[n])), bare, 0.5
+        )
+        report(
+            "publish again, 64 at once",
+            await rate_at_once(len(work), 64, lambda n: service.publish(work[n])),
+            bare,
+        )
+        reads = 5_000
+        bare = await rate(reads, lambda n: raw.get(f"acme.p{n % packages}"))
+        report("get latest", await rate(reads, lambda n: service.get(f"acme.p{n % packages}")), bare, 0.5)
+        bare = await rate(1_000, lambda n: raw.page())
+        report("page of 50", await rate(1_000, lambda n: service.list()), bare)
+        page = await service.list(limit=500)
+        assert len({item.id for item in page.items}) == len(page.items) == min(packages, 500)
+        assert all(item.version == f"1.{versions - 1}.0" for item in page.items)
+    raw.close()
+
+
+async def page_cost(folder: Path, packages: int, versions: int) -> float:
+    """Seconds for a page in the middle of a registry of that size, filled past the service."""
+    path = folder / f"{packages}.db"
+    async with host(path):
+        pass
+    with sqlite3.connect(path) as connection:
+        rows = (
+            (f"p{n}", f"1.{step}.0", "{}", "{}", "", NOW, NOW)
+            for step in range(versions)
+            for n in range(packages)
+        )
+        connection.executemany(PUBLISH.replace("RETURNING *", ""), rows)
+    connection.close()
+    async with host(path) as kernel:
+        service: PackageService = kernel.get(PACKAGES)
+        cursor = str(packages * versions - packages // 2)
+        pages = await rate(500, lambda n: service.list(after=cursor))
+    return 1 / pages
+
+
+async def main() -> None:
+    """Run everything once."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, default in (("packages", 200), ("versions", 10), ("large", 20_000)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    size = parser.parse_args()
+    print(f"SQLite file, WAL, synchronous NORMAL: {size.packages} packages x {size.versions} versions")
+    with tempfile.TemporaryDirectory() as folder:
+        await compare(Path(folder), size.packages, size.versions)
+        small = await page_cost(Path(folder), 1_000, 3)
+        large = await page_cost(Path(folder), size.large, 3)
+    print(
+        f"page of 50 at 1,000 packages {small * 1e6:,.0f} us, at {size.large:,} {large * 1e6:,.0f} us: ",
+        end="",
+    )
+    print(f"{large / small:.2f}x   target 1x")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,206 @@
+"""``objectkernel packages``, run as click runs it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+
+import anyio
+import attrs
+import pytest
+from click.testing import CliRunner
+from objectkernel_package_service.canonical import canonical
+from objectkernel_package_service.commands import packages
+from objectkernel_package_service.contracts import (
+    PACKAGES,
+    PackageDamaged,
+    PackageInvalid,
+    PackageMissing,
+    PackageStoreUnavailable,
+)
+from objectkernel_package_service.package import Limits
+from objectkernel_package_service.registry import PackageRegistry
+from objectkernel_package_service.storage import PackageStore
+
+
+@attrs.define
+class Context:
+    """What the `objectkernel` program gives to commands, without the program."""
+
+    open_dialect: object
+    json: bool = False
+
+    def run(self, job):
+        async def with_service():
+            async with self.open_dialect() as dialect:
+                limits = Limits(manifest=10_000, metadata=10_000)
+                return await job({PACKAGES: PackageRegistry(PackageStore(dialect), limits)})
+
+        return anyio.run(with_service)
+
+
+def package(id="crm", version="1.0.0", **manifest):
+    return {"manifest": {"id": id, "version": version, **manifest}, "metadata": {"objects": [{"name": "a"}]}}
+
+
+@pytest.fixture
+def run(open_dialect):
+    def call(*arguments):
+        return CliRunner().invoke(
+            packages, [str(argument) for argument in arguments], obj=Context(open_dialect)
+        )
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three packages in files of a folder, beside something that is none."""
+    place = tmp_path / "packages"
+    place.mkdir()
+    for id in ("crm", "hr", "shop"):
+        (place / f"{id}.json").write_text(json.dumps(package(id, name=f"{id} é"), indent=1))
+    (place / "notes.txt").write_text("not a package")
+    return place
+
+
+def test_publish_takes_a_folder_and_files(run, folder):
+    """Every .json file of a folder and every file named is published, with its hash."""
+    done = run("publish", folder, folder / "crm.json")
+    assert done.exit_code == 0, done.output
+    assert [line.split()[0] for line in done.output.splitlines()] == ["ID", "crm", "hr", "shop", "crm"]
+
+
+def test_a_refused_file_keeps_no_other_from_being_published(run, folder):
+    """The sound ones are stored, every problem of the bad one is told, and the exit code is 1."""
+    (folder / "hr.json").write_text(json.dumps(package("H R", "latest")))
+    done = run("publish", "--json", folder)
+    told = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert [one["id"] for one in told["published"]] == ["crm", "shop"]
+    (refused,) = told["refused"]
+    assert refused["file"].endswith("hr.json")
+    assert [line.split(":")[0] for line in refused["why"]] == ["$.manifest.id", "$.manifest.version"]
+    told_in_words = run("publish", folder / "hr.json")
+    assert told_in_words.exit_code == 1
+    assert "$.manifest.version" in told_in_words.stderr
+
+
+def test_an_empty_folder_is_a_mistake(run, tmp_path):
+    """Publishing nothing is not a success."""
+    assert run("publish", tmp_path).exit_code == 2
+
+
+def test_list_pages(run, folder):
+    """A page names the command for the next one; as JSON it carries the cursor."""
+    run("publish", folder)
+    first = run("list", "--limit", 2)
+    assert [line.split()[0] for line in first.output.splitlines()] == ["ID", "shop", "hr", "more:"]
+    cursor = first.output.split()[-1]
+    rest = json.loads(run("list", "--limit", 2, "--after", cursor, "--json").output)
+    assert [item["id"] for item in rest["items"]] == ["crm"]
+    assert rest["after"] is None
+
+
+def test_list_of_an_empty_registry(run):
+    """Nothing published is an empty table and an empty list."""
+    assert run("list").output.split() == ["ID", "VERSION", "HASH", "PUBLISHED"]
+    assert json.loads(run("list", "--json").output) == {"items": [], "after": None}
+
+
+def test_show_tells_what_the_package_says_of_itself(run, folder):
+    """The manifest, the counts and the hash, free of what could steer a terminal."""
+    (folder / "crm.json").write_text(json.dumps(package(name="CRM \x1b[2J", keywords=["a"])))
+    run("publish", folder)
+    shown = run("show", "crm").output
+    assert "crm@1.0.0" in shown
+    assert "CRM \ufffd[2J" in shown
+    assert "1 objects" in shown
+    told = json.loads(run("show", "crm@1.0.0", "--json").output)
+    assert told["manifest"]["keywords"] == ["a"]
+    assert told["counts"]["objects"] == 1
+
+
+def test_get_writes_the_published_bytes(run, folder, tmp_path):
+    """Standard output, or the file of -o, holds exactly the canonical bytes, ready to be published again."""
+    run("publish", folder)
+    wanted = canonical(package(name="crm é"))
+    assert run("get", "crm").stdout_bytes == wanted
+    target = tmp_path / "delivered.json"
+    told = json.loads(run("get", "crm@1.0.0", "-o", target, "--json").output)
+    assert target.read_bytes() == wanted
+    assert run("get", "crm", "-o", target).output.split() == ["crm@1.0.0", told["hash"], str(target)]
+    assert json.loads(run("publish", "--json", target).stdout)["published"][0]["hash"] == told["hash"]
+
+
+def test_delete_wants_a_version_or_all_of_them_by_name(run, folder):
+    """A bare id deletes nothing; what is not there is an error and no success."""
+    run("publish", folder)
+    assert run("delete", "crm").exit_code == 2
+    assert run("delete", "crm@1.0.0", "--all-versions").exit_code == 2
+    assert run("delete", "crm@1.0.0").output == "deleted crm@1.0.0\n"
+    assert json.loads(run("delete", "hr", "--all-versions", "--json").output) == {
+        "deleted": "hr",
+        "all_versions": True,
+    }
+    assert isinstance(run("delete", "crm@1.0.0").exception, PackageMissing)
+    assert isinstance(run("delete", "crm@").exception, PackageInvalid)
+    assert [item["id"] for item in json.loads(run("list", "--json").output)["items"]] == ["shop"]
+
+
+@pytest.mark.parametrize("command", ["show", "get", "verify"])
+def test_a_package_that_is_not_there_is_an_error(run, command):
+    """What a command names has to be published."""
+    done = run(command, "crm@1.0.0")
+    assert isinstance(done.exception, PackageMissing)
+    assert (done.exception.id, done.exception.version) == ("crm", "1.0.0")
+
+
+def test_verify_reads_every_version_back(run, folder, database):
+    """Sound ones are counted, a damaged one is named, and then the exit code is 1."""
+    run("publish", folder)
+    (folder / "crm.json").write_text(json.dumps(package(version="2.0.0")))
+    run("publish", folder)
+    assert run("verify").output == "4 sound, 0 damaged\n"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE sys_packages SET manifest = '{}' WHERE id = 'crm' AND version = '1.0.0'")
+    done = run("verify", "--json")
+    told = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert (len(told["sound"]), [error["error"] for error in told["damaged"]]) == (3, ["PackageDamaged"])
+    assert "crm@1.0.0 is damaged" in run("verify", "crm@1.0.0").stderr
+    assert run("verify", "crm", "hr").exit_code == 0
+    assert isinstance(run("get", "crm@1.0.0").exception, PackageDamaged)
+
+
+class Failing:
+    """A registry whose database gives no answer."""
+
+    async def fail(self, *_arguments, **_options):
+        raise PackageStoreUnavailable("reading: unknown", operation="reading")
+
+    publish = get = list = versions = delete = fail
+
+
+@pytest.mark.parametrize(
+    "command", [("list",), ("show", "a"), ("get", "a"), ("delete", "a@1.0.0"), ("verify",)]
+)
+def test_a_database_that_fails_ends_the_command_with_its_error(command):
+    """A fault of the store is raised for the program to print: no empty table, no "not published"."""
+
+    @attrs.define
+    class OnFailing(Context):
+        def run(self, job):
+            return anyio.run(job, {PACKAGES: Failing()})
+
+    done = CliRunner().invoke(packages, command, obj=OnFailing(None))
+    assert isinstance(done.exception, PackageStoreUnavailable)
+
+
+def test_the_group_has_every_command():
+    """The commands of the first slice, each with a help text and --json."""
+    assert set(packages.commands) == {"publish", "list", "show", "get", "delete", "verify"}
+    for command in packages.commands.values():
+        assert command.help
+        assert "--json" in {option for parameter in command.params for option in parameter.opts}
