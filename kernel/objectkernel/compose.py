@@ -31,8 +31,9 @@ from objectkernel.versions import admits
 if TYPE_CHECKING:
     import pluggy
 
-    from objectkernel.config import Configuration, Document
+    from objectkernel.config import Configuration
     from objectkernel.discovery import EntryPoint
+    from objectkernel.document import Document
 
 
 class Composition:
@@ -58,7 +59,7 @@ class Composition:
         self.options = options
         self.given = given
         self.records: dict[str, Record] = {}
-        self.problems: list[KernelError] = []
+        self.problems: list[KernelError] = [*options.problems]
         self.tolerated: list[KernelError] = []
         self.configuration: Configuration | None = None
         self._would_provide: dict[str, list[str]] = {}
@@ -302,7 +303,7 @@ class Composition:
 
     def _skip_dependents(self) -> None:
         """Skip every plugin with a hard need that only a failed or skipped plugin would meet."""
-        while True:
+        while any(r.state in ("failed", "skipped") for r in self.records.values()):
             there = {str(key) for key in self.given}
             lost: dict[str, str] = {}
             for name, record in self.records.items():
@@ -316,8 +317,7 @@ class Composition:
             for record in self.records.values():
                 if record.state != "discovered" or record.declaration is None:
                     continue
-                edges = [e for s in record.declaration.steps for e in s.edges] + [*record.declaration.edges.values()]
-                for edge in edges:
+                for edge in record.declaration.all_edges:
                     if edge.hard and str(edge.key) not in there and str(edge.key) in lost:
                         because = lost[str(edge.key)]
                         record.become("skipped", f"it needs {str(edge.key)!r} of {because}", because)

@@ -11,10 +11,9 @@ import anyio
 from objectkernel.errors import PluginStuck, StartTimeout, StopTimeout
 
 if TYPE_CHECKING:
-    from anyio.abc import TaskGroup
-
     from objectkernel.graph import Node
     from objectkernel.host import Host
+    from objectkernel.spawn import Spawner
 
 STUCK_AFTER = 2.0
 """Seconds that cancelled code may go on before the kernel gives it up."""
@@ -28,10 +27,12 @@ class Deadlines:
         stuck: hosts that were given up; their tasks still exist.
     """
 
-    def __init__(self, tasks: TaskGroup, waiting_for: Callable[[Node], list[str]]) -> None:
+    def __init__(self, spawner: Spawner, waiting_for: Callable[[Node], list[str]]) -> None:
         self.limit = math.inf
         self.stuck: list[Host] = []
-        self._tasks = tasks
+        self._spawner = spawner
+        self._clock = spawner.clock
+        self._scope = anyio.CancelScope()
         self._waiting_for = waiting_for
         self._watched: dict[Host, None] = {}
         self._asleep_until = math.inf
@@ -39,7 +40,7 @@ class Deadlines:
 
     def until(self, seconds: float) -> float:
         """The moment `seconds` from now, not behind the limit."""
-        return min(anyio.current_time() + seconds, self.limit)
+        return min(self._clock() + seconds, self.limit)
 
     def watch(self, host: Host, seconds: float) -> None:
         """Cancel `host` in `seconds`, or give it up if it has been cancelled by then."""
@@ -47,7 +48,7 @@ class Deadlines:
         self._watched[host] = None
         if self._wake is None:
             self._wake = anyio.Event()
-            self._tasks.start_soon(self._run, name="objectkernel deadlines")
+            self._spawner.start_guarded(self._run, name="objectkernel deadlines")
         elif host.deadline < self._asleep_until:
             self._wake.set()
 
@@ -63,15 +64,20 @@ class Deadlines:
         if self._wake is not None:
             self._wake.set()
 
+    def close(self) -> None:
+        """Watch no more."""
+        self._scope.cancel()
+
     async def _run(self) -> None:
-        while True:
-            self._wake = anyio.Event()
-            self._asleep_until = min((h.deadline for h in self._watched), default=math.inf)
-            with anyio.CancelScope(deadline=self._asleep_until):
-                await self._wake.wait()
-            now = anyio.current_time()
-            for host in [h for h in self._watched if h.deadline <= now]:
-                self._expire(host)
+        with self._scope:
+            while True:
+                self._wake = anyio.Event()
+                self._asleep_until = min((h.deadline for h in self._watched), default=math.inf)
+                with anyio.CancelScope(deadline=self._asleep_until):
+                    await self._wake.wait()
+                now = anyio.current_time()
+                for host in [h for h in self._watched if h.deadline <= now]:
+                    self._expire(host)
 
     def _expire(self, host: Host) -> None:
         step = host.step

@@ -34,6 +34,7 @@ class Step:
     by_keyword: bool
     narrowed: bool
     key: Key[Any] | None
+    target: str
     lifetime: str
     on_crash: str
     event: type | None
@@ -47,6 +48,10 @@ class Declaration:
         target: the class or the `PluginDef` it was compiled from.
         edges: attribute name → edge.
         hooks: hook name → function, as marked with ``@hookimpl``.
+        provided: the steps that provide a service.
+        all_edges: the edges of the class and of every step.
+        services, extensions: the names that it uses as the one and as the other.
+        scoped: whether it provides or reads what lives in a scope.
         problems: what is wrong with it; a kernel refuses to boot a declaration that has any.
     """
 
@@ -63,11 +68,26 @@ class Declaration:
     start_timeout: float | None
     stop_timeout: float | None
     problems: tuple[KernelError, ...]
+    provided: tuple[Step, ...] = attrs.field(init=False)
+    all_edges: tuple[Edge[Any], ...] = attrs.field(init=False)
+    services: frozenset[str] = attrs.field(init=False)
+    extensions: frozenset[str] = attrs.field(init=False)
+    scoped: bool = attrs.field(init=False)
 
-    @property
-    def provided(self) -> tuple[Step, ...]:
-        """The steps that provide a service."""
-        return tuple(s for s in self.steps if s.kind == "provides")
+    def __attrs_post_init__(self) -> None:
+        """Derive what every composition asks: it is computed once, and the declaration is kept on the class."""
+        steps = self.steps
+        edges = tuple(dict.fromkeys((*self.edges.values(), *(e for s in steps for e in s.edges))))
+        keys = [s.key for s in steps if s.key is not None] + [e.key for e in edges]
+        derived = {
+            "provided": tuple(s for s in steps if s.kind == "provides"),
+            "all_edges": edges,
+            "services": frozenset(str(k) for k in keys if k.kind == "service"),
+            "extensions": frozenset(str(k) for k in keys if k.kind == "extension"),
+            "scoped": any(e.key.scope is not None for e in edges) or any(s.lifetime == "scoped" for s in steps),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
 
 
 def form_of(function: Any) -> Form:
@@ -196,6 +216,7 @@ def _step(
         by_keyword=by_keyword,
         narrowed=mark.uses is not None,
         key=mark.key,
+        target=str(mark.key),
         lifetime=mark.lifetime,
         on_crash=mark.on_crash,
         event=mark.event,

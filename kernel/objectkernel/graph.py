@@ -22,7 +22,7 @@ from objectkernel.errors import (
     nearest,
 )
 from objectkernel.keys import Key
-from objectkernel.plugin import Edge
+from objectkernel.plugin import Edge, PluginDef
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,7 @@ class Node:
     """One thing that starts and stops. `objectkernel.life` keeps its run-time state on it too."""
 
     __slots__ = (
+        "before",
         "bound",
         "consumers",
         "dependents",
@@ -75,6 +76,7 @@ class Node:
         self.edges: tuple[Edge[Any], ...] = ()
         self.hard: dict[Node, None] = {}  # an ordered set
         self.soft: dict[Node, None] = {}
+        self.before: tuple[Node, ...] = ()  # all that must be settled before this one starts
         self.dependents: list[Node] = []
         self.consumers: list[tuple[str, str]] = []
         self.eager = lifetime == "singleton"
@@ -85,12 +87,6 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.id}>"
-
-    @property
-    def before(self) -> Iterator[Node]:
-        """All nodes that must be settled before this one starts."""
-        yield from self.hard
-        yield from self.soft
 
 
 class Graph:
@@ -119,6 +115,8 @@ class Graph:
         self.contributions: dict[str, list[Node]] = {}
         self.plugins: dict[str, list[Node]] = {}
         self.passed_over: list[tuple[str, str]] = []
+        self.transients = False  # whether there is any
+        self._scoped = any(d.scoped for d in declarations.values())
         self._elsewhere = elsewhere
         self._all: list[Node] = []
         self._names = sorted(declarations)
@@ -146,7 +144,7 @@ class Graph:
         offers: dict[str, list[Step]] = {}
         for name in self._names:
             for step in self.declarations[name].provided:
-                offers.setdefault(str(step.key), []).append(step)
+                offers.setdefault(step.target, []).append(step)
         chosen: set[int] = set()
         for service, steps in offers.items():
             step = self._choose(service, steps, picks)
@@ -204,12 +202,13 @@ class Graph:
         for step in declaration.steps:
             if step.kind == "provides":
                 if id(step) in chosen:
-                    node = Node(str(step.key), "service", name, step=step, key=step.key, lifetime=step.lifetime, where=step.where)
+                    node = Node(step.target, "service", name, step=step, key=step.key, lifetime=step.lifetime, where=step.where)
                     self.services[node.id] = node
+                    self.transients |= step.lifetime == "transient"
                     mine.append(node)
             elif step.kind == "contributes":
                 node = Node(f"{name}.{step.name}", "contribution", name, step=step, key=step.key, where=step.where)
-                self.contributions.setdefault(str(step.key), []).append(node)
+                self.contributions.setdefault(step.target, []).append(node)
                 mine.append(node)
             elif step.kind in ("lifespan", "background"):
                 mine.append(Node(f"{name}.{step.name}", step.kind, name, step=step, where=step.where))
@@ -219,12 +218,15 @@ class Graph:
 
     def _check_kinds(self) -> None:
         """One name is a service or an extension, never both."""
+        services = frozenset[str]().union(*(d.services for d in self.declarations.values()))
+        extensions = frozenset[str]().union(*(d.extensions for d in self.declarations.values()))
+        if not services & extensions:
+            return
         uses: dict[str, dict[str, tuple[str, str]]] = {}
         for name in self._names:
             declaration = self.declarations[name]
             keys = [(s.key, s.where) for s in declaration.steps if s.key is not None]
-            keys += [(e.key, e.where) for s in declaration.steps for e in s.edges]
-            keys += [(e.key, e.where) for e in declaration.edges.values()]
+            keys += [(e.key, e.where) for e in declaration.all_edges]
             for key, where in keys:
                 uses.setdefault(str(key), {}).setdefault(key.kind, (name, where))
         for text, kinds in uses.items():
@@ -257,12 +259,15 @@ class Graph:
                     self._link(node, own, hard=True)
                 elif node.kind == "background":
                     self._link(node, [whole], hard=True)
-            handlers = [e for s in declaration.steps if s.kind == "on" for e in s.edges]
-            everything = dict.fromkeys((*declaration.edges.values(), *handlers))
-            whole.edges = tuple(e for e in everything if not self._is_scoped(e))
+            whole.edges = tuple(declaration.edges.values())
+            if isinstance(declaration.target, PluginDef):
+                whole.edges = tuple(e for s in declaration.steps if s.kind == "on" for e in s.edges)
+            if self._scoped:
+                whole.edges = tuple(e for e in whole.edges if not self._is_scoped(e))
             self._connect_edges(whole, reported)
             self._link(whole, [n for n in nodes[:-1] if n.eager and n.kind != "background"], hard=True)
         for node in self._all:
+            node.before = (*node.hard, *node.soft)
             for edge in node.edges if node.kind == "plugin" else ():
                 for target in self.targets(edge):
                     target.consumers.append((node.plugin, edge.name))
@@ -270,8 +275,8 @@ class Graph:
     def targets(self, edge: Edge[Any]) -> list[Node]:
         """The nodes an edge leads to; none where the service is absent or given by a scope."""
         if edge.kind == "collects":
-            return self.contributions.get(str(edge.key), [])
-        node = self.services.get(str(edge.key))
+            return self.contributions.get(edge.target, [])
+        node = self.services.get(edge.target)
         return [node] if node is not None else []
 
     def _is_scoped(self, edge: Edge[Any]) -> bool:
@@ -333,12 +338,14 @@ class Graph:
         """Plugins in start order, ties by name; where two serve each other, the one with the first node leads."""
         names = self._names
         before: dict[str, set[str]] = {name: set() for name in names}
-        after: dict[str, set[str]] = {name: set() for name in names}
+        after: dict[str, list[str]] = {name: [] for name in names}
         for node in self._all:
+            plugin = node.plugin
             for target in node.before:
-                if target.plugin != node.plugin and target.plugin != HOST and node.plugin != HOST:
-                    before[node.plugin].add(target.plugin)
-                    after[target.plugin].add(node.plugin)
+                other = target.plugin
+                if other is not plugin and other != plugin and other != HOST and other not in before[plugin]:
+                    before[plugin].add(other)
+                    after[other].append(plugin)
         left = {name: len(needed) for name, needed in before.items()}
         free = [name for name in names if not left[name]]
         heapq.heapify(free)
@@ -364,6 +371,8 @@ class Graph:
 
     def _check_scopes(self) -> None:
         """What outlives a scope may not need what a scope gives. A transient that needs it lives in a scope itself."""
+        if not self._scoped:
+            return
         for node in self.nodes:
             inner: list[tuple[Edge[Any], str]] = []
             for edge in node.edges:

@@ -21,7 +21,7 @@ from objectkernel.errors import (
 from objectkernel.graph import Graph, Node
 from objectkernel.host import current_host
 from objectkernel.keys import Extension, Key, Service
-from objectkernel.options import KernelOptions
+from objectkernel.options import KernelOptions, kernel_options
 from objectkernel.plugin import Plugin, PluginDef, caller
 from objectkernel.records import PluginInfo
 from objectkernel.run import Run
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     import os
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
-    from objectkernel.config import Configuration, Document
+    from objectkernel.config import Configuration
+    from objectkernel.document import Document
     from objectkernel.events import Events, Subscription
     from objectkernel.health import Health
     from objectkernel.portal import KernelPortal
@@ -118,11 +119,11 @@ class ObjectKernel:
         return self._composition
 
     def _read_document(self) -> tuple[Document | None, KernelOptions]:
-        if self._config is None and not self._options:
-            return None, KernelOptions()
-        from objectkernel.config import Document, kernel_options
+        if self._config is None:
+            return None, kernel_options(None, self._options) if self._options else KernelOptions()
+        from objectkernel.document import Document
 
-        document = Document.read(self._config) if self._config is not None else None
+        document = Document.read(self._config)
         return document, kernel_options(document, self._options)
 
     def _environment(self) -> Mapping[str, str]:

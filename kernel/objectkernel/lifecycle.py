@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable
-from contextvars import copy_context
 from operator import attrgetter
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,10 +20,9 @@ from objectkernel.errors import LeaseTimeout
 from objectkernel.graph import Graph, Node
 from objectkernel.host import Host, as_error, current_host, wrong_type
 from objectkernel.records import NO_VALUE, Record
+from objectkernel.spawn import Spawner
 
 if TYPE_CHECKING:
-    from anyio.abc import TaskGroup
-
     from objectkernel.plugin import Edge
 
 
@@ -108,7 +106,7 @@ class Lifecycle:
         self,
         graph: Graph,
         records: dict[str, Record],
-        tasks: TaskGroup,
+        spawner: Spawner,
         overseer: Overseer,
         *,
         start_timeout: Callable[[str], float],
@@ -118,13 +116,12 @@ class Lifecycle:
         self.graph = graph
         self.records = records
         self.ready: dict[str, Any] = {}
-        self.deadlines = Deadlines(tasks, self.waiting_for)
-        self.tasks = tasks
+        self.deadlines = Deadlines(spawner, self.waiting_for)
+        self.spawner = spawner
         self.overseer = overseer
         self.start_timeout = start_timeout
         self.stop_timeout = stop_timeout
         self._drain_timeout = drain_timeout
-        self._context = copy_context()
         self._serial = 0
         self._starts: list[tuple[int, Node]] = []
         self._stops: list[tuple[int, int, Node]] = []
@@ -202,10 +199,6 @@ class Lifecycle:
                     life.batch.done.set()
                 life.batch = None
 
-    def spawn(self, function: Callable[..., Any], *args: Any, name: str | None = None) -> None:
-        """A task of the kernel, in the context of the boot and not in that of whoever caused it."""
-        self._context.copy().run(self.tasks.start_soon, function, *args, name=name)
-
     # -- launching, one after the other
 
     def pump(self) -> None:
@@ -240,14 +233,14 @@ class Lifecycle:
         life.state = "starting"
         host = life.host = Host(node, self, self.call_of(node), self._preparation(node))
         if node.kind == "background":
-            self.spawn(run_background, host, self, name=f"{node.plugin}.{node.step.name}")
+            self.spawner.start(run_background, host, self, name=f"{node.plugin}.{node.step.name}")
             self._entered(node, None)
         elif node.step.form == "value" and host.prepare is None:
             self._start_inline(host)
         else:
             self.deadlines.watch(host, self.start_timeout(node.plugin))
             self._launching = True
-            self.spawn(host.run, name=f"{node.plugin}.{node.step.name}")
+            self.spawner.start(host.run, name=f"{node.plugin}.{node.step.name}")
 
     def _start_whole(self, node: Node, record: Record) -> None:
         """A plugin as a whole, or a transient: nothing runs, but what needs it may go on."""
@@ -312,6 +305,8 @@ class Lifecycle:
 
     def _preparation(self, node: Node) -> Any:
         """A coroutine function that makes what `node` needs of asynchronous transients, or None."""
+        if not self.graph.transients:
+            return None
         todo = [(e, t) for e in node.edges for t in self.graph.targets(e) if t.lifetime == "transient"]
         todo = [(e, t) for e, t in todo if t.step is not None and t.step.form == "async"]
         if not todo:
@@ -436,7 +431,7 @@ class Lifecycle:
 
     def _may_stop(self, node: Node) -> None:
         if node.life.leases:
-            self.spawn(self._drain, node)
+            self.spawner.start_guarded(self._drain, node, name=f"drain {node.id}")
         else:
             heapq.heappush(self._stops, (-node.life.serial, node.rank, node))
 

@@ -129,7 +129,10 @@ def kernel_options(document: Document | None, arguments: Mapping[str, Any]) -> K
 
 
 def _read(
-    given: list[tuple[str, Any, str]], values: dict[str, Any], sources: dict[str, str], problems: list[KernelError]
+    given: list[tuple[str, Any, str]],
+    values: dict[str, Any],
+    sources: dict[str, str],
+    problems: list[KernelError],
 ) -> None:
     """Put what is valid of one source into `values`, and the rest into `problems`."""
     seen: dict[str, str] = {}
@@ -138,7 +141,9 @@ def _read(
         if option not in _READERS:
             problems.append(_unknown(key, where))
         elif option in seen:
-            problems.append(_refused(option, f"is given twice: as {seen[option]!r} and as {key!r}", where, "keep one"))
+            problems.append(
+                _refused(option, f"is given twice: as {seen[option]!r} and as {key!r}", where, "keep one")
+            )
         else:
             seen[option] = key
             try:

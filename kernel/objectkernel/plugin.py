@@ -65,6 +65,7 @@ class Edge(Generic[T]):
 
     def __init__(self, key: Key[Any], where: str, *, version: str = "", late: bool = False) -> None:
         self.key = key
+        self.target = str(key)  # an exact str: a copy for each look-up would cost more than the look-up
         self.where = where
         self.version = version
         self.late = late

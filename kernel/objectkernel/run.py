@@ -7,8 +7,8 @@ does not tear the teardown.
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Coroutine, Iterable
+from contextvars import copy_context
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,10 @@ from objectkernel.context import PluginContext
 from objectkernel.declaration import Step
 from objectkernel.errors import BootAborted, BootError, ShutdownError
 from objectkernel.graph import Node, closure
-from objectkernel.host import Host, as_error
+from objectkernel.host import Host, as_error, current_host
 from objectkernel.lifecycle import Batch, Lifecycle
 from objectkernel.plugin import BINDING, Plugin
+from objectkernel.spawn import Spawner
 
 if TYPE_CHECKING:
     from objectkernel.compose import Composition
@@ -61,42 +62,43 @@ class Run:
         self.scopes: dict[Any, None] = {}
         self.change_failed: Callable[[Node, BaseException], None] | None = None
         self.ended_in_order = False
+        self._spawner: Spawner
         self._stop = anyio.Event()
         self._boot_scope = anyio.CancelScope()
         self._batch: Batch | None = None
-        self._root: Any = None
 
     # -- the root task
 
     def start(self) -> None:
         """Spawn the root task on the running event loop."""
-        self._root = _spawn(self._main(), "objectkernel root")
+        context = copy_context()
+        context.run(current_host.set, None)  # a kernel inside a plugin of another one is nobody's part
+        self._spawner = Spawner(context)
+        self._spawner.start(self._main, name="objectkernel root")
 
     async def _main(self) -> None:
         try:
-            async with anyio.create_task_group() as tasks:
-                self._make_lifecycle(tasks)
-                with self._boot_scope:
-                    await self._boot()
-                if self.state == "initializing" and not self.boot_errors and self.interrupt is None:  # cancelled
-                    self.boot_errors.append(
-                        BootAborted(
-                            "bootstrapping was ended by a shutdown",
-                            why="shutdown() was called, or bootstrap() cancelled, before the boot was done",
-                            fix="wait for bootstrap() before you call shutdown()",
-                        )
+            self._make_lifecycle(self._spawner)
+            with self._boot_scope:
+                await self._boot()
+            if self.state == "initializing" and not self.boot_errors and self.interrupt is None:  # cancelled
+                self.boot_errors.append(
+                    BootAborted(
+                        "bootstrapping was ended by a shutdown",
+                        why="shutdown() was called, or bootstrap() cancelled, before the boot was done",
+                        fix="wait for bootstrap() before you call shutdown()",
                     )
-                if self.boot_errors or self.interrupt is not None:
-                    self.state = "failed"
-                    await self._teardown()
-                    self.state = "failed"
-                else:
-                    self.booted.set()
-                    await self._stop.wait()
-                    await self._shutdown()
-                self.ended_in_order = True
-                self._close()
-                tasks.cancel_scope.cancel()
+                )
+            if self.boot_errors or self.interrupt is not None:
+                self.state = "failed"
+                await self._teardown()
+                self.state = "failed"
+            else:
+                self.booted.set()
+                await self._stop.wait()
+                await self._shutdown()
+            self.ended_in_order = True
+            self._close()
         except BaseException as error:
             if not isinstance(error, Exception):
                 raise
@@ -112,11 +114,12 @@ class Run:
         for record in self.records.values():
             if isinstance(record.instance, Plugin):
                 record.instance.__dict__.pop(BINDING, None)
+        self.lifecycle.deadlines.close()
         self.kernel._use_services({})
         self.booted.set()
         self.closed.set()
 
-    def _make_lifecycle(self, tasks: Any) -> None:
+    def _make_lifecycle(self, spawner: Spawner) -> None:
         options = self.options
 
         def start_timeout(plugin: str) -> float:
@@ -130,7 +133,7 @@ class Run:
         self.lifecycle = Lifecycle(
             self.graph,
             self.records,
-            tasks,
+            spawner,
             self,
             start_timeout=start_timeout,
             stop_timeout=stop_timeout,
@@ -361,7 +364,7 @@ class Run:
             record.become("failed", f"{type(error).__name__}: {error}")
             self.request_stop()
         else:
-            self.lifecycle.tasks.start_soon(self._remove_crashed, record, error)
+            self._spawner.start_guarded(self._remove_crashed, record, error, name=f"remove {record.name}")
 
     async def _remove_crashed(self, record: Record, error: Exception) -> None:
         """Stop what depends on a crashed plugin, then the plugin; who used it softly starts again without it."""
@@ -468,6 +471,7 @@ def _pseudo_step(record: Record, name: str, function: Any, form: Any) -> Step:
         by_keyword=False,
         narrowed=False,
         key=None,
+        target="",
         lifetime="singleton",
         on_crash="fail",
         event=None,
@@ -483,20 +487,3 @@ def _with_keywords(function: Any, extra: dict[str, Any]) -> Any:
 
         return handler
     return lambda event: function(event, **extra)
-
-
-def _spawn(main: Coroutine[Any, Any, None], name: str) -> Any:
-    """A task of the running event loop without a parent; anyio has none, since it must not outlive its caller.
-
-    Ours does not: `closed` is awaited by `shutdown`, and the loop's end cancels it.
-    """
-    asyncio = sys.modules.get("asyncio")
-    loop = asyncio._get_running_loop() if asyncio is not None else None
-    if loop is not None:
-        return loop.create_task(main, name=name)
-    import trio
-
-    async def run() -> None:
-        await main
-
-    return trio.lowlevel.spawn_system_task(run, name=name)

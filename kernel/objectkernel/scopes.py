@@ -282,7 +282,7 @@ class Scope:
         if made is None:
             _expect_alive(self._run, node)
             made = self._made[node] = _Made()
-            self._run.lifecycle.spawn(self._make, node, made)
+            self._run.lifecycle.spawner.start_guarded(self._make, node, made, name=f"{node.id} in {self.name}")
         await made.done.wait()
         if made.error is not None:
             if isinstance(made.error, Exception):

@@ -1,4 +1,4 @@
-"""How close the data path on SQLite comes to the bare driver, and how far ahead of SQLAlchemy's AsyncEngine it is.
+"""How close the data path on SQLite comes to the bare driver, and how far ahead of the AsyncEngine it is.
 
 All contenders do the same work in the same run on the same kind of file; the ratios count, not the figures.
 SQLAlchemy's AsyncEngine takes part when aiosqlite is installed.

@@ -1,4 +1,4 @@
-"""Every code block of every page is run: README.md files and kernel/docs/*.md.
+"""Every code block of every page is run: README.md files and what lies in kernel/docs.
 
 How a page writes its blocks:
 
@@ -13,8 +13,8 @@ How a page writes its blocks:
     ```console usage         commands as a reader would type them: only sub-commands and options are checked
     ```toml, ```json         parsed; with file=NAME also written
 
-Two kinds of command are checked but not run: `make TARGET`, which must exist, and `pip install`, which may name
-distributions of this project only. A block without a language, or in another one, fails.
+Two kinds of command are checked but not run: `make TARGET`, which must exist, and `pip install`, which may
+name distributions of this project only. A block without a language, or in another one, fails.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
-PATTERNS = ("README.md", "kernel/README.md", "*/*/README.md", "kernel/docs/*.md")
-PAGES = sorted(page for pattern in PATTERNS for page in ROOT.glob(pattern) if ".venv" not in str(page.parent))
-PROJECTS = [path for level in ("*", "*/*") for path in ROOT.glob(f"{level}/pyproject.toml")]
+PATTERNS = ("README.md", "kernel/**/*.md", "[a-z]*/*/README.md")
+PAGES = sorted({page for pattern in PATTERNS for page in ROOT.glob(pattern)})
+PROJECTS = [path for level in ("kernel", "[a-z]*/*") for path in ROOT.glob(f"{level}/pyproject.toml")]
 
 
 @attrs.frozen(kw_only=True)
@@ -183,3 +183,26 @@ def test_every_block_of_a_page_holds(runner: Runner) -> None:
         except BaseException as error:
             error.add_note(f"in the block at {runner.page.relative_to(ROOT)}:{block.line}")
             raise
+
+
+WRONG = {
+    "no language": Block(language="", words={}, text="x", line=1),
+    "an unknown language": Block(language="cobol", words={}, text="x", line=1),
+    "python that fails": Block(language="python", words={}, text="assert 1 == 2", line=1),
+    "nothing raised": Block(language="python", words={"raises": "KeyError"}, text="1", line=1),
+    "another output": Block(language="text", words={"output": ""}, text="hello", line=1),
+    "a failing command": Block(language="sh", words={}, text="false", line=1),
+    "another answer": Block(language="console", words={}, text="$ echo yes\nno\n", line=1),
+    "an unknown option": Block(language="console", words={"usage": ""}, text="$ ruff --nonsense", line=1),
+    "an unknown target": Block(language="sh", words={}, text="make coffee", line=1),
+    "a stranger installed": Block(language="sh", words={}, text="pip install left-pad", line=1),
+    "no TOML": Block(language="toml", words={}, text="a = ", line=1),
+}
+
+
+@pytest.mark.parametrize("runner", [ROOT / "README.md"], ids=["page"], indirect=True)
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_block_fails(what: str, runner: Runner) -> None:
+    """The runner is worth its green only if it can turn red."""
+    with pytest.raises((AssertionError, tomllib.TOMLDecodeError)):
+        runner.run(WRONG[what])

@@ -114,7 +114,9 @@ def test_a_copy_is_the_same_object() -> None:
     assert copy.deepcopy({"k": secret})["k"] is secret
 
 
-@pytest.mark.parametrize("use", [len, iter, vars, sorted, lambda s: s[0], lambda s: "h" in s, lambda s: s + "x"])
+@pytest.mark.parametrize(
+    "use", [len, iter, vars, sorted, lambda s: s[0], lambda s: "h" in s, lambda s: s + "x"]
+)
 def test_it_has_no_length_items_or_attributes(use: Any) -> None:
     """Nothing but `reveal` tells about the value: no length, iteration, index, membership, dict."""
     with pytest.raises(TypeError):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import venv
 import zipfile
+from importlib import metadata
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -41,19 +45,33 @@ def archives(members, tmp_path_factory):
     return folder
 
 
+def run_time_lock(root, names):
+    """The entries of the lock for what the distributions `names` need at run time, directly or not."""
+    wanted, found = list(names), set()
+    while wanted:
+        name = wanted.pop()
+        if name not in found:
+            found.add(name)
+            needs = map(Requirement, metadata.requires(name) or ())
+            needed = (need for need in needs if need.marker is None or need.marker.evaluate({"extra": ""}))
+            wanted += [canonicalize_name(need.name) for need in needed]
+    entries = re.split(r"^(?=\w)", (root / "requirements.lock").read_text(), flags=re.MULTILINE)
+    return "".join(entry for entry in entries if entry.partition("==")[0] in found)
+
+
 @pytest.fixture(scope="module")
-def installed(root, archives, tmp_path_factory):
-    """The python of an environment that has the wheels, and third parties as locked with hashes checked."""
+def installed(root, members, archives, tmp_path_factory):
+    """The python of an environment with the wheels, and third parties as locked: hashes checked, no tools."""
     folder = tmp_path_factory.mktemp("installed")
-    lines = [
-        f"{wheel.as_uri()} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}"
-        for wheel in sorted(archives.glob("*.whl"))
-    ]
-    wanted = folder / "wanted.txt"
-    wanted.write_text("\n".join([f"--constraint {root / 'requirements.lock'}", *lines]) + "\n")
+    names = [tomllib.loads((member / "pyproject.toml").read_text())["project"]["name"] for member in members]
+    third_parties = folder / "third-parties.txt"
+    third_parties.write_text(run_time_lock(root, names))
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / "bin" / "python"
-    run(python, "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", wanted, cwd=folder)
+    pip = [python, "-m", "pip", "--disable-pip-version-check"]
+    run(*pip, "install", "--require-hashes", "--requirement", third_parties, cwd=folder)
+    run(*pip, "install", "--no-deps", "--no-index", *archives.glob("*.whl"), cwd=folder)
+    run(*pip, "check", cwd=folder)
     return python
 
 

@@ -50,6 +50,9 @@ PACKAGE: Final = EntitySchema(
 
 SUMMARY: Final = ("id", "version", "hash", "created_at", "updated_at", "sequence")
 
+UNREADABLE: Final = (AttributeError, LookupError, TypeError, ValueError)
+"""What typing a row raises where somebody wrote a value of another type into it."""
+
 log = logging.getLogger("objectkernel.plugin.package-service")
 
 
@@ -63,7 +66,7 @@ class PackageStore:
 
     async def put(self, package: Canonical) -> PackageRecord:
         """Insert the version, or replace its content where it is; its `sequence` and `created_at` stay."""
-        with answering("publishing", package.id, package.version):
+        with answering(f"publishing {package.id}@{package.version}"):
             row = await self._rows.upsert(
                 {
                     "id": package.id,
@@ -73,19 +76,20 @@ class PackageStore:
                     "hash": package.hash,
                 }
             )
-        return _verified(row)
+        with legible(package.id, package.version):
+            return _verified(row)
 
     async def exact(self, id: str, version: str) -> PackageRecord | None:
         """The record of this very version."""
-        with answering("reading", id, version):
+        with answering(f"reading {id}@{version}"), legible(id, version):
             row = await self._rows.find_by_id((id, version))
-        return None if row is None else _verified(row)
+            return None if row is None else _verified(row)
 
     async def latest(self, id: str) -> PackageRecord | None:
         """The record of the version inserted last."""
-        with answering("reading", id, LATEST):
+        with answering(f"reading the latest version of {id}"), legible(id, LATEST):
             row = await self._rows.find_one({"id": id}, sort={"sequence": -1})
-        return None if row is None else _verified(row)
+            return None if row is None else _verified(row)
 
     async def newest(self, limit: int, before: int) -> Page:
         """The latest version of each package, of those whose sequence is below `before`."""
@@ -97,22 +101,22 @@ class PackageStore:
 
     async def remove(self, id: str, version: str) -> bool:
         """Remove one version; whether it was there."""
-        with answering("deleting", id, version):
+        with answering(f"deleting {id}@{version}"):
             return await self._rows.delete((id, version))
 
     async def remove_all(self, id: str) -> bool:
         """Remove every version of a package; whether there was one."""
-        with answering("deleting all versions of", id):
+        with answering(f"deleting all versions of {id}"):
             return await self._rows.delete_many({"id": id}) > 0
 
     async def _page(self, statement: Query, params: Mapping[str, object], limit: int) -> Page:
         """A page of `limit` rows; the one row beyond it only says that there is more."""
         params = {**params, "rows": limit + 1}
-        try:
-            with answering("listing"):
+        with answering("listing packages"):
+            try:
                 rows = await self._dialect.execute(statement, params)
-        except PackageDamaged:
-            rows = await self._one_by_one(statement, params)
+            except UNREADABLE:
+                rows = await self._one_by_one(statement, params)
         items = tuple(_summary(row) for row in rows[:limit] if "hash" in row)
         return Page(items=items, after=str(rows[limit - 1]["sequence"]) if len(rows) > limit else None)
 
@@ -121,14 +125,13 @@ class PackageStore:
         table = self._dialect.table(PACKAGE)
         keys = statement.with_only_columns(table.c.id, table.c.version, table.c.sequence)
         rows = []
-        with answering("listing"):
-            for key in await self._dialect.execute(keys, params):
-                try:
-                    with answering("listing", key["id"], key["version"]):
-                        found = await self._rows.find_one({"sequence": key["sequence"]}, select=SUMMARY)
-                except PackageDamaged:
-                    found = key
-                rows += [found] if found else []
+        for key in await self._dialect.execute(keys, params):
+            try:
+                with legible(key["id"], key["version"]):
+                    found = await self._rows.find_one({"sequence": key["sequence"]}, select=SUMMARY)
+            except PackageDamaged:
+                found = key
+            rows += [found] if found else []
         return rows
 
 
@@ -153,24 +156,26 @@ def _lists(table: Table) -> tuple[Query, Query]:
 
 
 @contextmanager
-def answering(doing: str, id: str = "packages", version: str = "") -> Iterator[None]:
-    """Turn every fault of the database into one error: what is unknown is neither "not found" nor "empty".
-
-    Raises:
-        PackageDamaged: a stored value is not of its column's type.
-    """
-    package = f"{id}@{version}" if version else id
+def answering(doing: str) -> Iterator[None]:
+    """Turn every fault of the database into one error: what is unknown is neither "not found" nor "empty"."""
     try:
         yield
     except DataError as error:
         raise PackageStoreUnavailable(
-            f"{doing} {package}: unknown, the database gave no answer",
+            f"{doing}: unknown, the database gave no answer",
             why=f"[{error.code}] {error.what}",
             fix=error.fix or "see to the system database, then ask again",
-            operation=f"{doing} {package}",
+            operation=doing,
         ) from error
-    except (TypeError, ValueError) as error:
-        raise _damaged(id, version, f"a stored value cannot be read: {error}") from error
+
+
+@contextmanager
+def legible(id: str, version: str) -> Iterator[None]:
+    """Turn what happens on reading a value that is not of its column's type into PackageDamaged."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise _damaged(id, version, f"a stored value cannot be read ({type(error).__name__})") from error
 
 
 def _summary(row: Row) -> PackageSummary:

@@ -71,10 +71,9 @@ class Page:
 class Dialect(Protocol):
     """One database, spoken to in entities. The schema of every call has to be registered.
 
-    Errors of all operations: `DatabaseUnavailable` and its kin, `DialectClosed`, `EntityUnknown`; of those
-    with a filter or
-    options: `UnknownField`, `UnknownOperator`, `FilterInvalid`, `ValueInvalid`, `OptionInvalid`; of those
-    that write: `UnknownField`, `ValueInvalid`, `DuplicateKey`, `ConstraintViolated`.
+    Every operation may raise `DatabaseUnavailable` and its kin, `DialectClosed` and `EntityUnknown`; with a
+    filter or options also `UnknownField`, `UnknownOperator`, `FilterInvalid`, `ValueInvalid` and
+    `OptionInvalid`; a write also `UnknownField`, `ValueInvalid`, `DuplicateKey` and `ConstraintViolated`.
 
     A write whose caller is cancelled is either made wholly or not at all; the caller cannot know which.
     """

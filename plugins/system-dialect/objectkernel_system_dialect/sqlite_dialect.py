@@ -125,7 +125,7 @@ class SqliteDialect:
                 why="another schema of that name is"
                 if known
                 else f"known are: {', '.join(self._entities) or 'none'}",
-                fix="contribute the schema through SYSTEM_SCHEMAS or BUSINESS_SCHEMAS, or await dialect.register(schema)",
+                fix="contribute it to SYSTEM_SCHEMAS or BUSINESS_SCHEMAS, or await dialect.register(schema)",
                 entity=schema.name,
                 known=near,
             )
@@ -342,7 +342,7 @@ def _whole(name: str, value: object, least: int = 0) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 2**53:
         raise OptionInvalid(
             f"`{name}` cannot be meant",
-            why=f"it is a whole number from {least} on; a {type(value).__name__} was given or it is out of range",
+            why=f"it is a whole number from {least} on",
             fix=f"give a number, or leave `{name}` out",
         )
     return value

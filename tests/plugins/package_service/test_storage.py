@@ -37,6 +37,7 @@ DAMAGES = {
     "the order of the metadata's bytes": "UPDATE sys_packages SET metadata = metadata || ' '",
     "the manifest cut short": "UPDATE sys_packages SET manifest = substr(manifest, 1, 5)",
     "no JSON at all": "UPDATE sys_packages SET manifest = ''",
+    "the type of the metadata": "UPDATE sys_packages SET metadata = x'7b7d'",
     "a time": "UPDATE sys_packages SET created_at = 'yesterday'",
     "the type of a time": "UPDATE sys_packages SET updated_at = x'00'",
     "the hash": "UPDATE sys_packages SET hash = 'x'",
