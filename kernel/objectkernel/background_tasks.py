@@ -39,7 +39,7 @@ async def _until_settled(host: Host, lifecycle: Lifecycle) -> BaseException | No
     log = lifecycle.records[step.plugin].log
     while True:
         try:
-            host.open = host.call()
+            host.open = lifecycle.call(host)
             await host.open
             return None
         except (Exception, SystemExit, KeyboardInterrupt) as caught:

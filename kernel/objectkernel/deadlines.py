@@ -58,7 +58,7 @@ class Deadlines:
 
     def shorten(self, limit: float) -> None:
         """Let no deadline, present or future, lie behind `limit`."""
-        self.limit = limit
+        limit = self.limit = min(limit, self.limit)
         for host in self._watched:
             host.deadline = min(host.deadline, limit)
         if self._wake is not None:

@@ -20,14 +20,16 @@ from objectkernel.errors import KernelError, PluginExited, ProviderInvalid, Serv
 if TYPE_CHECKING:
     from objectkernel.declaration import Step
     from objectkernel.graph import Node
+    from objectkernel.spawn import Gate
 
 current_host: ContextVar[Host | None] = ContextVar("objectkernel_host", default=None)
 """The host in whose task (or a task started from it) code runs, None outside of the kernel's tasks."""
 
 
 class Owner(Protocol):
-    """Who is told what becomes of a host."""
+    """Who calls a host's step, and is told what becomes of it."""
 
+    def call(self, host: Host) -> Any: ...
     def begun(self, host: Host) -> None: ...
     def entered(self, host: Host, value: Any) -> None: ...
     def left(self, host: Host, error: BaseException | None) -> None: ...
@@ -38,22 +40,21 @@ class Host:
     """The life of one step, from its first line to the end of its teardown.
 
     Attributes:
-        call: makes the coroutine, generator or object of the step.
-        prepare: awaited in the host's task before `call`, or None.
+        owner: its `call` makes the coroutine, generator or object of the step.
+        prepare: awaited in the host's task before that, or None.
         scope: the cancel scope around the whole life.
         stop: set to ask for the teardown.
         open: the generator or coroutine that is suspended, for the stack of a step that hangs.
     """
 
-    __slots__ = ("call", "deadline", "entry", "node", "open", "owner", "prepare", "scope", "stop", "stopping", "timeout")
+    __slots__ = ("deadline", "entry", "node", "open", "owner", "prepare", "scope", "stop", "stopping", "timeout")
 
-    def __init__(self, node: Node, owner: Owner, call: Callable[[], Any], prepare: Any = None) -> None:
+    def __init__(self, node: Node, owner: Owner, stop: Gate, prepare: Any = None) -> None:
         self.node = node
         self.owner = owner
-        self.call = call
         self.prepare = prepare
         self.scope = anyio.CancelScope()
-        self.stop = anyio.Event()
+        self.stop = stop
         self.stopping = False
         self.open: Any = None
         self.timeout: KernelError | None = None
@@ -99,14 +100,14 @@ class Host:
         return problem
 
     async def _awaited(self) -> bool:
-        self.open = self.call()
+        self.open = self.owner.call(self)
         problem = self.enter(await self.open)
         if problem is not None:
             raise problem
         return True
 
     async def _yielded_async(self) -> bool:
-        generator = self.open = self.call()
+        generator = self.open = self.owner.call(self)
         try:
             value = await generator.__anext__()
         except StopAsyncIteration:
@@ -135,7 +136,7 @@ class Host:
         raise yielded_twice(self.step)
 
     async def _yielded(self) -> bool:
-        generator = self.call()
+        generator = self.owner.call(self)
         try:
             value = next(generator)
         except StopIteration:
@@ -172,7 +173,7 @@ class Host:
             ) from None
 
     async def _returned(self) -> bool:
-        problem = self.enter(self.call())
+        problem = self.enter(self.owner.call(self))
         if problem is not None:
             raise problem
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
@@ -106,6 +106,17 @@ class ObjectKernel:
         self._given[key] = value
         return self
 
+    def set_options(self, **options: Any) -> Self:
+        """Host options in addition to those given to the constructor; for tools that are handed a kernel.
+
+        Raises:
+            KernelStateInvalid: the kernel has been bootstrapped.
+        """
+        self._expect("idle", "set_options", "set them before bootstrap()")
+        self._composition = None
+        self._options = {**self._options, **options}
+        return self
+
     def compose(self) -> Composition:
         """Discover, declare, configure and connect everything, without running plugin code.
 
@@ -190,8 +201,12 @@ class ObjectKernel:
         """Look services up in `ready` from now on; called by the kernel's `Run`."""
         self._ready = ready
 
-    async def shutdown(self) -> None:
+    async def shutdown(self, timeout: float | None = None) -> None:
         """Stop everything, in reverse, each after whatever used it. A second call waits for the first and returns.
+
+        Args:
+            timeout: seconds that the stop may take from now, if that is less than what it has: after them whatever
+                still stops is cancelled. A second call may so hurry the first.
 
         The teardown is shielded from the caller's cancellation. Called from a plugin's own task it asks for the stop
         and waits, until the plugin is stopped itself.
@@ -207,7 +222,7 @@ class ObjectKernel:
             raise self._wrong_state("shutdown", "bootstrap it first")
         first = not self._failure_told
         self._failure_told = True
-        run.request_stop()
+        run.request_stop(timeout)
         if self._called_from_inside(run):
             await run.closed.wait()
             return
@@ -329,16 +344,37 @@ class ObjectKernel:
         if self._run is not None and self._run.booted.is_set():
             nodes = self._run.graph.contributions.get(str(key), [])
             return tuple(n.value for n in nodes if n.life.state == "up")
-        return tuple(self._early(key))
+        return tuple(make() for _, make in self.contributors(key))
 
-    def _early(self, key: Extension[T]) -> Iterator[T]:
+    def contributors(self, key: Extension[T]) -> tuple[tuple[str, Callable[[], T]], ...]:
+        """(plugin, function that makes its item) of each contribution that depends on nothing, before the boot.
+
+        For tools that go on where one plugin's function raises.
+        """
         composition = self.compose()
-        for node in composition.graph.contributions.get(str(key), []):
-            step = node.step
-            if step is not None and not step.edges:
+
+        def maker(node: Node) -> Callable[[], T]:
+            def make() -> T:
+                step = node.step
+                assert step is not None
                 target = composition.target(node.plugin)
-                instance = target() if isinstance(target, type) else target
-                yield step.function() if step.by_keyword else step.function(instance)
+                if step.by_keyword:
+                    return step.function()  # type: ignore[no-any-return]
+                return step.function(target() if isinstance(target, type) else target)  # type: ignore[no-any-return]
+
+            return make
+
+        nodes = composition.graph.contributions.get(str(key), [])
+        return tuple((n.plugin, maker(n)) for n in nodes if n.step is not None and not n.step.edges)
+
+    def findings(self) -> tuple[KernelError, ...]:
+        """What the plugins find worth saying about the running kernel: the answers to the hook `kernel_findings`."""
+        run = self._running("findings")
+        found: list[KernelError] = []
+        for record, function in run.hook_functions("kernel_findings"):
+            arguments = (record.instance, record.context)[: function.__code__.co_argcount]
+            found += function(*arguments) or ()
+        return tuple(found)
 
     def services(self) -> tuple[str, ...]:
         """The names of the services that are up."""

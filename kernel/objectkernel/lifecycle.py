@@ -231,7 +231,7 @@ class Lifecycle:
             self._start_whole(node, record)
             return
         life.state = "starting"
-        host = life.host = Host(node, self, self.call_of(node), self._preparation(node))
+        host = life.host = Host(node, self, self.spawner.gate(), self._preparation(node))
         if node.kind == "background":
             self.spawner.start(run_background, host, self, name=f"{node.plugin}.{node.step.name}")
             self._entered(node, None)
@@ -255,7 +255,7 @@ class Lifecycle:
         """A plain function needs no task: it is over before anyone could cancel it."""
         token = current_host.set(host)
         try:
-            value = host.call()
+            value = self.call(host)
             problem = wrong_type(value, host.node)
         except BaseException as error:
             self._not_entered(host.node, as_error(error, host.step))
@@ -267,20 +267,20 @@ class Lifecycle:
         else:
             self._entered(host.node, value)
 
-    def call_of(self, node: Node) -> Callable[[], Any]:
-        """The function of a step with its arguments, taken when it is called."""
+    def call(self, host: Host) -> Any:
+        """Call the step of a host with what it needs."""
+        return self.invoke(host.node)
+
+    def invoke(self, node: Node) -> Any:
+        """Call the function of a node's step with what it needs."""
         step = node.step
         assert step is not None
         record = self.records[node.plugin]
         if step.by_keyword:
-            return lambda: step.function(**{e.name: self.value(record, e) for e in step.edges})
-
-        def call() -> Any:
-            if not record.narrowed:
-                record.inject()
-            return step.function(record.instance)
-
-        return call
+            return step.function(**{e.name: self.value(record, e) for e in step.edges})
+        if not record.narrowed:
+            record.inject()
+        return step.function(record.instance)
 
     def value(self, record: Record, edge: Edge[Any]) -> Any:
         """The present value of an edge; NO_VALUE where a needed service is not up."""
@@ -301,7 +301,7 @@ class Lifecycle:
         assert target.step is not None
         if target.step.form == "async":
             return NO_VALUE
-        return self.check(self.call_of(target)(), target)
+        return self.check(self.invoke(target), target)
 
     def _preparation(self, node: Node) -> Any:
         """A coroutine function that makes what `node` needs of asynchronous transients, or None."""
@@ -316,7 +316,7 @@ class Lifecycle:
         async def prepare() -> None:
             for edge, target in todo:
                 if edge not in record.transients:
-                    record.transients[edge] = (self.check(await self.call_of(target)(), target),)
+                    record.transients[edge] = (self.check(await self.invoke(target), target),)
 
         return prepare
 

@@ -32,6 +32,7 @@ class KernelOptions:
         stop_timeout: for a plugin to stop; `stop_timeouts` has it for single plugins.
         shutdown_timeout: for the whole kernel to stop.
         drain_timeout: for the users of a service to give it back before it is stopped.
+        sources: option → where it was given: ``file:line`` or ``argument``.
         problems: what was refused in `kernel_options`; the refused option has its default.
     """
 
@@ -48,6 +49,7 @@ class KernelOptions:
     drain_timeout: float = 30.0
     start_timeouts: Mapping[str, float] = attrs.field(factory=dict)
     stop_timeouts: Mapping[str, float] = attrs.field(factory=dict)
+    sources: Mapping[str, str] = attrs.field(factory=dict, eq=False, repr=False)
     problems: tuple[KernelError, ...] = attrs.field(default=(), eq=False, repr=False)
 
 
@@ -125,7 +127,7 @@ def kernel_options(document: Document | None, arguments: Mapping[str, Any]) -> K
                 option="without",
             )
         )
-    return KernelOptions(**values, problems=tuple(problems))
+    return KernelOptions(**values, sources=sources, problems=tuple(problems))
 
 
 def _read(

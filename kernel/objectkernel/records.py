@@ -12,11 +12,11 @@ from objectkernel.host import current_host
 from objectkernel.plugin import BINDING, Edge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from objectkernel.context import PluginContext
     from objectkernel.declaration import Declaration
     from objectkernel.graph import Node
+    from objectkernel.kernel import ObjectKernel
+    from objectkernel.lifecycle import Lifecycle
 
 STATES: Final = (
     "discovered",
@@ -62,9 +62,11 @@ class Record:
     """The run-time state of one plugin; also the `__binding__` through which its instance reads services."""
 
     __slots__ = (
+        "_context",
+        "_kernel",
+        "_lifecycle",
         "because",
         "config_seconds",
-        "context",
         "critical",
         "declaration",
         "distribution",
@@ -81,7 +83,6 @@ class Record:
         "state",
         "subscriptions",
         "transients",
-        "value_of",
         "version",
         "where",
     )
@@ -105,8 +106,9 @@ class Record:
         self.transients: dict[Edge[Any], tuple[Any]] = {}
         self.reference = ""
         self.subscriptions: list[Any] = []
-        self.context: PluginContext | None = None
-        self.value_of: Callable[[Edge[Any]], Any] = _no_value
+        self._context: PluginContext | None = None
+        self._kernel: ObjectKernel | None = None
+        self._lifecycle: Lifecycle | None = None
         self.import_seconds = 0.0
         self.config_seconds = 0.0
 
@@ -137,14 +139,27 @@ class Record:
 
     # -- what the instance reads
 
-    def bind(self, instance: Any, context: PluginContext, value_of: Callable[[Edge[Any]], Any]) -> None:
+    def bind(self, instance: Any, kernel: ObjectKernel, lifecycle: Lifecycle) -> None:
         """Let `instance` read its needs through this record."""
         assert self.declaration is not None
         self.instance = instance
-        self.context = context
-        self.value_of = value_of
+        self._kernel = kernel
+        self._lifecycle = lifecycle
         self.narrowed = any(s.narrowed for s in self.declaration.steps)
         instance.__dict__[BINDING] = self
+
+    @property
+    def context(self) -> PluginContext:
+        """The kernel as this plugin may see it."""
+        if self._context is None:
+            from objectkernel.context import PluginContext
+
+            assert self._kernel is not None
+            self._context = PluginContext(self._kernel, self)
+        return self._context
+
+    def _value_of(self, edge: Edge[Any]) -> Any:
+        return self._lifecycle.value(self, edge) if self._lifecycle is not None else NO_VALUE
 
     def inject(self) -> None:
         """Put every value into the instance, so that reading one is an attribute read."""
@@ -153,7 +168,7 @@ class Record:
         values = self.instance.__dict__
         for name, edge in self.declaration.edges.items():
             if not edge.late and edge.key.scope is None and name not in values:
-                value = self.value_of(edge)
+                value = self._value_of(edge)
                 if value is not NO_VALUE:
                     values[name] = value
         self.injected = True
@@ -180,7 +195,7 @@ class Record:
                     fix=f"write uses=({names},)",
                     name=str(edge.key),
                 )
-        value = self.value_of(edge)
+        value = self._value_of(edge)
         if value is not NO_VALUE:
             return value
         raise ServiceUnavailable(
@@ -195,8 +210,5 @@ class Record:
 
 
 NO_VALUE: Final = object()
-"""What `Record.value_of` answers where a service is not up."""
+"""What `Lifecycle.value` answers where a service is not up."""
 
-
-def _no_value(edge: Edge[Any]) -> Any:
-    return NO_VALUE

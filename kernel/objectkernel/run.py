@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from objectkernel.context import PluginContext
 from objectkernel.declaration import Step
 from objectkernel.errors import BootAborted, BootError, ShutdownError
 from objectkernel.graph import Node, closure
@@ -190,7 +189,7 @@ class Run:
             return
         if not isinstance(instance, Plugin):
             return
-        record.bind(instance, PluginContext(self.kernel, record), lambda edge: self.lifecycle.value(record, edge))
+        record.bind(instance, self.kernel, self.lifecycle)
         configured = record.declaration.config
         if configured is not None and self.composition.configuration is not None:
             instance.__dict__[configured.name] = self.composition.configuration.instances[record.name]
@@ -238,6 +237,10 @@ class Run:
                 self._plugin_failed(record, error, fatal=True)
                 return
 
+    def hook_functions(self, name: str) -> list[tuple[Record, Callable[..., Any]]]:
+        """The implementations of a hook by running plugins, in start order."""
+        return [(r, r.declaration.hooks[name]) for r in self._with_hook(name) if r.declaration is not None]
+
     def _with_hook(self, name: str) -> list[Record]:
         records = (self.records[n] for n in self.graph.order)
         return [
@@ -246,18 +249,19 @@ class Run:
 
     async def _call_hook(self, record: Record, name: str) -> BaseException | None:
         """Run one implementation with the plugin's start timeout; returns its error."""
-        assert record.declaration is not None and record.context is not None
+        assert record.declaration is not None
         function = record.declaration.hooks[name]
         step = _pseudo_step(record, name, function, "async" if function.__code__.co_flags & 0x80 else "value")
         arguments = (record.instance, record.context)[: function.__code__.co_argcount]
         node = Node(f"{record.name}.{name}", "hook", record.name, step=step)
-        host = Host(node, _HookOwner(self.lifecycle), lambda: function(*arguments))
+        owner = _HookOwner(self.lifecycle, lambda: function(*arguments))
+        host = Host(node, owner, self._spawner.gate())
         stopping = name == "kernel_stopping"
         limit = self.lifecycle.stop_timeout if stopping else self.lifecycle.start_timeout
         host.stopping = stopping
         self.lifecycle.deadlines.watch(host, limit(record.name))
         await host.run()
-        return host.owner.error  # type: ignore[attr-defined,no-any-return]
+        return owner.error
 
     # -- what the lifecycle reports (lifecycle.Overseer)
 
@@ -385,9 +389,11 @@ class Run:
 
     # -- shutdown
 
-    def request_stop(self) -> None:
-        """Ask the root task to stop the kernel; during the boot, cancel that."""
+    def request_stop(self, timeout: float | None = None) -> None:
+        """Ask the root task to stop the kernel, within `timeout` seconds; during the boot, cancel that."""
         self._stop.set()
+        if timeout is not None and not self.closed.is_set():
+            self.lifecycle.deadlines.shorten(anyio.current_time() + timeout)
         if self.state == "initializing":
             if self._batch is not None:
                 self.lifecycle.abort(self._batch)
@@ -399,8 +405,7 @@ class Run:
         self.state = "stopping"
         began = perf_counter()
         log.info("kernel stops")
-        limit = anyio.current_time() + self.options.shutdown_timeout
-        self.lifecycle.deadlines.shorten(limit)
+        self.lifecycle.deadlines.shorten(anyio.current_time() + self.options.shutdown_timeout)
         for record in reversed(self._with_hook("kernel_stopping")):
             error = await self._call_hook(record, "kernel_stopping")
             if error is not None:
@@ -439,9 +444,13 @@ class Run:
 class _HookOwner:
     """Collects how a hook ended."""
 
-    def __init__(self, lifecycle: Lifecycle) -> None:
+    def __init__(self, lifecycle: Lifecycle, call: Callable[[], Any]) -> None:
         self._lifecycle = lifecycle
+        self._call = call
         self.error: BaseException | None = None
+
+    def call(self, host: Host) -> Any:
+        return self._call()
 
     def begun(self, host: Host) -> None:
         pass

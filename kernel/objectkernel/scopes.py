@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -35,7 +35,7 @@ async def make(run: Run, node: Node) -> Any:
     _expect_alive(run, node)
     if node.lifetime == "transient":
         await _up(run, node)
-        value = run.lifecycle.call_of(node)()
+        value = run.lifecycle.invoke(node)
         if node.step is not None and node.step.form == "async":
             value = await value
         return run.lifecycle.check(value, node)
@@ -297,7 +297,7 @@ class Scope:
         except Exception as error:
             self._failed(node, made, error)
             return
-        host = made.host = Host(node, _ScopedOwner(self, made), call)
+        host = made.host = Host(node, _ScopedOwner(self, made, call), self._run.lifecycle.spawner.gate())
         if self._state != "open":
             self._failed(node, made, self._wrong_state("used"))
             return
@@ -346,9 +346,13 @@ class Scope:
 class _ScopedOwner:
     """Who hears of a scoped host."""
 
-    def __init__(self, scope: Scope, made: _Made) -> None:
+    def __init__(self, scope: Scope, made: _Made, call: Callable[[], Any]) -> None:
         self._scope = scope
         self._made = made
+        self._call = call
+
+    def call(self, host: Host) -> Any:
+        return self._call()
 
     def begun(self, host: Host) -> None:
         pass

@@ -8,13 +8,36 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 
 log = logging.getLogger("objectkernel")
+
+
+class Gate(Protocol):
+    """Opened once, for the one task that waits at it."""
+
+    def set(self) -> None: ...
+    def wait(self) -> Awaitable[None]: ...
+
+
+class _FutureGate:
+    """A gate on asyncio: a future, a fifth of an event's objects."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self, future: Any) -> None:
+        self._future = future
+
+    def set(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
+
+    def wait(self) -> Awaitable[None]:
+        return self._future  # type: ignore[no-any-return]
 
 
 class Spawner:
@@ -27,9 +50,14 @@ class Spawner:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._tasks: set[Any] = set()
+        self._discard = self._tasks.discard
         asyncio = sys.modules.get("asyncio")
         self._loop: Any = asyncio._get_running_loop() if asyncio is not None else None
         self.clock: Callable[[], float] = self._loop.time if self._loop is not None else anyio.current_time
+
+    def gate(self) -> Gate:
+        """A new gate, closed."""
+        return _FutureGate(self._loop.create_future()) if self._loop is not None else anyio.Event()
 
     def start(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any, name: str) -> None:
         """Run ``await function(*args)`` in a task of its own; it may raise nothing but cancellation."""
@@ -37,7 +65,7 @@ class Spawner:
         if self._loop is not None:
             task = self._loop.create_task(function(*args), name=name, context=context)
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._discard)
         else:
             import trio
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 from click import Group
 from objectkernel import ObjectKernel
-from objectkernel.errors import BootError
+from objectkernel.errors import BootError, ServiceMissing
 from objectkernel_contracts import COMMANDS
 from objectkernel_package_service import PACKAGES, PackageInvalid, PackageService, PackageServicePlugin
 from objectkernel_system_dialect.contracts import SYSTEM_DIALECT
@@ -62,14 +62,19 @@ async def test_the_size_limits_are_settings():
 
 async def test_a_limit_that_cannot_be_meant_stops_the_boot():
     """Settings are checked before anything starts."""
-    with pytest.raises(BootError, match="max_manifest_bytes"):
+    with pytest.raises(BootError) as caught:
         await kernel_on(max_manifest_bytes=0).bootstrap()
+    assert caught.value.codes == ("K305",)
+    assert "max_manifest_bytes" in str(caught.value)
 
 
 async def test_without_a_system_dialect_the_boot_names_what_is_missing():
     """The plugin needs a database and says which service that is."""
-    with pytest.raises(BootError, match=SYSTEM_DIALECT):
+    with pytest.raises(BootError) as caught:
         await ObjectKernel(plugins=[PackageServicePlugin()], discover=False).bootstrap()
+    (missing,) = caught.value.exceptions
+    assert isinstance(missing, ServiceMissing)
+    assert missing.name == SYSTEM_DIALECT
 
 
 def test_the_command_is_made_when_it_is_asked_for():

@@ -1,0 +1,197 @@
+"""Entity schemas: what is wrong with them is said all at once, and their tables are made once."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from objectkernel_system_dialect.contracts import (
+    DatabaseBusy,
+    EntitySchema,
+    Field,
+    Index,
+    Relation,
+    SchemaInvalid,
+    SchemaOutdated,
+)
+from objectkernel_system_dialect.registry import check_schemas, validate_schemas
+from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
+from objectkernel_system_dialect.sqlite_executor import SqliteOptions
+
+
+def schema(name: str = "Thing", collection: str = "things", **parts: Any) -> EntitySchema:
+    return EntitySchema(name=name, collection=collection, **({"fields": {}} | parts))
+
+
+PROBLEMS: list[tuple[EntitySchema, str]] = [
+    (schema(name="a b"), "entity name"),
+    (schema(collection="Things"), "table name"),
+    (schema(collection="sqlite_things"), "table name"),
+    (schema(fields={"a b": Field("string")}), "no field name"),
+    (schema(fields={"a": Field("string"), "A": Field("string")}), "used twice"),
+    (schema(fields={"created_at": Field("datetime")}, timestamps=True), "keeps timestamps"),
+    (schema(fields={"a": Field("strnig")}), "did you mean 'string'"),  # type: ignore[arg-type]
+    (schema(fields={"a": Field("enum")}), "without values"),
+    (schema(fields={"a": Field("string", enum=("x",))}), "lists values although"),
+    (schema(fields={"a": Field("enum", enum=("x", "x"))}), "value twice"),
+    (schema(fields={"a": Field("string", length=0)}), "no room"),
+    (schema(fields={"a": Field("decimal", precision=19)}), "precision <= 18"),
+    (schema(fields={"a": Field("decimal", precision=3, scale=4)}), "scale <= precision"),
+    (schema(fields={"a": Field("text", unique=True)}), "cannot be unique"),
+    (schema(fields={"a": Field("sequence", default=1)}), "is a sequence"),
+    (schema(fields={"a": Field("sequence"), "b": Field("sequence")}), "more than one sequence"),
+    (schema(fields={"a": Field("string", min=1)}), "bounds although"),
+    (schema(fields={"a": Field("integer", min=0.5)}), "bound that does not fit"),
+    (schema(fields={"a": Field("integer", min=2, max=1)}), "above its `max`"),
+    (schema(fields={"a": Field("integer", default="x")}), "default that does not fit"),
+    (schema(fields={"a": Field("enum", enum=("x",), default="y")}), "default that does not fit"),
+    (schema(key=()), "no key"),
+    (schema(fields={"id": Field("string")}, key=("id", "id")), "names 'id' twice"),
+    (schema(fields={"name": Field("string")}, key=("nmae",)), "did you mean 'name'"),
+    (schema(fields={"a": Field("json")}, key=("a",)), "makes no key"),
+    (schema(relations={"up": Relation("Thing")}, key=("up",)), "names the relation"),
+    (schema(indexes=[Index(())]), "no fields"),
+    (schema(indexes=[Index(["id", "id"])]), "names 'id' twice"),
+    (schema(fields={"name": Field("string")}, indexes=[Index("nmae")]), "did you mean 'name'"),
+    (schema(indexes=[Index({"id": 0})]), "direction 0"),
+    (schema(indexes=[Index("id"), Index("id")]), "declared twice"),
+    (schema(fields={"a": Field("text")}, indexes=[Index("a")]), "no database promises"),
+    (schema(relations={"up": Relation("Thnig")}), "did you mean 'Thing'"),
+    (schema(relations={"up": Relation("Thing", kind="many-to-many")}), "unknown kind"),  # type: ignore[arg-type]
+    (schema(relations={"up": Relation("Thing", on_delete="nothing")}), "unknown on_delete"),  # type: ignore[arg-type]
+    (schema(relations={"up": Relation("Thing", required=True, on_delete="set-null")}), "set to null"),
+    (
+        schema(
+            fields={"a": Field("string"), "b": Field("string")},
+            key=("a", "b"),
+            relations={"up": Relation("Thing")},
+        ),
+        "only one can be held",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"), PROBLEMS, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_problem_is_found(wrong: EntitySchema, words: str) -> None:
+    """Each contradiction is one problem that says what is wrong."""
+    (problem,) = validate_schemas([wrong])
+    assert words in problem
+
+
+def test_every_problem_of_every_schema_is_reported_together() -> None:
+    """One error lists them all, so that none has to be found after another."""
+    with pytest.raises(SchemaInvalid) as caught:
+        check_schemas([wrong for wrong, _ in PROBLEMS] + [schema("Other", "others")])
+    problems = caught.value.facts["problems"]
+    assert len(problems) > len(PROBLEMS)
+    assert "the entity name 'Thing' is used twice" in problems
+    assert "the collection 'things' is used twice" in problems
+    assert all(problem in str(caught.value) for problem in problems)
+
+
+def test_a_sound_schema_has_no_problems() -> None:
+    """An implied id, a relation to itself and an index over it all are allowed."""
+    assert (
+        validate_schemas([schema(relations={"up": Relation("Thing")}, indexes=[Index({"up": 1, "id": -1})])])
+        == ()
+    )
+
+
+def test_a_schema_is_a_value() -> None:
+    """Schemas are compared by content, can be hashed, and cannot be changed."""
+    one, two = (schema(fields={"a": Field("string")}) for _ in range(2))
+    assert one == two
+    assert hash(one) == hash(two)
+    with pytest.raises(TypeError):
+        one.fields["b"] = Field("string")  # type: ignore[index]
+
+
+@pytest.mark.anyio
+async def test_registering_makes_table_and_indexes_once(tmp_path: Path) -> None:
+    """A second registration, in this process or the next, changes nothing and keeps the rows."""
+    path = str(tmp_path / "a.db")
+    thing = schema(
+        fields={"name": Field("string", unique=True), "size": Field("integer")},
+        relations={"up": Relation("Thing", on_delete="set-null")},
+        indexes=[Index({"size": -1, "name": 1}), Index("size", unique=True)],
+    )
+    for count in range(2):
+        dialect = await SqliteDialect.open(path)
+        await dialect.register(thing)
+        await dialect.register(thing, thing)
+        assert dialect.schemas() == (thing,)
+        assert await dialect.count(thing) == count
+        await dialect.create(thing, {"name": str(count)})
+        await dialect.aclose()
+    connection = sqlite3.connect(path)
+    indexes = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index'")}
+    connection.close()
+    assert {"ix_things_size_desc_name", "ux_things_size", "ix_things_up"} <= indexes
+
+
+@pytest.mark.anyio
+async def test_schemas_may_lead_to_each_other(dialect: SqliteDialect) -> None:
+    """A ring of relations is registered in one call; a relation to an unregistered entity is refused."""
+    egg = schema("Egg", "eggs", relations={"from_": Relation("Hen", on_delete="set-null")})
+    hen = schema("Hen", "hens", relations={"out_of": Relation("Egg", kind="one-to-one")})
+    with pytest.raises(SchemaInvalid):
+        await dialect.register(egg)
+    await dialect.register(egg, hen)
+    first = await dialect.create(egg, {})
+    bird = await dialect.create(hen, {"out_of": first["id"]})
+    await dialect.update(egg, first["id"], {"from_": bird["id"]})
+    await dialect.delete(hen, bird["id"])
+    assert await dialect.find_by_id(egg, first["id"]) == first
+
+
+@pytest.mark.anyio
+async def test_a_table_that_lacks_columns_is_named(tmp_path: Path) -> None:
+    """A table of an older schema is an error at registration, not at the first query; nothing else is made."""
+    path = tmp_path / "old.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE things (id TEXT PRIMARY KEY)")
+    connection.close()
+    dialect = await SqliteDialect.open(str(path))
+    fresh = schema("Fresh", "fresh")
+    with pytest.raises(SchemaOutdated) as caught:
+        await dialect.register(fresh, schema(fields={"name": Field("string")}))
+    assert caught.value.facts == {"entity": "Thing", "collection": "things", "missing": ("name",)}
+    assert dialect.schemas() == ()
+    await dialect.aclose()
+    connection = sqlite3.connect(path)
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    connection.close()
+    assert tables == ["things"]
+
+
+@pytest.mark.anyio
+async def test_a_key_beside_a_sequence_is_unique(dialect: SqliteDialect) -> None:
+    """On SQLite the sequence is the row number; the entity's key is held unique all the same."""
+    numbered = schema(fields={"number": Field("sequence")}, key=("number",))
+    await dialect.register(numbered)
+    rows = await dialect.create_many(numbered, [{}, {}])
+    assert [row["number"] for row in rows] == [1, 2]
+    assert await dialect.find_by_id(numbered, 2) == {"number": 2}
+
+
+@pytest.mark.anyio
+async def test_a_database_held_by_another_process_is_busy(tmp_path: Path) -> None:
+    """After the busy timeout the write is refused as such, and goes through when the other is done."""
+    path = tmp_path / "held.db"
+    dialect = await SqliteDialect.open(str(path), SqliteOptions(busy_timeout=0.05))
+    await dialect.register(schema())
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseBusy) as caught:
+        await dialect.create(schema(), {})
+    assert caught.value.facts == {"database": "the database file 'held.db'", "reason": "SQLITE_BUSY"}
+    assert await dialect.count(schema()) == 0
+    other.execute("ROLLBACK")
+    other.close()
+    await dialect.create(schema(), {})
+    assert await dialect.count(schema()) == 1
+    await dialect.aclose()

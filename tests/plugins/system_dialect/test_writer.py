@@ -1,0 +1,333 @@
+"""The writer thread: many writes share a commit, and none suffers from its neighbours."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from objectkernel_system_dialect.contracts import (
+    DatabaseFull,
+    DialectClosed,
+    DuplicateKey,
+    EntitySchema,
+    Field,
+    Repository,
+)
+from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
+from objectkernel_system_dialect.sqlite_executor import SqliteExecutor, SqliteOptions
+
+NOTE = EntitySchema(
+    name="Note",
+    collection="notes",
+    fields={"id": Field("integer"), "text": Field("text")},
+)
+
+
+@pytest.fixture
+async def notes(dialect: SqliteDialect) -> Repository:
+    """Notes under a number."""
+    await dialect.register(NOTE)
+    return Repository(dialect, NOTE)
+
+
+class Held:
+    """Keeps the writer busy from inside a job, so that what is written meanwhile waits in one queue."""
+
+    def __init__(self, dialect: SqliteDialect) -> None:
+        self._write = dialect._executor.write
+        self._free = threading.Event()
+        self._busy = threading.Event()
+
+    async def hold(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        def job(_connection: sqlite3.Connection) -> None:
+            self._busy.set()
+            assert self._free.wait(60)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._write, job)
+            await anyio.to_thread.run_sync(self._busy.wait)
+            task_status.started()
+
+    def free(self) -> None:
+        self._free.set()
+
+
+async def count_commits(dialect: SqliteDialect, counted: list[str]) -> None:
+    """Collect the COMMITs of the writer from now on."""
+
+    def trace(sql: str) -> None:
+        if sql == "COMMIT":
+            counted.append(sql)
+
+    await dialect._executor.write(lambda connection: connection.set_trace_callback(trace))
+    counted.clear()
+
+
+@pytest.mark.anyio
+async def test_waiting_writes_share_a_commit(dialect: SqliteDialect, notes: Repository) -> None:
+    """64 writes that wait at once are all made, with far fewer commits."""
+    commits: list[str] = []
+    await count_commits(dialect, commits)
+    held = Held(dialect)
+    async with anyio.create_task_group() as group:
+        await group.start(held.hold)
+        for number in range(64):
+            group.start_soon(notes.create, {"id": number})
+        await anyio.wait_all_tasks_blocked()
+        held.free()
+    assert await notes.count() == 64
+    assert len(commits) == 2
+
+
+@pytest.mark.anyio
+async def test_a_failing_write_is_undone_alone(dialect: SqliteDialect, notes: Repository) -> None:
+    """Of the writes in one commit the failing ones get their errors, wholly undone; the others are made."""
+    await notes.create({"id": 1000})
+    failed: list[int] = []
+
+    async def pair(number: int, other: int) -> None:
+        try:
+            await notes.create_many([{"id": number}, {"id": other}])
+        except DuplicateKey:
+            failed.append(number)
+
+    held = Held(dialect)
+    async with anyio.create_task_group() as group:
+        await group.start(held.hold)
+        for number in range(10):
+            group.start_soon(pair, number, 1000 if number % 3 == 0 else 100 + number)
+        await anyio.wait_all_tasks_blocked()
+        held.free()
+    assert sorted(failed) == [0, 3, 6, 9]
+    made = [row["id"] for row in await notes.find_all(sort={"id": 1})]
+    assert made == [1, 2, 4, 5, 7, 8, 101, 102, 104, 105, 107, 108, 1000]
+
+
+@pytest.mark.anyio
+async def test_a_full_database_fails_only_what_does_not_fit(
+    dialect: SqliteDialect, notes: Repository
+) -> None:
+    """A full disk ends the shared transaction; the writes that fit are made all the same, one by one."""
+
+    def limit(connection: sqlite3.Connection) -> None:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages + 20}")
+
+    await dialect._executor.write(limit)
+    outcome: dict[int, str] = {}
+
+    async def write(number: int, size: int) -> None:
+        try:
+            await notes.create({"id": number, "text": "x" * size})
+            outcome[number] = "made"
+        except DatabaseFull as error:
+            outcome[number] = str(error.facts["reason"])
+
+    held = Held(dialect)
+    async with anyio.create_task_group() as group:
+        await group.start(held.hold)
+        for number in range(6):
+            group.start_soon(write, number, 10**7 if number == 3 else 10)
+        await anyio.wait_all_tasks_blocked()
+        held.free()
+    assert outcome == {n: "SQLITE_FULL" if n == 3 else "made" for n in range(6)}
+    assert await notes.count() == 5
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_write_that_waits_is_not_made(dialect: SqliteDialect, notes: Repository) -> None:
+    """A caller that is cancelled while its write waits leaves nothing behind, and delays nobody."""
+    held = Held(dialect)
+    async with anyio.create_task_group() as group:
+        await group.start(held.hold)
+        with anyio.move_on_after(0.05) as scope:
+            await notes.create({"id": 1})
+        assert scope.cancelled_caught
+        group.start_soon(notes.create, {"id": 2})
+        await anyio.wait_all_tasks_blocked()
+        held.free()
+    assert [row["id"] for row in await notes.find_all()] == [2]
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_write_that_runs_is_made_wholly(dialect: SqliteDialect, notes: Repository) -> None:
+    """A write that has begun is committed although its caller is gone."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def job(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO notes (id) VALUES (1)")
+        begun.set()
+        assert go_on.wait(60)
+        connection.execute("INSERT INTO notes (id) VALUES (2)")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(dialect._executor.write, job)
+        await anyio.to_thread.run_sync(begun.wait)
+        group.cancel_scope.cancel()
+    go_on.set()
+    await notes.create({"id": 3})
+    assert sorted(row["id"] for row in await notes.find_all()) == [1, 2, 3]
+
+
+@pytest.mark.anyio
+async def test_a_reader_sees_what_was_acknowledged(notes: Repository) -> None:
+    """Whoever reads after a write has returned finds it, whichever thread answers."""
+
+    async def write_and_read(number: int) -> None:
+        await notes.create({"id": number})
+        assert await notes.find_by_id(number) is not None
+
+    async with anyio.create_task_group() as group:
+        for number in range(64):
+            group.start_soon(write_and_read, number)
+    assert await notes.count() == 64
+
+
+@pytest.mark.anyio
+async def test_a_job_that_raises_anything_is_answered(dialect: SqliteDialect, notes: Repository) -> None:
+    """Whatever a job raises reaches its caller, undoes its writes, and the thread serves on."""
+
+    def job(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO notes (id) VALUES (1)")
+        raise KeyboardInterrupt
+
+    for call in (dialect._executor.write, dialect._executor.read):
+        with pytest.raises((KeyboardInterrupt, sqlite3.OperationalError)):
+            await call(job)
+    assert await notes.count() == 0
+
+
+@pytest.mark.anyio
+async def test_readers_cannot_write(tmp_path: Path) -> None:
+    """A job that writes on a reading connection is refused by the database."""
+    executor = await SqliteExecutor.open(str(tmp_path / "a.db"), SqliteOptions())
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        await executor.read(lambda connection: connection.execute("CREATE TABLE a (b)"))
+    await executor.aclose()
+
+
+@pytest.mark.anyio
+async def test_closing_finishes_what_is_queued(database: str) -> None:
+    """Writes that wait when the dialect is closed are made; afterwards every call says that it is closed."""
+    dialect = await SqliteDialect.open(database)
+    await dialect.register(NOTE)
+    made: list[int] = []
+
+    async def write(number: int) -> None:
+        made.append((await dialect.create(NOTE, {"id": number}))["id"])
+
+    held = Held(dialect)
+    async with anyio.create_task_group() as group:
+        await group.start(held.hold)
+        for number in range(10):
+            group.start_soon(write, number)
+        await anyio.wait_all_tasks_blocked()
+        group.start_soon(dialect.aclose)
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(DialectClosed):
+            await dialect.create(NOTE, {"id": 99})
+        held.free()
+    assert sorted(made) == list(range(10))
+    await dialect.aclose()
+    for call in (dialect.ping(), dialect.count(NOTE)):
+        with pytest.raises(DialectClosed):
+            await call
+
+
+@pytest.mark.anyio
+async def test_closing_leaves_no_thread_and_no_log(tmp_path: Path) -> None:
+    """The threads are gone and the write-ahead log is in the file, also when the closer is being cancelled."""
+    before = threading.active_count()
+    path = tmp_path / "a.db"
+    dialect = await SqliteDialect.open(str(path))
+    await dialect.register(NOTE)
+    await dialect.create(NOTE, {"id": 1})
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await dialect.aclose()
+    assert threading.active_count() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["a.db"]
+
+
+@pytest.mark.anyio
+async def test_opening_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
+    """Cancelled while it connects, the executor ends the threads it had started."""
+    before = threading.active_count()
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await SqliteDialect.open(str(tmp_path / "a.db"))
+    assert scope.cancelled_caught
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(("synchronous", "level"), [("NORMAL", 1), ("FULL", 2)])
+@pytest.mark.anyio
+async def test_connections_are_set_up(tmp_path: Path, synchronous: Any, level: int) -> None:
+    """Write-ahead log, foreign keys and the durability of the settings, on writer and readers."""
+    options = SqliteOptions(synchronous=synchronous, readers=1)
+    executor = await SqliteExecutor.open(str(tmp_path / "a.db"), options)
+
+    def pragmas(connection: sqlite3.Connection) -> list[Any]:
+        names = ("journal_mode", "foreign_keys", "synchronous")
+        return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+
+    assert await executor.write(pragmas) == ["wal", 1, level]
+    assert await executor.read(pragmas) == ["wal", 1, level]
+    await executor.aclose()
+
+
+KILLED = """
+import anyio, sys
+from objectkernel_system_dialect.contracts import EntitySchema, Field
+from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
+
+async def main():
+    schema = EntitySchema(name="Note", collection="notes", fields={"id": Field("integer"), "text": Field("text")})
+    dialect = await SqliteDialect.open(sys.argv[1])
+    await dialect.register(schema)
+    async def write(start):
+        for number in range(start, 10**9, 16):
+            await dialect.create_many(schema, [{"id": 2 * number}, {"id": 2 * number + 1, "text": "x" * 500}])
+            print(number, flush=True)
+    start = (await dialect.count(schema)) * 1000
+    async with anyio.create_task_group() as group:
+        for task in range(16):
+            group.start_soon(write, start + task)
+
+anyio.run(main)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    """After kill -9 every acknowledged write is there, none is torn, and the file is sound."""
+    path = tmp_path / "killed.db"
+    acknowledged: set[int] = set()
+    for run in range(5):
+        process = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(path)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ.copy(),
+        )
+        assert process.stdout is not None
+        for _ in range(50 + 37 * run):
+            acknowledged.add(int(process.stdout.readline()))
+        process.send_signal(signal.SIGKILL)
+        acknowledged.update(int(line) for line in process.stdout.read().split("\n")[:-1])
+        process.wait()
+        process.stdout.close()
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    found = {number for (number,) in connection.execute("SELECT id FROM notes")}
+    connection.close()
+    assert {2 * n for n in acknowledged} | {2 * n + 1 for n in acknowledged} <= found
+    assert all(number ^ 1 in found for number in found)
