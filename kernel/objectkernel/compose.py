@@ -128,8 +128,8 @@ class Composition:
         discovery = discover()
         self._would_provide = {service: list(refs) for service, refs in discovery.provides.items()}
         offered: dict[str, list[EntryPoint]] = {}
-        for entry in discovery.entry_points:
-            offered.setdefault(entry.name, []).append(entry)
+        for found in discovery.entry_points:
+            offered.setdefault(found.name, []).append(found)
         for name, entries in sorted(offered.items()):
             entry = self._pick(name, entries)
             if entry is None:

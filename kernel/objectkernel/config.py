@@ -1,7 +1,7 @@
-"""The settings of all plugins: read from the file, the environment and arguments, checked, and told where from.
+"""The settings of all plugins: read from file, environment and arguments, checked, and told where from.
 
-Of an option's sources the later wins: the class's default, the file, the environment, an argument. A configuration
-that was given as a mapping counts as arguments.
+Of an option's sources the later wins: the class's default, the file, the environment, an argument. A
+configuration that was given as a mapping counts as arguments.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from objectkernel.errors import (
 from objectkernel.options import KernelOptions, kernel_options
 from objectkernel.reading import ABSENT, Reading
 from objectkernel.secret import SHOWN, Secret
-from objectkernel.settings import ENV_PREFIX, is_settings, setting
+from objectkernel.settings import ENV_PREFIX, fields_of, is_settings, setting
 
 if TYPE_CHECKING:
     from objectkernel.sources import Kind
@@ -56,7 +56,7 @@ class Configuration:
     """The settings of all plugins.
 
     Attributes:
-        instances: plugin → an instance of its settings class; a plugin without settings, or with problems, has none.
+        instances: plugin → an instance of its settings class; there is none where there are problems.
         problems: all that is wrong; a problem of one plugin's settings has its name as `plugin`.
     """
 
@@ -100,7 +100,7 @@ def resolve(
     staged = False
     for plugin, settings in specs.items():
         tables = _tables(document, overrides, plugin)
-        own = mentioned.get(_folded(plugin), {})
+        own = mentioned.get(_folded(plugin))
         try:
             reading = Reading(plugin, settings or _Nothing, document)
         except (NameError, TypeError, attrs.exceptions.NotAnAttrsClassError) as error:
@@ -233,8 +233,8 @@ def _unreadable(plugin: str, settings: type | None, error: Exception) -> Declara
 
 
 def _value(reading: Reading, name: str) -> Any:
-    if reading.instance is ABSENT:
-        return reading.values.get(name)
+    if reading.instance is ABSENT:  # a value that only a converter would take is still as it was given
+        return SHOWN if reading.options[name].secret else reading.values.get(name)
     value = reading.instance
     for part in reading.options[name].path:
         value = getattr(value, _attribute(type(value), part))
@@ -243,7 +243,7 @@ def _value(reading: Reading, name: str) -> Any:
 
 def _attribute(settings: type, alias: str) -> str:
     """The attribute that a field's argument sets; they differ for private ones."""
-    return next(f.name for f in attrs.fields(settings) if f.alias == alias)
+    return str(next(field.name for field in fields_of(settings) if field.alias == alias))
 
 
 def shown(value: Any) -> Any:
@@ -263,7 +263,7 @@ def shown(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted((shown(v) for v in value), key=repr)
     if is_settings(type(value)):
-        return {f.alias: shown(getattr(value, f.name)) for f in attrs.fields(type(value))}
+        return {field.alias: shown(getattr(value, field.name)) for field in fields_of(type(value))}
     return str(value)
 
 

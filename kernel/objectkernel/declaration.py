@@ -112,7 +112,7 @@ def declare(target: type[Plugin] | PluginDef) -> Declaration:
     if kept is None:
         kept = _from_class(target)
         setattr(target, _CACHE, kept)
-    return kept  # type: ignore[no-any-return]
+    return kept
 
 
 def _from_class(cls: type[Plugin]) -> Declaration:

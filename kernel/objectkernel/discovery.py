@@ -11,6 +11,7 @@ from typing import Any, Final
 import attrs
 
 from objectkernel.discovery_cache import CacheFile, cache_folder
+from objectkernel.distributions import PLUGINS, PROVIDES, EntryPoint, absolute, scan
 from objectkernel.errors import (
     EntryPointConflict,
     EntryPointInvalid,
@@ -18,7 +19,6 @@ from objectkernel.errors import (
     PluginUnknown,
     nearest,
 )
-from objectkernel.distributions import PLUGINS, PROVIDES, EntryPoint, absolute, scan
 
 _REFERENCE: Final = re.compile(r"(?P<module>\w+(?:\.\w+)*)\s*(?::\s*(?P<attr>\w+(?:\.\w+)*))?\Z")
 
@@ -29,7 +29,7 @@ class Discovery:
 
     Attributes:
         entry_points: of the group ``objectkernel.plugins.v1``, by name; two of one name are two.
-        provides: service → the references of the plugins that would provide it (``objectkernel.provides.v1``).
+        provides: service → references of the plugins that would provide it (``objectkernel.provides.v1``).
     """
 
     entry_points: tuple[EntryPoint, ...]
@@ -67,14 +67,14 @@ class Discovery:
         return tuple(entry for entry in self.entry_points if entry.reference in references)
 
 
-def discover(path: Sequence[str] | None = None, cache: Path | None | bool = True) -> Discovery:
+def discover(path: Sequence[str] | None = None, cache: Path | bool | None = True) -> Discovery:
     """Find the entry points of all distributions on `path`.
 
     Of two distributions of one name the first on the path counts, as for `importlib.metadata`.
 
     Args:
         path: folders and archives, by default ``sys.path``.
-        cache: the folder of the cache files; True for the platform's, see `cache_folder`, None or False for none.
+        cache: the folder of the cache files; True for the one of `cache_folder`, None or False for none.
     """
     folders = tuple(dict.fromkeys(absolute(entry) for entry in (sys.path if path is None else path)))
     folder = cache_folder() if cache is True else cache or None
@@ -141,8 +141,8 @@ def load(entry_point: EntryPoint) -> Any:
     """Import what an entry point leads to.
 
     Raises:
-        PluginImportFailed: importing raised something, `SystemExit` too; it is the cause, and `traceback` its text.
-            KeyboardInterrupt passes.
+        PluginImportFailed: importing raised something, `SystemExit` too; it is the cause, and `traceback` its
+            text. KeyboardInterrupt passes.
         EntryPointInvalid: the reference is malformed, or the module has no such name.
     """
     found = _REFERENCE.match(entry_point.reference)
@@ -171,9 +171,9 @@ def _attribute(entry_point: EntryPoint, holder: Any, name: str) -> Any:
     holder_name = getattr(holder, "__name__", holder)
     close = nearest(name, [known for known in dir(holder) if not known.startswith("_")])
     raise EntryPointInvalid(
-        f"entry point {entry_point.name!r} leads to {entry_point.reference}, but {holder_name} has no {name!r}",
+        f"entry point {entry_point.name!r} leads to {entry_point.reference}, which does not exist",
         where=entry_point.where,
-        why=f"{holder_name} is {getattr(holder, '__file__', None) or type(holder).__name__}",
+        why=f"{holder_name} ({getattr(holder, '__file__', type(holder).__name__)}) has no {name!r}",
         fix=f"did you mean {close[0]!r}?" if close else f"install {entry_point.distribution} again",
         name=entry_point.name,
         known=close,
@@ -205,9 +205,12 @@ def _import_failed(entry_point: EntryPoint, error: BaseException) -> PluginImpor
         )
         fix = f"{lacking}; {fix}"
     return PluginImportFailed(
-        f"plugin {entry_point.name!r} ({entry_point.distribution} {entry_point.version}) could not be imported",
+        f"plugin {entry_point.name!r} could not be imported",
         where=_last_place(error) or entry_point.where,
-        why=f"{type(error).__name__}: {error}",
+        why=(
+            f"{type(error).__name__}: {error}",
+            f"it is {entry_point.reference} of {entry_point.distribution} {entry_point.version}",
+        ),
         fix=f"{fix}, or leave the plugin out: [kernel] without = [{entry_point.name!r}]",
         name=entry_point.name,
         reference=entry_point.reference,

@@ -1,4 +1,4 @@
-"""The cache of discovery: one file for each search path, trusted only while nothing it was read from has changed."""
+"""The cache of discovery: a file for each search path, trusted while nothing it was read from has changed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COARSE_TICK: Final = 2_000_000_000  # ns; FAT and some network file systems hav
 
 
 def cache_folder() -> Path | None:
-    """Where the cache files are: ``OBJECTKERNEL_CACHE_DIR``, else a folder in the platform's place for caches.
+    """Where cache files are: ``OBJECTKERNEL_CACHE_DIR``, else a folder in the platform's place for caches.
 
     None where ``OBJECTKERNEL_NO_CACHE`` is set to anything but 0, or where there is no home.
     """
@@ -43,8 +43,8 @@ def cache_folder() -> Path | None:
 class CacheFile:
     """The cache file of one search path.
 
-    Its content is marshalled, which is fast and needs no import, behind a format line and a checksum: only what this
-    module has written, whole and by this Python, is unmarshalled. It is not read if another user owns it.
+    Its content is marshalled, which is fast and needs no import, behind a format line and a checksum: only what
+    this module has written, whole and by this Python, is unmarshalled. A file of another user is not read.
     """
 
     def __init__(self, folder: Path, folders: Sequence[str]) -> None:
@@ -81,7 +81,7 @@ class CacheFile:
         return marshal.loads(body)
 
     def write(self, found: Scan) -> None:
-        """Keep a scan, in one step, so that whoever reads at the same time has the old or the new; failing is fine."""
+        """Keep a scan, in one step: whoever reads meanwhile has the old or the new. Failing does no harm."""
         content = (self._folders, found.began, found.rows, found.watched)
         body = marshal.dumps(content)
         scratch = f"{self._path}.{os.getpid()}.{os.urandom(4).hex()}"
@@ -101,7 +101,7 @@ class CacheFile:
 def _unchanged(watched: dict[str, Stamp | None], began: int) -> bool:
     """Whether everything that was read is as it was when it was read, `began` being the time just before.
 
-    A file that was changed within a clock tick of the reading may have been changed again under the same stamp.
+    What was changed within a clock tick of the reading may have changed once more under the same stamp.
     """
     stat = os.stat
     newest_fine, newest_coarse = began - _FINE_TICK, began - _COARSE_TICK

@@ -103,7 +103,7 @@ def _metadata_folders(folder: str) -> Iterator[tuple[str, str]]:
 
 
 def _read_watched(folder: str, name: str, watched: dict[str, Stamp | None]) -> str | None:
-    """A file of a metadata folder. Without one the folder is watched: its stamp changes when the file comes."""
+    """A file of a metadata folder; without it the folder is watched, whose stamp changes when it comes."""
     path = f"{folder}{os.sep}{name}"
     file = _opened(path)
     if file is None:

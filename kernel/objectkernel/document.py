@@ -40,7 +40,7 @@ class Document:
     kernel: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     plugins: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict, repr=False)
     problems: tuple[KernelError, ...] = attrs.field(default=(), eq=False)
-    _text: str = attrs.field(default="", repr=False, eq=False)
+    _text: str = attrs.field(default="", repr=False, eq=False, alias="text")
 
     @classmethod
     def read(cls, config: str | os.PathLike[str] | Mapping[str, Any] | None) -> Self:
@@ -59,7 +59,9 @@ class Document:
     @classmethod
     def _of(cls, tables: Mapping[str, Any], path: str, text: str) -> Self:
         bare = cls(path=path, text=text)
-        problems = [_unknown_section(name, bare.where(name)) for name in tables if name not in SECTIONS]
+        problems: list[KernelError] = [
+            _unknown_section(name, bare.where(name)) for name in tables if name not in SECTIONS
+        ]
         kernel = bare._table(tables, ("kernel",), problems)
         plugins = bare._table(tables, ("plugins",), problems)
         return attrs.evolve(
@@ -95,7 +97,7 @@ class Document:
         return find_lines(self._text)
 
     def where(self, *path: str | int) -> str:
-        """Where a section or key stands, as ``file:line``; if it is not there, where what would enclose it stands."""
+        """The place of a section or key as ``file:line``; of what would enclose it, if it is not there."""
         if not self.path:
             return f"config mapping, {'.'.join(str(part) for part in path)}"
         parts = [path[:length] for length in range(len(path), 0, -1)]
@@ -120,7 +122,7 @@ def _read_text(path: str) -> str:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         byte = raw[error.start]
-    raise ConfigFileInvalid(  # outside the except: the decoder's error holds the whole file, secrets included
+    raise ConfigFileInvalid(  # outside the except: the decoder's error holds the whole file
         f"the configuration file {path!r} is not UTF-8",
         where=f"{path}:{line}",
         why=f"the byte 0x{byte:02x} on line {line} begins no character",
@@ -141,7 +143,7 @@ def _parse(text: str, path: str) -> dict[str, Any]:
         reason = str(error)
     found = re.search(r"at line (\d+)", reason)
     line = int(found[1]) if found else text.count("\n") + (not text.endswith("\n"))
-    raise ConfigFileInvalid(  # outside the except: the parser's error may hold the whole file, secrets included
+    raise ConfigFileInvalid(  # outside the except: the parser's error may hold the whole file
         f"the configuration file {path!r} is not valid TOML",
         where=f"{path}:{line}",
         why=reason,

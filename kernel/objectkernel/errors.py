@@ -363,6 +363,7 @@ class _Report(KernelError, ExceptionGroup[Exception]):
 
     if TYPE_CHECKING:
 
+        def __new__(cls, problems: Sequence[Exception]) -> Self: ...
         def __init__(self, problems: Sequence[Exception]) -> None: ...
 
     else:
@@ -382,7 +383,7 @@ class _Report(KernelError, ExceptionGroup[Exception]):
     def _headline(cls, count: int) -> str:
         return f"{cls.headline}: {count} problem{'s' if count != 1 else ''}"
 
-    def derive(self, excs: Sequence[Exception], /) -> Self:  # type: ignore[override]
+    def derive(self, excs: Sequence[Exception], /) -> Self:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         return type(self)(excs)
 
     @property

@@ -147,9 +147,9 @@ class Graph:
                 offers.setdefault(step.target, []).append(step)
         chosen: set[int] = set()
         for service, steps in offers.items():
-            step = self._choose(service, steps, picks)
-            if step is not None:
-                chosen.add(id(step))
+            choice = self._choose(service, steps, picks)
+            if choice is not None:
+                chosen.add(id(choice))
         for service, plugin in picks.items():
             if not any(s.plugin == plugin for s in offers.get(service, ())):
                 self._problem(self._bad_pick(service, plugin, offers))

@@ -47,10 +47,10 @@ async def check_health(kernel: ObjectKernel, timeout: float) -> Health:
     found: dict[str, ServiceHealth] = {}
 
     async def ask(name: str, plugin: str, value: Any) -> None:
-        ping = getattr(value, "ping", None)
+        ping: Any = getattr(value, "ping", None)
         began = anyio.current_time()
         status, detail = "up", ""
-        if callable(ping):
+        if ping is not None:
             try:
                 with anyio.fail_after(timeout):
                     await ping()

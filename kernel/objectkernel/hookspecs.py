@@ -42,7 +42,7 @@ async def kernel_stopping(kernel: PluginContext) -> None:
 
 
 @hookspec
-def kernel_findings(kernel: PluginContext) -> Iterable[KernelError]:
+def kernel_findings(kernel: PluginContext) -> Iterable[KernelError]:  # type: ignore[empty-body]  # pyright: ignore[reportReturnType]
     """What this plugin finds worth saying about the running kernel (``objectkernel doctor`` shows it).
 
     Called synchronously, so no I/O here; a finding is a `KernelError` that is shown, never raised."""

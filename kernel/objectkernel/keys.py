@@ -27,7 +27,8 @@ class Key(str, Generic[T]):
     __orig_class__: Any  # set by typing when the key is made from a subscripted class
 
     def __new__(cls, name: str, *, version: str | None = None, scope: str | None = None) -> Self:
-        if not isinstance(name, str) or not NAME.match(name):
+        given: object = name
+        if not (isinstance(given, str) and NAME.match(given)):
             raise KeyInvalid(
                 f"{name!r} is no name for {cls.kind} {cls.__name__}",
                 why="a name is lower case letters and digits, parts joined by '.', '-' or '_'",

@@ -27,7 +27,7 @@ class KernelOptions:
         without: the discovered plugins to leave out.
         safe_mode: take nothing from entry points but `only`.
         providers: service → the plugin whose provider counts, where several provide it.
-        distributions: plugin → the distribution whose entry point counts, where several have one of that name.
+        distributions: plugin → the distribution that counts, where several have an entry point of the name.
         start_timeout: for a plugin to start; `start_timeouts` has it for single plugins.
         stop_timeout: for a plugin to stop; `stop_timeouts` has it for single plugins.
         shutdown_timeout: for the whole kernel to stop.
@@ -109,7 +109,7 @@ _READERS: Final[Mapping[str, Any]] = {
 
 
 def kernel_options(document: Document | None, arguments: Mapping[str, Any]) -> KernelOptions:
-    """The host options of a configuration, under those of `arguments`; all that was refused is in `problems`."""
+    """The host options of a configuration, overridden by `arguments`; what is refused is in `problems`."""
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     problems: list[KernelError] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -31,11 +31,13 @@ class KernelPortal:
 
     def aget(self, key: Service[T]) -> T:
         """The object of a service; a lazy or transient one is made."""
-        return self._portal.call(self.kernel.aget, key)
+        value: Any = self._portal.call(self.kernel.aget, key)
+        return cast(T, value)
 
     def call(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """Run ``await function(*args)`` in the kernel's event loop and return its result."""
-        return self._portal.call(function, *args)
+        value: T = self._portal.call(function, *args)
+        return value
 
     def scope(self, name: str, given: Mapping[Key[Any], Any] | None = None) -> AbstractContextManager[Scope]:
         """Open a scope around blocking code; take services from it with `call(scope.aget, KEY)`."""

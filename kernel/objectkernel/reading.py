@@ -1,4 +1,4 @@
-"""One plugin's settings: from what is given to an instance of its settings class, or to all that is wrong with it."""
+"""One plugin's settings: from what is given to an instance of its settings class, or to all problems."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from objectkernel.errors import (
     KernelError,
     nearest,
 )
-from objectkernel.settings import Option, holds_secret, is_settings, options_of, variable_prefix
+from objectkernel.settings import Option, fields_of, holds_secret, is_settings, options_of, variable_prefix
 from objectkernel.values import Refused, convert, given, reason_of, spelled
 
 if TYPE_CHECKING:
-    from objectkernel.sources import Given, Kind
+    from objectkernel.sources import Given, Kind, SectionLoader
 
 ABSENT: Final[Any] = object()
 
@@ -64,7 +64,7 @@ class Reading:
     def _flatten(
         self, table: Mapping[str, Any], kind: Kind, path: tuple[str, ...], place: tuple[str, ...]
     ) -> dict[str, Given]:
-        """Option → value of one table. `path` is by the fields' names, `place` by the keys as they are written."""
+        """Option → value of one table; `path` has the fields' names, `place` the keys as they are written."""
         from objectkernel.sources import Given
 
         known = {
@@ -148,7 +148,7 @@ class Reading:
         self.instance = self._make(self.settings, (), ABSENT)
 
     def _refused(self, option: Option, raw: Given, refused: Refused) -> None:
-        where = self._where(raw.kind, raw.place + tuple(str(p) for p in refused.path if raw.kind == "file"))
+        where = self._where(raw.kind, (*raw.place, *refused.path))
         inner = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in refused.path)
         shown = ""
         if not option.secret and not refused.path and isinstance(raw.value, str | int | float):
@@ -159,8 +159,9 @@ class Reading:
             option.path,
             f"is {refused.given}{shown}, but {refused.expected} is expected",
             where,
-            why=(*((f"the part {inner} of it is wrong",) if inner else ()), *_about(option)),
+            why=_about(option),
             fix=fix,
+            part=inner,
             expected=refused.expected,
         )
 
@@ -168,9 +169,7 @@ class Reading:
         """An instance of `settings`, or ABSENT; what is not given comes from `base`, if there is one."""
         values: dict[str, Any] = {}
         complete = True
-        for field in attrs.fields(settings):
-            if not field.init:
-                continue
+        for field in fields_of(settings):
             value = self._field(field, (*path, field.alias), base)
             if value is not ABSENT:
                 values[field.alias] = value
@@ -186,7 +185,7 @@ class Reading:
         self._diagnose(settings, path, values, failure)
         return ABSENT
 
-    def _field(self, field: attrs.Attribute[Any], here: tuple[str, ...], base: Any) -> Any:
+    def _field(self, field: Any, here: tuple[str, ...], base: Any) -> Any:
         name = ".".join(here)
         if name in self.values:
             return self.values[name]
@@ -225,10 +224,10 @@ class Reading:
     def _diagnose(
         self, settings: type, path: tuple[str, ...], values: Mapping[str, Any], failure: Exception | None
     ) -> None:
-        """Ask converters and validators one by one; a failure none of them repeats is the class's as a whole."""
+        """Ask converters and validators one by one; a failure that none of them repeats is the class's."""
         before = len(self.problems)
-        probe = settings.__new__(settings)
-        fields = [f for f in attrs.fields(settings) if f.init]
+        probe: Any = object.__new__(settings)
+        fields = fields_of(settings)
         refused = set()
         for field in fields:
             value = values.get(field.alias, ABSENT)
@@ -250,14 +249,13 @@ class Reading:
             try:
                 field.validator(probe, field, value)
             except Exception as error:
-                if failure is not None or not isinstance(
-                    error, AttributeError
-                ):  # it may look at one not given
-                    self._invalid(field, path, error)
+                if failure is None and isinstance(error, AttributeError):
+                    continue  # it looks at a field that has no value
+                self._invalid(field, path, error)
         if failure is not None and len(self.problems) == before:
             self._invalid(None, path, failure)
 
-    def _invalid(self, field: attrs.Attribute[Any] | None, path: tuple[str, ...], error: Exception) -> None:
+    def _invalid(self, field: Any, path: tuple[str, ...], error: Exception) -> None:
         here = (*path, field.alias) if field is not None else path
         name = ".".join(here)
         option = self.options.get(name)
@@ -280,7 +278,7 @@ class Reading:
 
     # -- messages
 
-    def _where(self, kind: Kind, place: tuple[str, ...]) -> str:
+    def _where(self, kind: Kind, place: tuple[str | int, ...]) -> str:
         if kind == "file":
             return self.document.where("plugins", self.plugin, *place)
         return f"environment {place[0]}" if kind == "environment" else "argument"
@@ -291,15 +289,23 @@ class Reading:
         return f"{self.settings.__module__}.{self.settings.__qualname__}"
 
     def source(self, name: str) -> str:
-        """Where the option's value comes from: ``file:line``, ``environment NAME``, ``argument`` or ``default``."""
+        """Where a value comes from: ``file:line``, ``environment NAME``, ``argument`` or ``default``."""
         raw = self.given.get(name)
         return self._where(raw.kind, raw.place) if raw is not None else "default"
 
     def _problem(
-        self, kind: type[KernelError], path: tuple[str, ...], what: str, where: str, **told: Any
+        self,
+        kind: type[KernelError],
+        path: tuple[str, ...],
+        what: str,
+        where: str,
+        *,
+        part: str = "",
+        **told: Any,
     ) -> KernelError:
+        """Note a problem of an option, of a part of its value, or without a path of all settings."""
         option = ".".join(path)
-        subject = f"setting {option!r} of {self.plugin}" if option else f"the settings of {self.plugin}"
+        subject = f"setting {option + part!r} of {self.plugin}" if option else f"the settings of {self.plugin}"
         problem = kind(f"{subject} {what}", where=where, plugin=self.plugin, option=option, **told)
         self.problems.append(problem)
         return problem
@@ -310,15 +316,17 @@ def _about(option: Option) -> tuple[str, ...]:
 
 
 def _by_name(instance: Any) -> dict[str, Any]:
-    return {f.alias: getattr(instance, f.name) for f in attrs.fields(type(instance)) if f.init}
+    return {field.alias: getattr(instance, field.name) for field in fields_of(type(instance))}
 
 
-def _default(field: attrs.Attribute[Any]) -> Any:
+def _default(field: Any) -> Any:
     """The field's default, ABSENT where it has none, or one that only the class itself can make."""
     default = field.default
     if default is attrs.NOTHING:
         return ABSENT
-    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
-        factory: Any = default
-        return ABSENT if factory.takes_self else factory.factory()
-    return default
+    if not hasattr(default, "takes_self"):
+        return default
+    try:
+        return ABSENT if default.takes_self else default.factory()
+    except Exception:
+        return ABSENT  # making the instance fails in the same way, and tells

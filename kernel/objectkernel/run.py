@@ -59,7 +59,7 @@ class Run:
         self.lifecycle: Lifecycle
         self.changes = anyio.Lock()
         self.scopes: dict[Any, None] = {}
-        self.change_failed: Callable[[Node, BaseException], None] | None = None
+        self.change_failed: Callable[[Node, Exception], None] | None = None
         self.ended_in_order = False
         self._spawner: Spawner
         self._stop = anyio.Event()

@@ -180,8 +180,8 @@ class Runtime:
     async def _swap(self, node: Node, replacement: tuple[Any] | None) -> None:
         def change() -> None:
             node.life.replacement = replacement
-            if node.kind == "given":
-                node.value = replacement[0] if replacement is not None else self._run.composition.given[node.key]  # type: ignore[index]
+            if node.kind == "given" and node.key is not None:
+                node.value = replacement[0] if replacement is not None else self._run.composition.given[node.key]
                 self._run.lifecycle.ready[node.id] = node.value
 
         async with self._changing():

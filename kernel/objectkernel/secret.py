@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Generic, NoReturn, Self, TypeVar, cast
+from typing import Final, Generic, NoReturn, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -13,9 +13,9 @@ SHOWN: Final = "***"
 class Secret(Generic[T]):
     """A value that prints as ``***`` in repr, str, f-strings, logs and errors; `reveal` gives it.
 
-    It is immutable, has no length, cannot be iterated or pickled, and a copy of it is the same object. Two secrets
-    are compared in constant time if they hold ``str`` or ``bytes``. The hash is the same for all secrets: it tells
-    nothing, and lets a frozen settings class that holds one be hashed.
+    It is immutable, has no length, cannot be iterated or pickled, and a copy of it is the same object. Two
+    secrets are compared in constant time if they hold ``str`` or ``bytes``. The hash is the same for all
+    secrets: it tells nothing, and lets a frozen settings class that holds one be hashed.
     """
 
     __slots__ = ("_value",)
@@ -41,7 +41,7 @@ class Secret(Generic[T]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return _same(self._value, cast("Secret[Any]", other)._value)
+        return _same(self._value, other._value)
 
     def __hash__(self) -> int:
         return hash(Secret)

@@ -1,4 +1,4 @@
-"""What a plugin's settings class says: its options, their types, and the environment variables they are read from."""
+"""What a plugin's settings class says: its options, their types and their environment variables."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ else:
         """A field of a settings class, as `attrs.field` makes it.
 
         Args:
-            env: the environment variable the option is also read from; ``MOSTA_ENV=TEST`` makes ``TEST_<env>`` win.
-            help: one sentence about the option, with its unit; `objectkernel config` and error messages show it.
+            env: a variable the option is also read from; with ``MOSTA_ENV=TEST``, ``TEST_<env>`` wins over it.
+            help: one sentence about the option, with its unit; error messages show it.
         """
         told = {"env": env, "help": help}
         return attrs.field(metadata={name: text for name, text in told.items() if text}, **arguments)
@@ -91,15 +91,20 @@ def variable_prefix(plugin: str) -> str:
     return f"{ENV_PREFIX}{plugin.upper().replace('-', '_').replace('.', '_')}__"
 
 
-_known: WeakKeyDictionary[type, tuple[Option, ...]] = WeakKeyDictionary()
-
-
-def options_of(settings: type) -> tuple[Option, ...]:
-    """The options of a settings class, those of nested settings classes in their place.
+def fields_of(settings: type) -> list[Any]:
+    """The attrs fields of a settings class that can be set, their types resolved.
 
     Raises:
         NameError: an annotation names something that its module does not have at run time.
     """
+    return [field for field in attrs.fields(attrs.resolve_types(settings)) if field.init]
+
+
+_known: WeakKeyDictionary[type, tuple[Option, ...]] = WeakKeyDictionary()
+
+
+def options_of(settings: type) -> tuple[Option, ...]:
+    """The options of a settings class, those of nested settings classes in their place."""
     options = _known.get(settings)
     if options is None:
         options = _known[settings] = tuple(_walk(settings, (), ()))
@@ -107,9 +112,7 @@ def options_of(settings: type) -> tuple[Option, ...]:
 
 
 def _walk(settings: type, path: tuple[str, ...], above: tuple[type, ...]) -> Iterator[Option]:
-    for field in attrs.fields(attrs.resolve_types(settings)):  # type: ignore[misc]
-        if not field.init:
-            continue
+    for field in fields_of(settings):
         here = (*path, field.alias)
         if is_settings(field.type) and field.type not in above:
             yield from _walk(field.type, here, (*above, settings))
@@ -127,6 +130,6 @@ def holds_secret(kind: Any, above: tuple[Any, ...] = ()) -> bool:
     if kind is Secret or getattr(kind, "__origin__", None) is Secret:
         return True
     if is_settings(kind) and kind not in above:
-        return any(holds_secret(f.type, (*above, kind)) for f in attrs.fields(attrs.resolve_types(kind)))
+        return any(holds_secret(field.type, (*above, kind)) for field in fields_of(kind))
     parts = (*get_args(kind), getattr(kind, "__supertype__", None), getattr(kind, "__value__", None))
     return any(holds_secret(part, above) for part in parts if part is not None)

@@ -30,11 +30,11 @@ class Given:
 
     value: Any = attrs.field(repr=False)
     kind: Kind
-    place: tuple[str, ...]
+    place: tuple[str | int, ...]
 
 
 class SectionLoader:
-    """The options of one table, already held against the settings class: of the file, or given as arguments."""
+    """The options of one table that exist in the settings class: of the file, or given as arguments."""
 
     def __init__(self, found: Mapping[str, Given], kind: Kind) -> None:
         self._found = found
@@ -92,7 +92,7 @@ def merge(settings: type, options: Sequence[Option], loaders: Sequence[Loader]) 
             cls=option.type,
             default=option.field.default,
             has_no_default=option.field.default is attrs.NOTHING,
-            default_is_factory=isinstance(option.field.default, attrs.Factory),  # type: ignore[arg-type]
+            default_is_factory=hasattr(option.field.default, "takes_self"),
             is_secret=option.secret,
         )
         for option in options

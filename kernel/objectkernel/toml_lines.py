@@ -1,7 +1,7 @@
 """On which line of a TOML text each table, key and array element stands (TOML 1.0).
 
-``tomllib`` gives values without places. This finds the places in a text that ``tomllib`` has accepted, so it need
-not refuse anything.
+``tomllib`` gives values without places. This finds the places in a text that ``tomllib`` has accepted, so it
+need not refuse anything.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class _Finder:
         return self._line
 
     def _note(self, table: Path, keys: tuple[str, ...], line: int) -> Path:
-        """Note a dotted key below `table`, and the tables it makes on the way unless they stand elsewhere already."""
+        """Note a dotted key below `table`, and the tables it makes unless they stand elsewhere already."""
         for depth in range(1, len(keys)):
             self.lines.setdefault(table + keys[:depth], line)
         self.lines[table + keys] = line

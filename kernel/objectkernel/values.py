@@ -24,7 +24,7 @@ import attrs
 
 from objectkernel.errors import nearest
 from objectkernel.secret import Secret
-from objectkernel.settings import holds_secret, is_settings
+from objectkernel.settings import fields_of, holds_secret, is_settings
 
 
 class Refused(ValueError):
@@ -53,9 +53,9 @@ def convert(value: Any, kind: Any, *, text: bool = False) -> Any:
     """Give `value` as the type `kind`.
 
     Args:
-        text: the value is a string from the environment, and so may spell a number, a switch, or a list or table
-            as JSON (a list also with commas between). Otherwise a string is a string: ``"5"`` is no 5, and True
-            no 1; an integer passes for a float, an array for any collection, a string for a path.
+        text: the value is a string from the environment, and so may spell a number, a switch, or a list or
+            table as JSON (a list also with commas between). Otherwise a string is a string: ``"5"`` is no 5,
+            and True no 1; an integer passes for a float, an array for any collection, a string for a path.
 
     Raises:
         Refused: the value is not of the type. The raw value is in neither its text nor its context.
@@ -165,13 +165,13 @@ def _bool(value: Any, text: bool) -> bool:
 
 def _int(value: Any, text: bool) -> int:
     if text and isinstance(value, str):
-        return _parsed(int, value, int)
+        value = _parsed(int, value, int)
     return value if isinstance(value, int) and not isinstance(value, bool) else _refuse(int, value)
 
 
 def _float(value: Any, text: bool) -> float:
     if text and isinstance(value, str):
-        return _parsed(float, value, float)
+        value = _parsed(float, value, float)
     return (
         float(value)
         if isinstance(value, int | float) and not isinstance(value, bool)
@@ -246,7 +246,7 @@ def _secret(value: Any, kind: Any, text: bool) -> Secret[Any]:
 
 
 def _union(value: Any, kind: Any, text: bool) -> Any:
-    """The member of the value's own type, else the first that takes it, strings last; of text, "" is None where it may be."""
+    """By the member of the value's own type, else the first that takes it, strings last."""
     members = get_args(kind)
     if text and value == "" and types.NoneType in members:
         return None
@@ -341,7 +341,7 @@ def _settings(value: Any, kind: type, text: bool) -> Any:
         value = _json(value, kind)
     if not isinstance(value, Mapping):
         _refuse(kind, value)
-    fields = {f.alias: f for f in attrs.fields(attrs.resolve_types(kind)) if f.init}
+    fields = {field.alias: field for field in fields_of(kind)}
     values: dict[str, Any] = {}
     for key, part in value.items():
         name = str(key).replace("-", "_")

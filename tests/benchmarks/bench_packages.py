@@ -166,11 +166,14 @@ async def page_cost(folder: Path, packages: int, versions: int) -> float:
         )
         connection.executemany(PUBLISH.replace("RETURNING *", ""), rows)
     connection.close()
-    async with host(path) as kernel:
+    kernel = host(path)
+    await kernel.bootstrap()
+    try:
         service: PackageService = kernel.get(PACKAGES)
         cursor = str(packages * versions - packages // 2)
-        pages = await rate(500, lambda n: service.list(after=cursor))
-    return 1 / pages
+        return 1 / await rate(500, lambda n: service.list(after=cursor))
+    finally:
+        await kernel.shutdown()
 
 
 async def main() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import subprocess
@@ -43,3 +45,34 @@ def test_a_second_run_finds_everything_published_with_the_same_hash(tmp_path):
         assert "package-service" in output
         assert f"{len(PACKAGES)} packages in the registry" in output
     assert [entry.name for entry in tmp_path.iterdir()] == ["data"]
+
+
+def objectkernel(folder, *arguments):
+    """Run the command line program on the example host, in its folder as its page says."""
+    environment = {**os.environ, "OBJECTKERNEL_DATA_DIR": str(folder / "data")}
+    program = [
+        sys.executable,
+        "-W",
+        "error",
+        "-m",
+        "objectkernel_cli",
+        "--app",
+        "main:make_kernel",
+        *arguments,
+    ]
+    return subprocess.run(program, cwd=MAIN.parent, env=environment, capture_output=True, timeout=120)
+
+
+def test_the_command_publishes_lists_and_delivers_the_hashed_bytes(tmp_path):
+    """What `packages get` prints has the very hash that `packages publish` and `packages list` told."""
+    published = json.loads(objectkernel(tmp_path, "packages", "publish", "packages", "--json").stdout)
+    listed = json.loads(objectkernel(tmp_path, "packages", "list", "--json").stdout)
+    hashes = {one["id"]: one["hash"] for one in published["published"]}
+    assert {one["id"]: one["hash"] for one in listed["items"]} == hashes
+    assert len(hashes) == len(PACKAGES)
+    delivered = objectkernel(tmp_path, "packages", "get", "acme.crm@1.2.0").stdout
+    assert hashlib.sha256(delivered).hexdigest() == hashes["acme.crm"]
+    assert objectkernel(tmp_path, "packages", "verify").stdout == b"4 sound, 0 damaged\n"
+    missing = objectkernel(tmp_path, "packages", "get", "acme.crm@9.0.0")
+    assert missing.returncode == 1
+    assert b"P104" in missing.stderr

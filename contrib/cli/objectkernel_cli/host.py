@@ -71,13 +71,8 @@ def installed_plugins(*, safe_mode: bool) -> Host:
 
 def _config_host(config: str, safe_mode: bool) -> Host:
     def make() -> ObjectKernel:
-        from objectkernel.document import Document
         from objectkernel.kernel import ObjectKernel
 
-        try:
-            Document.read(config)
-        except KernelError as error:
-            raise unreadable(error) from error
         return ObjectKernel(config=config, **({"safe_mode": True} if safe_mode else {}))
 
     return Host(name=config, make=make)

@@ -54,13 +54,13 @@ def print_problem(problem: KernelError) -> None:
     click.echo(printable(problem.text()), err=True)
 
 
-def console(color: bool | None, *, stderr: bool = False) -> Console:
+def console(*, no_color: bool, stderr: bool = False) -> Console:
     from rich.console import Console
 
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
     return Console(
         stderr=stderr,
-        no_color=True if color is False else None,
+        no_color=no_color or None,
         width=None if terminal else WIDE,
         highlight=False,
         markup=False,
@@ -69,7 +69,7 @@ def console(color: bool | None, *, stderr: bool = False) -> Console:
 
 
 def print_table(
-    head: Sequence[str], rows: Iterable[Sequence[str]], *, color: bool | None, styles: Sequence[str] = ()
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, no_color: bool, styles: Sequence[str] = ()
 ) -> None:
     """Columns under `head`, each cell its own text.
 
@@ -85,19 +85,19 @@ def print_table(
     for index, row in enumerate(rows):
         style = styles[index] if index < len(styles) else ""
         table.add_row(*(Text(printable(cell)) for cell in row), style=style)
-    console(color).print(table)
+    console(no_color=no_color).print(table)
 
 
-def progress(items: Iterable[T], label: str, total: int | None, *, color: bool | None) -> Iterator[T]:
+def progress(items: Iterable[T], label: str, total: int | None, *, no_color: bool) -> Iterator[T]:
     if not sys.stderr.isatty():
         yield from items
         return
     from rich.progress import track
 
-    yield from track(items, label, total, console=console(color, stderr=True), transient=True)
+    yield from track(items, label, total, console=console(no_color=no_color, stderr=True), transient=True)
 
 
-def status(text: str, *, color: bool | None) -> AbstractContextManager[object]:
+def status(text: str, *, no_color: bool) -> AbstractContextManager[object]:
     if not sys.stderr.isatty():
         return nullcontext()
-    return console(color, stderr=True).status(text)
+    return console(no_color=no_color, stderr=True).status(text)

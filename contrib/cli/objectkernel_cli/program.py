@@ -41,7 +41,6 @@ class Program:
         json: print JSON on standard output, and errors as JSON on standard error.
         app, config: the host as the command line names it, None where it does not.
         verbose: how many ``-v`` were given.
-        color: None: as the terminal can.
     """
 
     json: bool = False
@@ -49,7 +48,7 @@ class Program:
     config: str | None = None
     safe_mode: bool = False
     verbose: int = 0
-    color: bool | None = None
+    no_color: bool = False
     _host: Host | None = None
     _kernel: ObjectKernel | None = None
 
@@ -120,10 +119,10 @@ class Program:
         """
         from objectkernel_cli.output import progress
 
-        return progress(items, label, total, color=self.color)
+        return progress(items, label, total, no_color=self.no_color)
 
     def status(self, text: str) -> AbstractContextManager[object]:
         """``with obj.status("waiting"):`` shows on a terminal that something goes on; without one, nothing."""
         from objectkernel_cli.output import status
 
-        return status(text, color=self.color)
+        return status(text, no_color=self.no_color)

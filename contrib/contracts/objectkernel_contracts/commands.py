@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from objectkernel.keys import Extension, Service
@@ -26,6 +26,14 @@ class CommandContext(Protocol):
 
     def run(self, job: Callable[[Services], Awaitable[T]]) -> T:
         """Boot the kernel, await `job` with it, shut it down, and return what the job returned."""
+        ...
+
+    def progress(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+        """Iterate over `items` with a bar on the terminal's standard error; without a terminal, silently.
+
+        Args:
+            total: how many there are, where `len` cannot tell.
+        """
         ...
 
 

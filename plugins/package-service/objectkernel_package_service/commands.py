@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,7 +52,9 @@ def publish(context: click.Context, paths: tuple[Path, ...]) -> None:
     """
     obj: CommandContext = context.obj
     files = [file for path in paths for file in _files(path)]
-    published, refused = obj.run(lambda kernel: _publish_all(kernel.get(PACKAGES), files))
+    published, refused = obj.run(
+        lambda kernel: _publish_all(kernel.get(PACKAGES), obj.progress(files, "publishing"))
+    )
     if obj.json:
         _print_json(
             {
@@ -63,9 +63,8 @@ def publish(context: click.Context, paths: tuple[Path, ...]) -> None:
             }
         )
     else:
-        _print_table(
-            ("ID", "VERSION", "HASH", "FILE"), [(r.id, r.version, r.hash, str(f)) for f, r in published]
-        )
+        rows = [(record.id, record.version, record.hash, str(file)) for file, record in published]
+        _print_table(("ID", "VERSION", "HASH", "FILE"), rows)
         for file, error in refused:
             click.echo(f"\n{file}\n{error}", err=True)
     context.exit(1 if refused else 0)
@@ -189,16 +188,14 @@ def _files(path: Path) -> list[Path]:
 
 
 async def _publish_all(
-    service: PackageService, files: Sequence[Path]
+    service: PackageService, files: Iterable[Path]
 ) -> tuple[list[tuple[Path, PackageRecord]], list[tuple[Path, PackageInvalid]]]:
     published, refused = [], []
-    progress = click.progressbar(files, label="publishing", file=sys.stderr) if sys.stderr.isatty() else None
-    with progress or nullcontext(files) as upcoming:
-        for file in upcoming:
-            try:
-                published.append((file, await service.publish(await anyio.Path(file).read_bytes())))
-            except PackageInvalid as error:
-                refused.append((file, error))
+    for file in files:
+        try:
+            published.append((file, await service.publish(await anyio.Path(file).read_bytes())))
+        except PackageInvalid as error:
+            refused.append((file, error))
     return published, refused
 
 

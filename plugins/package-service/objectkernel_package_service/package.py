@@ -47,7 +47,7 @@ def check(package: Package, limits: Limits) -> Canonical:
         PackageInvalid: `problems` names everything that is wrong, with its JSON path.
     """
     document = _document(package, limits)
-    found = problems(document) or [*_shape(document), *_manifest(document), *_metadata(document)]
+    found = [*problems(document), *_shape(document), *_manifest(document), *_metadata(document)]
     if found:
         raise _refusal(found)
     manifest, metadata = canonical(document["manifest"]), canonical(document["metadata"])
@@ -98,7 +98,7 @@ def _shape(document: dict[str, Any]) -> Iterator[Problem]:
         elif not isinstance(document[part], dict):
             yield Problem(f"$.{part}", f"an object is wanted, not {kind_of(document[part])}")
     for name in document:
-        if name not in PARTS:
+        if isinstance(name, str) and name not in PARTS:
             close = nearest(name, PARTS)
             meant = f"; {close[0]!r} was meant?" if close else ""
             yield Problem(spell((name,)), f"a package has a manifest and metadata, nothing else{meant}")
@@ -126,7 +126,7 @@ def _dependencies(dependencies: Any, path: Path) -> Iterator[Problem]:
         yield Problem(spell(path), f"an object of id to range is wanted, not {kind_of(dependencies)}")
         return
     for id, wanted in dependencies.items():
-        place = spell((*path, id))
+        place = spell((*path, str(id)))
         yield from id_problems(id, place)
         yield from range_problems(wanted, place)
 

@@ -1,0 +1,1 @@
+"""Data access for objectkernel. Others import `contracts`; a host composes `plugin.SystemDialectPlugin`."""

@@ -55,6 +55,8 @@ class SystemDialectConfig:
         default=None, validator=_with_system_dialect, metadata={"env": "MOSTA_SYSTEM_URI"}
     )
     data_dir: Path = attrs.field(default=Path(".objectkernel"), metadata={"env": "OBJECTKERNEL_DATA_DIR"})
-    synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+    synchronous: Literal["NORMAL", "FULL"] = attrs.field(
+        default="NORMAL", validator=attrs.validators.in_(("NORMAL", "FULL"))
+    )
     busy_timeout: float = attrs.field(default=5.0, validator=_at_least(0))
     readers: int = attrs.field(default=3, validator=_at_least(1))

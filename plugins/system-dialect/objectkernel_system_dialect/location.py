@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from objectkernel_system_dialect.errors import DatabaseUnavailable, DialectUnsupported
@@ -29,15 +29,21 @@ def sqlite_path(uri: str) -> str:
         raise _refused("the URI is empty")
     if "://" not in uri:
         return uri if uri == MEMORY else str(Path(uri).expanduser())
-    try:
-        url = make_url(uri)
-    except (ArgumentError, ValueError):
-        raise _refused("it is no URL that can be read") from None
+    url = _parsed(uri)
+    if url is None:
+        raise _refused("it is no URL that can be read")
     if url.get_backend_name() != "sqlite":
         raise _refused("its scheme is that of another database")
     if url.host or url.username or url.password or url.port or url.query:
         raise _refused("it has a host, a user or a query, which a file has not: three slashes, then the path")
     return url.database or MEMORY
+
+
+def _parsed(uri: str) -> URL | None:
+    try:
+        return make_url(uri)
+    except (ArgumentError, ValueError):  # its text shows the URI, so it does not even become a context
+        return None
 
 
 def default_path(data_dir: Path) -> str:

@@ -105,7 +105,9 @@ def translated(error: sqlite3.Error, *, place: str, entity: str) -> DataError:
             field="",
             kind="",
         )
-    if reason in ("SQLITE_ERROR", "SQLITE_SCHEMA") or isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+    if reason in ("SQLITE_ERROR", "SQLITE_SCHEMA") or isinstance(
+        error, sqlite3.ProgrammingError | sqlite3.InterfaceError
+    ):
         return StatementFailed(
             f"the database cannot run a statement about {entity or 'its tables'}",
             why=f"the database reports {reason}; its own words are in the cause of this error",

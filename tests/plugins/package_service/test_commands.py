@@ -39,6 +39,9 @@ class Context:
 
         return anyio.run(with_service)
 
+    def progress(self, items, label, total=None):
+        return iter(items)
+
 
 def package(id="crm", version="1.0.0", **manifest):
     return {"manifest": {"id": id, "version": version, **manifest}, "metadata": {"objects": [{"name": "a"}]}}

@@ -116,11 +116,18 @@ def test_a_manifest_of_a_hundred_megabytes_is_refused():
     assert list(refused('{"manifest": {"id": "' + huge["manifest"]["note"] + '"}}')) == ["$"]
 
 
-def test_values_json_cannot_carry_are_refused_before_anything_else_is_looked_at():
-    """The faults of the values come with their path inside the package."""
+def test_values_json_cannot_carry_are_listed_with_everything_else():
+    """The faults of the values come with their path inside the package, beside those of its shape."""
     assert list(refused(package(metadata={"apps": [{"order": 2**53}]}))) == ["$.metadata.apps[0].order"]
-    text = '{"manifest": {"id": "a", "version": "1.0.0", "id": "b"}, "metadata": {}}'
-    assert list(refused(text)) == ["$.manifest.id"]
+    text = '{"manifest": {"id": "a", "version": "1.0.0", "id": "b", "n": 1e400}, "metadata": {"views": 1}}'
+    assert list(refused(text)) == ["$.manifest.id", "$.manifest.n", "$.metadata.views"]
+
+
+def test_names_that_are_no_text_are_refused_everywhere():
+    """A mapping whose keys JSON cannot have is refused wherever the keys stand."""
+    odd = {7: 1, **package({"dependencies": {None: "*"}}, {1: []})}
+    found = refused(odd)
+    assert {"$", "$.manifest.dependencies", "$.metadata"} <= found.keys()
 
 
 def test_the_error_says_what_where_and_what_to_do():

@@ -98,7 +98,7 @@ async def test_writes_return_what_they_say(dialect: SqliteDialect, sales: Table)
     assert made == [{"price": Decimal("4.00")}]
     assert await dialect.execute(update(sales).values(price=Decimal(9)).where(sales.c.id == "d")) == []
     gone = await dialect.execute(
-        delete(sales).where(sales.c.id == bindparam("gone")).returning(sales.c.id), {"gone": "d"}
+        delete(sales).where(sales.c.id == "d").returning(sales.c.id)
     )
     assert gone == [{"id": "d"}]
     with pytest.raises(DuplicateKey):
@@ -134,7 +134,7 @@ async def test_parameters_are_checked(dialect: SqliteDialect, sales: Table) -> N
 async def test_what_cannot_be_compiled_or_run_is_an_error(dialect: SqliteDialect, sales: Table) -> None:
     """What has no meaning is refused; what the database cannot run has failed. Neither shows a value."""
     with pytest.raises(StatementRefused, match="compiled"):
-        await dialect.execute(insert(sales), {"id": "x", "prize": 1})
+        await dialect.execute(insert(sales).values(id="x", prize=1))
     other = Table("nowhere", MetaData(), Column("id"))
     with pytest.raises(StatementFailed) as caught:
         await dialect.execute(select(other).where(other.c.id == "secret"))

@@ -133,7 +133,7 @@ REFUSED: list[tuple[str, Any]] = [
     ("price", Decimal("NaN")),
     ("price", True),
     ("flag", 1),
-    ("moment", datetime(2026, 1, 1)),  # noqa: DTZ001 - a naive time is what is refused
+    ("moment", datetime(2026, 1, 1)),
     ("moment", datetime(1, 1, 1, tzinfo=EAST)),
     ("moment", "2026-01-01T00:00:00Z"),
     ("json", {1: "x"}),
@@ -222,12 +222,13 @@ JSON = st.recursive(
     fine=st.decimals("-0.999999999999999999", "0.999999999999999999", places=18),
     moment=st.datetimes(
         timezones=st.timezones(), min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1)
-    ),  # noqa: DTZ001
+    ),
     binary=st.binary(),
     document=JSON,
 )
 def test_random_values_come_back(document: Any, **values: Any) -> None:
     """Whatever a field accepts it returns, bit for bit."""
+    values["moment"] = values["moment"].astimezone(UTC)  # in a gap or a fold, local times are equal to none
     row = {"number": 1, "json": document, **values}
 
     async def round_trip() -> dict[str, Any] | None:

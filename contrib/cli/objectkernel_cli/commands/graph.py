@@ -1,0 +1,66 @@
+"""``objectkernel graph``."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from objectkernel_cli.common import as_json, pass_program
+from objectkernel_cli.exits import NO_HOST, OK
+from objectkernel_cli.output import print_problem
+from objectkernel_cli.program import Program
+
+if TYPE_CHECKING:
+    from objectkernel_cli.pictures.view import GraphView
+
+
+@click.command("graph")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["mermaid", "dot", "json", "svg"]),
+    help="By default what -o ends with, else mermaid.",
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@as_json
+@click.pass_context
+@pass_program
+def command(program: Program, context: click.Context, form: str | None, output: Path | None) -> None:
+    """Draw the composition: who provides what, and who needs it.
+
+    Solid arrows are hard (`needs`), dashed and dotted ones soft (`wants`, `collects`). Providers that a choice of the
+    host passed over, plugins that are off and services that are missing are drawn too, in the colour of their state.
+    """
+    from objectkernel_cli.pictures.view import view
+
+    subject = program.subject()
+    text = _drawn(view(subject.kernel, subject.host), form or _form_of(output, program.json))
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise click.FileError(str(output), error.strerror or str(error)) from error
+    if subject.problem is not None:
+        print_problem(subject.problem)
+    context.exit(NO_HOST if subject.problem else OK)
+
+
+def _form_of(output: Path | None, as_json: bool) -> str:
+    if as_json:
+        return "json"
+    endings = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".json": "json"}
+    return endings.get(output.suffix.lower(), "mermaid") if output is not None else "mermaid"
+
+
+def _drawn(view: GraphView, form: str) -> str:
+    if form == "json":
+        return json.dumps(view.as_dict(), ensure_ascii=False, indent=2) + "\n"
+    draw = getattr(import_module(f"objectkernel_cli.pictures.{form}"), form)
+    text: str = draw(view)
+    return text

@@ -1,0 +1,62 @@
+"""How a command line ends: what is printed of an error, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+from objectkernel.errors import KernelError
+
+from objectkernel_cli.exits import FAILED, INTERRUPTED, OK, exit_code
+from objectkernel_cli.output import print_problem
+from objectkernel_cli.program import Program
+
+
+def ending(run: Callable[[], Any], program: Program, arguments: Sequence[str]) -> int:
+    """The exit code of `run`, which returns one or None; its errors are printed on standard error.
+
+    An exception that is neither the kernel's nor click's is a fault of the code, and passes with its traceback.
+    """
+    try:
+        return run() or OK
+    except click.ClickException as error:
+        if _wants_json(program, arguments):
+            _print_json(_usage(error))
+        else:
+            error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except KernelError as error:
+        if _wants_json(program, arguments):
+            _print_json(error.as_dict())
+        else:
+            print_problem(error)
+            if program.verbose:
+                traceback.print_exception(error)
+        return exit_code(error)
+    except BrokenPipeError:  # whoever read the output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _wants_json(program: Program, arguments: Sequence[str]) -> bool:
+    return program.json or "--json" in arguments
+
+
+def _usage(error: click.ClickException) -> dict[str, Any]:
+    """A mistake in the command line in the shape of a kernel error."""
+    context = getattr(error, "ctx", None)
+    fix = f"{context.command_path} --help" if context is not None else ""
+    what = error.format_message()
+    return {"code": "usage", "error": type(error).__name__, "what": what, "where": "", "why": [], "fix": fix}
+
+
+def _print_json(error: dict[str, Any]) -> None:
+    click.echo(json.dumps({"error": error}, ensure_ascii=False, indent=2, default=str), err=True)

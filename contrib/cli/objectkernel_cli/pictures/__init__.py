@@ -1,0 +1,1 @@
+"""The graph of a composition, as data and as pictures."""

@@ -1,0 +1,63 @@
+"""Where a database is, as settings say it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from objectkernel_system_dialect.contracts import DatabaseUnavailable, DialectUnsupported
+from objectkernel_system_dialect.location import default_path, place_of, sqlite_path
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        (":memory:", ":memory:"),
+        ("sqlite://", ":memory:"),
+        ("sqlite:///:memory:", ":memory:"),
+        ("sqlite:///data/app.db", "data/app.db"),
+        ("sqlite:////srv/app.db", "/srv/app.db"),
+        ("sqlite+pysqlite:///app.db", "app.db"),
+        ("./data/app.db", "data/app.db"),
+        ("~/app.db", str(Path("~/app.db").expanduser())),
+    ],
+)
+def test_a_uri_is_a_url_a_path_or_memory(uri: str, path: str) -> None:
+    """Every form of the setting leads to the file that is opened."""
+    assert sqlite_path(uri) == path
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "  ",
+        "postgresql://user:hunter2@host/db",
+        "sqlite://user:hunter2@host/app.db",
+        "sqlite:///app.db?key=hunter2",
+        "://hunter2",
+        "sqlite://host:port:hunter2/x",
+    ],
+)
+def test_another_databases_uri_is_refused_unseen(uri: str) -> None:
+    """What is not SQLite's is an error, and neither it nor its causes show the URI."""
+    with pytest.raises(DialectUnsupported) as caught:
+        sqlite_path(uri)
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+def test_messages_name_the_file_alone() -> None:
+    """The folders before a file are nobody's business."""
+    assert place_of("/srv/secret/app.db") == "the database file 'app.db'"
+    assert place_of(":memory:") == "the database in memory"
+
+
+def test_the_data_folder_is_made(tmp_path: Path) -> None:
+    """A missing data folder is made with its parents; one that cannot be is an error that names the setting."""
+    assert default_path(tmp_path / "a" / "b") == str(tmp_path / "a" / "b" / "objectkernel.db")
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(DatabaseUnavailable, match="OBJECTKERNEL_DATA_DIR"):
+        default_path(tmp_path / "file" / "data")
