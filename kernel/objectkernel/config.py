@@ -233,8 +233,10 @@ def _unreadable(plugin: str, settings: type | None, error: Exception) -> Declara
 
 
 def _value(reading: Reading, name: str) -> Any:
-    if reading.instance is ABSENT:  # a value that only a converter would take is still as it was given
-        return SHOWN if reading.options[name].secret else reading.values.get(name)
+    if reading.instance is ABSENT:
+        if reading.options[name].secret:  # what a converter of the field refused is not wrapped
+            return SHOWN if name in reading.given else None
+        return reading.values.get(name)
     value = reading.instance
     for part in reading.options[name].path:
         value = getattr(value, _attribute(type(value), part))

@@ -75,6 +75,11 @@ class PluginContext:
         """Call every handler of the event, all of which must be plain functions."""
         self._kernel.emit_sync(event)
 
+    @property
+    def hook(self) -> Any:
+        """pluggy's relay, see `ObjectKernel.hook`."""
+        return self._kernel.hook
+
     def on(self, event: type[T], handler: Any) -> Subscription:
         """Subscribe until the plugin stops, or the subscription is ended."""
         subscription = self._kernel.on(event, handler)

@@ -43,8 +43,9 @@ def cache_folder() -> Path | None:
 class CacheFile:
     """The cache file of one search path.
 
-    Its content is marshalled, which is fast and needs no import, behind a format line and a checksum: only what
-    this module has written, whole and by this Python, is unmarshalled. A file of another user is not read.
+    Its content is marshalled, which is fast and needs no import, behind a format line and a checksum: only
+    what this module has written, whole and by this Python, is unmarshalled. A file of another user is not
+    read.
     """
 
     def __init__(self, folder: Path, folders: Sequence[str]) -> None:

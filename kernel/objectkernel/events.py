@@ -60,6 +60,13 @@ class Events:
                 why="handlers are found by the exact class of the event",
                 fix="subscribe to a class and emit its instances",
             )
+        if not callable(handler):
+            raise HandlerInvalid(
+                f"on({event.__name__}, {handler!r}): not a function",
+                why=f"it is of type {type(handler).__name__}",
+                fix="give a function or coroutine function of one argument",
+                event=event,
+            )
         function = getattr(handler, "__func__", handler)
         flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
         entry = (handler, bool(flags & 0x80))
@@ -68,7 +75,7 @@ class Events:
 
     async def emit(self, event: object) -> None:
         """Await the handlers in turn; the first error ends it and comes to the caller."""
-        for handler, is_async in self._table.get(type(event), ()):
+        for handler, is_async in self._table.get(type(event)) or _nobody(event):
             if is_async:
                 await handler(event)
             else:
@@ -77,7 +84,7 @@ class Events:
     async def notify(self, event: object) -> tuple[Exception, ...]:
         """Await the handlers in turn, whatever one raises; returns the errors, each of them logged."""
         errors: list[Exception] = []
-        for handler, is_async in self._table.get(type(event), ()):
+        for handler, is_async in self._table.get(type(event)) or _nobody(event):
             try:
                 if is_async:
                     await handler(event)
@@ -94,7 +101,7 @@ class Events:
         Raises:
             HandlerInvalid: one of them is a coroutine function; none has been called then.
         """
-        handlers = self._table.get(type(event), ())
+        handlers = self._table.get(type(event)) or _nobody(event)
         for handler, is_async in handlers:
             if is_async:
                 raise HandlerInvalid(
@@ -106,6 +113,17 @@ class Events:
                 )
         for handler, _ in handlers:
             handler(event)
+
+
+def _nobody(event: object) -> tuple[_Entry, ...]:
+    """No handlers; an error where a class was emitted, which nobody could have subscribed to."""
+    if isinstance(event, type):
+        raise EventUndeclared(
+            f"the class {event.__name__} was emitted, not an event",
+            why="handlers are found by the class of the object that is emitted",
+            fix=f"emit {event.__name__}(...)",
+        )
+    return ()
 
 
 def _name(handler: Any) -> str:

@@ -21,6 +21,7 @@ from objectkernel.errors import (
     ServiceVersionMismatch,
     nearest,
 )
+from objectkernel.host import wrong_type
 from objectkernel.keys import Key
 from objectkernel.plugin import Edge, PluginDef
 
@@ -137,6 +138,9 @@ class Graph:
         for key, value in given.items():
             node = Node(str(key), "given", HOST, key=key, where=key.where)
             node.value = value
+            problem = wrong_type(value, node)
+            if problem is not None:
+                self._problem(problem)
             self.services[str(key)] = node
             self._all.append(node)
 
@@ -219,10 +223,14 @@ class Graph:
     def _check_kinds(self) -> None:
         """One name is a service or an extension, never both."""
         services = frozenset[str]().union(*(d.services for d in self.declarations.values()))
+        services |= self.services.keys()
         extensions = frozenset[str]().union(*(d.extensions for d in self.declarations.values()))
         if not services & extensions:
             return
         uses: dict[str, dict[str, tuple[str, str]]] = {}
+        for node in self._all:
+            if node.kind == "given":
+                uses[node.id] = {"service": (HOST, node.where)}
         for name in self._names:
             declaration = self.declarations[name]
             keys = [(s.key, s.where) for s in declaration.steps if s.key is not None]
@@ -238,7 +246,7 @@ class Graph:
                         why=[f"{plugin} uses it as {kind} at {where}" for kind, (plugin, where) in kinds.items()],
                         fix="give one of the two another name",
                         name=text,
-                        plugins=tuple(dict.fromkeys(plugin for plugin, _ in kinds.values())),
+                        plugins=tuple(dict.fromkeys(plugin for plugin, _ in kinds.values() if plugin != HOST)),
                     )
                 )
 

@@ -29,6 +29,10 @@ current_host: ContextVar[Host | None] = ContextVar("objectkernel_host", default=
 class Owner(Protocol):
     """Who calls a host's step, and is told what becomes of it."""
 
+    @property
+    def engine(self) -> Any:
+        """The lifecycle that the host belongs to."""
+
     def call(self, host: Host) -> Any: ...
     def begun(self, host: Host) -> None: ...
     def entered(self, host: Host, value: Any) -> None: ...

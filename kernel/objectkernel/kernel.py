@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -10,6 +11,8 @@ import anyio
 from objectkernel.compose import Composition, checked_key, environment
 from objectkernel.errors import (
     BootError,
+    HookUnknown,
+    HostOptionInvalid,
     KernelError,
     KernelStateInvalid,
     PluginUnknown,
@@ -22,12 +25,11 @@ from objectkernel.graph import Graph, Node
 from objectkernel.host import current_host
 from objectkernel.keys import Extension, Key, Service
 from objectkernel.options import KernelOptions, kernel_options
-from objectkernel.plugin import Plugin, PluginDef, caller
+from objectkernel.plugin import Plugin, PluginDef, caller, expect_key
 from objectkernel.records import PluginInfo
 from objectkernel.run import Run
 
 if TYPE_CHECKING:
-    import os
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from objectkernel.config import Configuration
@@ -63,6 +65,8 @@ class ObjectKernel:
         environ: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
+        self.where = caller()
+        _check_arguments(plugins, config, self.where)
         self._ready: dict[str, Any] = {}
         self._plugins: list[Plugin | type[Plugin] | PluginDef] = list(plugins)
         self._given: dict[Key[Any], Any] = {}
@@ -76,7 +80,6 @@ class ObjectKernel:
         self._runtime: Runtime | None = None
         self._body: tuple[anyio.CancelScope, Any] | None = None
         self._failure_told = False
-        self.where = caller()
 
     def __repr__(self) -> str:
         return f"<ObjectKernel {self.state} made at {self.where}>"
@@ -241,7 +244,7 @@ class ObjectKernel:
     @staticmethod
     def _called_from_inside(run: Run) -> bool:
         host = current_host.get()
-        return host is not None and (host.node.life is None or host.node in run.graph.nodes)
+        return host is not None and host.owner.engine is run.lifecycle
 
     async def __aenter__(self) -> Self:
         await self.bootstrap()
@@ -341,6 +344,7 @@ class ObjectKernel:
         Before the boot these are the contributions that depend on nothing (``uses=()``): their functions are called
         on instances made for the purpose, so that a command line has its commands without starting anything.
         """
+        expect_key(key, Extension, "contributions", caller())
         if self._run is not None and self._run.booted.is_set():
             nodes = self._run.graph.contributions.get(str(key), [])
             return tuple(n.value for n in nodes if n.life.state == "up")
@@ -351,6 +355,7 @@ class ObjectKernel:
 
         For tools that go on where one plugin's function raises.
         """
+        expect_key(key, Extension, "contributors", caller())
         composition = self.compose()
 
         def maker(node: Node) -> Callable[[], T]:
@@ -366,6 +371,17 @@ class ObjectKernel:
 
         nodes = composition.graph.contributions.get(str(key), [])
         return tuple((n.plugin, maker(n)) for n in nodes if n.step is not None and not n.step.edges)
+
+    @property
+    def hook(self) -> Any:
+        """pluggy's relay: ``kernel.hook.acme_prices(order=...)`` calls that hook of every plugin that is up.
+
+        For synchronous hooks that a plugin specifies (`Plugin.hookspecs`); the last plugin that came up is asked first.
+        """
+        hooks = self._running("hook").composition.hooks
+        if hooks is None:
+            raise HookUnknown("no plugin of this kernel specifies or implements a hook", fix="see Plugin.hookspecs")
+        return hooks.hook
 
     def findings(self) -> tuple[KernelError, ...]:
         """What the plugins find worth saying about the running kernel: the answers to the hook `kernel_findings`."""
@@ -524,7 +540,7 @@ class ObjectKernel:
 
     def _known(self, name: str) -> str:
         run = self._running("a run-time change")
-        if name not in run.records:
+        if not isinstance(name, str) or name not in run.records:
             close = nearest(str(name), run.records)
             raise PluginUnknown(
                 f"no plugin {name!r}",
@@ -551,3 +567,19 @@ class ObjectKernel:
         )
 
 
+def _check_arguments(plugins: Any, config: Any, where: str) -> None:
+    """Raise HostOptionInvalid for arguments that cannot be meant."""
+    if isinstance(plugins, str | type | Plugin | PluginDef) or not isinstance(plugins, Iterable):
+        raise HostOptionInvalid(
+            f"plugins={plugins!r} is no list of plugins",
+            where=where,
+            why=f"it is of type {type(plugins).__name__}",
+            fix="write plugins=[Billing, ...]",
+        )
+    if config is not None and not isinstance(config, str | os.PathLike | Mapping):
+        raise HostOptionInvalid(
+            f"config={config!r} is neither a path nor a mapping",
+            where=where,
+            why=f"it is of type {type(config).__name__}",
+            fix='write config="objectkernel.toml", or give what such a file holds as a mapping',
+        )

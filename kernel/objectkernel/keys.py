@@ -7,6 +7,7 @@ import sys
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar, get_args
 
 from objectkernel.errors import KeyInvalid
+from objectkernel.versions import release
 
 T = TypeVar("T")
 
@@ -28,20 +29,24 @@ class Key(str, Generic[T]):
 
     def __new__(cls, name: str, *, version: str | None = None, scope: str | None = None) -> Self:
         given: object = name
+        frame = sys._getframe(1)
+        if frame.f_code.co_filename.endswith("typing.py"):
+            frame = frame.f_back or frame
+        where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
         if not (isinstance(given, str) and NAME.match(given)):
             raise KeyInvalid(
-                f"{name!r} is no name for {cls.kind} {cls.__name__}",
+                f"{name!r} is no name for {'an extension' if cls.kind == 'extension' else 'a service'}",
+                where=where,
                 why="a name is lower case letters and digits, parts joined by '.', '-' or '_'",
                 fix=f'write {cls.__name__}[Type]("vendor.name")',
                 name=name,
             )
+        if version is not None:
+            release(version, where)
         self = super().__new__(cls, name)
         self.version = version
         self.scope = scope
-        frame = sys._getframe(1)
-        if frame.f_code.co_filename.endswith("typing.py"):
-            frame = frame.f_back or frame
-        self.where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        self.where = where
         return self
 
     @property

@@ -137,11 +137,14 @@ class Lifecycle:
 
     def begin(self, nodes: Iterable[Node]) -> Batch:
         """Start `nodes`, each as soon as what it needs is up; `done` of the batch tells that all of them settled."""
-        batch = Batch([n for n in sorted(nodes, key=attrgetter("rank")) if n.life.state in ("idle", "failed", "skipped")])
+        down = {n for n in nodes if n.life.state in ("idle", "failed", "skipped")}
+        batch = Batch(sorted(down, key=attrgetter("rank")))
         now = perf_counter()
         for node in batch.nodes:
             life = node.life
-            life.state, life.batch, life.error, life.wanted_at = "waiting", batch, None, now
+            life.state, life.batch, life.error = "waiting", batch, None
+            if not life.entered_at:  # the timeline is that of the first start
+                life.wanted_at = now
         for node in batch.nodes:
             node.life.unmet = sum(1 for n in node.before if n.life.state in ("waiting", "starting"))
         for node in batch.nodes:
@@ -175,7 +178,8 @@ class Lifecycle:
         for needed in node.hard:
             if needed.life.state != "up" and needed.lifetime != "scoped":
                 return False
-        node.life.ready_at = perf_counter()
+        if not node.life.entered_at:
+            node.life.ready_at = perf_counter()
         heapq.heappush(self._starts, (node.rank, node))
         return True
 
@@ -220,7 +224,8 @@ class Lifecycle:
         life = node.life
         if life.state != "waiting":
             return
-        life.started_at = perf_counter()
+        if not life.entered_at:
+            life.started_at = perf_counter()
         record = self.records[node.plugin]
         if record.state in ("discovered", "waiting", "stopped", "draining"):
             record.become("starting")
@@ -330,6 +335,10 @@ class Lifecycle:
 
     # -- what hosts report (host.Owner)
 
+    @property
+    def engine(self) -> Lifecycle:
+        return self
+
     def begun(self, host: Host) -> None:
         self._launching = False
         self.pump()
@@ -343,7 +352,7 @@ class Lifecycle:
         life = node.life
         self._serial += 1
         life.serial = self._serial
-        life.entered_at = perf_counter()
+        life.entered_at = life.entered_at or perf_counter()
         node.value = value
         if node.kind == "service" and node.lifetime != "transient":
             self.ready[node.id] = value
@@ -378,7 +387,7 @@ class Lifecycle:
         life = node.life
         life.host = None
         life.error = error
-        life.entered_at = perf_counter()
+        life.entered_at = life.entered_at or perf_counter()
         if error is None:  # cancelled by an abort
             self._settle(node, "skipped")
             return

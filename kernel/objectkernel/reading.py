@@ -305,7 +305,9 @@ class Reading:
     ) -> KernelError:
         """Note a problem of an option, of a part of its value, or without a path of all settings."""
         option = ".".join(path)
-        subject = f"setting {option + part!r} of {self.plugin}" if option else f"the settings of {self.plugin}"
+        subject = (
+            f"setting {option + part!r} of {self.plugin}" if option else f"the settings of {self.plugin}"
+        )
         problem = kind(f"{subject} {what}", where=where, plugin=self.plugin, option=option, **told)
         self.problems.append(problem)
         return problem

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from objectkernel.errors import ServiceUnavailable, ServiceUndeclared
+from objectkernel.errors import PluginDuplicate, ServiceUnavailable, ServiceUndeclared
 from objectkernel.host import current_host
 from objectkernel.plugin import BINDING, Edge
 
@@ -146,6 +146,15 @@ class Record:
         self._kernel = kernel
         self._lifecycle = lifecycle
         self.narrowed = any(s.narrowed for s in self.declaration.steps)
+        other = instance.__dict__.get(BINDING)
+        if other is not None:
+            raise PluginDuplicate(
+                f"this instance of {type(instance).__qualname__} already belongs to a running kernel",
+                where=self.where,
+                why="an instance serves one kernel at a time",
+                fix=f"give each kernel the class, or a {type(instance).__qualname__}() of its own",
+                name=self.name,
+            )
         instance.__dict__[BINDING] = self
 
     @property

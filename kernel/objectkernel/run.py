@@ -7,7 +7,7 @@ does not tear the teardown.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextvars import copy_context
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from objectkernel.declaration import Step
-from objectkernel.errors import BootAborted, BootError, ShutdownError
+from objectkernel.errors import BootAborted, BootError, PluginDuplicate, ShutdownError
 from objectkernel.graph import Node, closure
 from objectkernel.host import Host, as_error, current_host
 from objectkernel.lifecycle import Batch, Lifecycle
@@ -111,8 +111,8 @@ class Run:
 
     def _close(self) -> None:
         for record in self.records.values():
-            if isinstance(record.instance, Plugin):
-                record.instance.__dict__.pop(BINDING, None)
+            if isinstance(record.instance, Plugin) and record.instance.__dict__.get(BINDING) is record:
+                del record.instance.__dict__[BINDING]
         self.lifecycle.deadlines.close()
         self.kernel._use_services({})
         self.booted.set()
@@ -189,7 +189,11 @@ class Run:
             return
         if not isinstance(instance, Plugin):
             return
-        record.bind(instance, self.kernel, self.lifecycle)
+        try:
+            record.bind(instance, self.kernel, self.lifecycle)
+        except PluginDuplicate as error:
+            self._plugin_failed(record, error)
+            return
         configured = record.declaration.config
         if configured is not None and self.composition.configuration is not None:
             instance.__dict__[configured.name] = self.composition.configuration.instances[record.name]
@@ -291,9 +295,12 @@ class Run:
     def plugin_up(self, record: Record) -> None:
         log.debug("plugin %s is up", record.name)
         handlers = [s for s in self.graph.declarations[record.name].steps if s.kind == "on"]
-        if handlers:
-            for step in handlers:
-                self._subscribe(record, step)
+        for step in handlers:
+            self._subscribe(record, step)
+        if record.declaration is not None and record.declaration.hooks and self.composition.hooks is not None:
+            carrier = HookCarrier(record.instance, record.declaration.hooks)
+            self.composition.hooks.register(carrier, record.name)
+            self.composition.hooks.check_pending()
 
     def _subscribe(self, record: Record, step: Step) -> None:
         if step.by_keyword:
@@ -308,6 +315,8 @@ class Run:
         for subscription in record.subscriptions:
             subscription.end()
         record.subscriptions.clear()
+        if self.composition.hooks is not None and self.composition.hooks.has_plugin(record.name):
+            self.composition.hooks.unregister(name=record.name)
         if record.state in ("running", "degraded", "starting"):
             record.become("stopped")
         log.debug("plugin %s is down", record.name)
@@ -441,6 +450,16 @@ class Run:
         return ShutdownError(self.stop_errors) if self.stop_errors else None
 
 
+class HookCarrier:
+    """What pluggy registers for a plugin: an object of its hooks only, since pluggy looks at every attribute."""
+
+    def __init__(self, instance: Any, hooks: Mapping[str, Callable[..., Any]]) -> None:
+        self.__dict__.update({name: function.__get__(instance) for name, function in hooks.items()})
+
+    def __dir__(self) -> Iterable[str]:
+        return self.__dict__
+
+
 class _HookOwner:
     """Collects how a hook ended."""
 
@@ -448,6 +467,10 @@ class _HookOwner:
         self._lifecycle = lifecycle
         self._call = call
         self.error: BaseException | None = None
+
+    @property
+    def engine(self) -> Lifecycle:
+        return self._lifecycle
 
     def call(self, host: Host) -> Any:
         return self._call()

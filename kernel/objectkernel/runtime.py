@@ -31,7 +31,7 @@ class Runtime:
     @asynccontextmanager
     async def _changing(self) -> AsyncIterator[None]:
         host = current_host.get()
-        if host is not None and host.node in self._run.graph.nodes:
+        if host is not None and host.owner.engine is self._run.lifecycle:
             raise PluginStateInvalid(
                 f"{host.node.plugin} asks for a run-time change from its own task",
                 where=host.step.where,

@@ -19,7 +19,7 @@ from objectkernel.errors import (
 from objectkernel.graph import Node
 from objectkernel.host import Host
 from objectkernel.keys import Key, Service
-from objectkernel.plugin import BINDING, Edge
+from objectkernel.plugin import BINDING, Edge, caller, expect_key
 
 if TYPE_CHECKING:
     from objectkernel.kernel import ObjectKernel
@@ -138,6 +138,8 @@ class Scope:
     """
 
     def __init__(self, run: Run, name: str, given: Mapping[Key[Any], Any]) -> None:
+        if not isinstance(name, str) or not name:
+            raise ScopeInvalid(f"{name!r} is no name of a scope", why="a scope has a name", fix='kernel.scope("request")')
         for key in given:
             if not isinstance(key, Service) or key.scope != name:
                 raise ScopeInvalid(
@@ -213,6 +215,7 @@ class Scope:
         Raises:
             ScopeInvalid: the scope is not open, or a key that it must be given is missing.
         """
+        expect_key(key, Service, "aget", caller())
         if self._state != "open":
             raise self._wrong_state("used")
         if key.scope is not None:
@@ -226,6 +229,7 @@ class Scope:
 
     def get(self, key: Service[T]) -> T:
         """What this scope was given or has made, or a singleton that is up."""
+        expect_key(key, Service, "aget", caller())
         if self._state != "open":
             raise self._wrong_state("used")
         if key.scope is not None:
@@ -350,6 +354,10 @@ class _ScopedOwner:
         self._scope = scope
         self._made = made
         self._call = call
+
+    @property
+    def engine(self) -> Any:
+        return self._scope._run.lifecycle
 
     def call(self, host: Host) -> Any:
         return self._call()

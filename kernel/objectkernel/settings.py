@@ -41,7 +41,7 @@ else:
         """A field of a settings class, as `attrs.field` makes it.
 
         Args:
-            env: a variable the option is also read from; with ``MOSTA_ENV=TEST``, ``TEST_<env>`` wins over it.
+            env: a variable the option is also read from; with ``MOSTA_ENV=TEST``, ``TEST_<env>`` wins.
             help: one sentence about the option, with its unit; error messages show it.
         """
         told = {"env": env, "help": help}

@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import attrs
 import pytest
-
 from objectkernel.config import Configuration, Document, Row, resolve, setting
 from objectkernel.errors import (
     BootError,
@@ -117,7 +116,10 @@ def test_defaults_hold_where_nothing_is_given() -> None:
 def test_later_sources_win(tmp_path: Path) -> None:
     """Class defaults < file < environment < arguments, option by option."""
     document = in_file(tmp_path, '[plugins.acme-billing]\ncurrency = "a"\nretries = 1\nrate = 1\n')
-    environ = {"OBJECTKERNEL_PLUGINS__ACME_BILLING__RETRIES": "2", "OBJECTKERNEL_PLUGINS__ACME_BILLING__RATE": "2"}
+    environ = {
+        "OBJECTKERNEL_PLUGINS__ACME_BILLING__RETRIES": "2",
+        "OBJECTKERNEL_PLUGINS__ACME_BILLING__RATE": "2",
+    }
     instance = the_instance(read(Billing, {"rate": 3}, environ, document))
     assert instance == Billing(currency="a", retries=2, rate=3.0)
 
@@ -205,7 +207,11 @@ def test_stage_cascade(environ: dict[str, str], uri: str, source: str) -> None:
 
 def test_the_options_own_variable_wins_over_a_named_one() -> None:
     """OBJECTKERNEL_PLUGINS__PLUGIN__OPTION is more precise than the name in the field's metadata."""
-    environ = {"OBJECTKERNEL_PLUGINS__ACME_BILLING__URI": "own", "TEST_SGBD_URI": "named", "MOSTA_ENV": "TEST"}
+    environ = {
+        "OBJECTKERNEL_PLUGINS__ACME_BILLING__URI": "own",
+        "TEST_SGBD_URI": "named",
+        "MOSTA_ENV": "TEST",
+    }
     assert the_instance(read(Billing, environ=environ)).uri == "own"
 
 
@@ -269,20 +275,36 @@ def test_a_variable_of_an_unknown_plugin_is_logged(caplog: pytest.LogCaptureFixt
 )
 def test_text_of_the_environment_is_converted(option: str, text: str, value: Any) -> None:
     """A variable's text becomes the declared type; lists are JSON or have commas, tables are JSON."""
-    made = getattr(the_instance(read(Kinds, environ={f"OBJECTKERNEL_PLUGINS__ACME_BILLING__{option.upper()}": text})), option)
+    made = getattr(
+        the_instance(read(Kinds, environ={f"OBJECTKERNEL_PLUGINS__ACME_BILLING__{option.upper()}": text})),
+        option,
+    )
     assert made == value
     assert type(made) is type(value)
 
 
-@pytest.mark.parametrize(("text", "value"), [*((t, True) for t in ("true", "1", "YES", "on")), *((t, False) for t in ("false", "0", "No", "off"))])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [*((t, True) for t in ("true", "1", "YES", "on")), *((t, False) for t in ("false", "0", "No", "off"))],
+)
 def test_switches_of_the_environment(text: str, value: bool) -> None:
     """true/1/yes/on and false/0/no/off are switches, in any case."""
-    assert the_instance(read(Billing, environ={"OBJECTKERNEL_PLUGINS__ACME_BILLING__STRICT": text})).strict is value
+    assert (
+        the_instance(read(Billing, environ={"OBJECTKERNEL_PLUGINS__ACME_BILLING__STRICT": text})).strict
+        is value
+    )
 
 
 @pytest.mark.parametrize(
     ("option", "text"),
-    [("strict", "maybe"), ("strict", ""), ("retries", "1.5"), ("retries", "x"), ("rate", "fast"), ("pool__size", "x")],
+    [
+        ("strict", "maybe"),
+        ("strict", ""),
+        ("retries", "1.5"),
+        ("retries", "x"),
+        ("rate", "fast"),
+        ("pool__size", "x"),
+    ],
 )
 def test_text_of_the_environment_that_does_not_fit_is_refused(option: str, text: str) -> None:
     """A variable that does not spell its type is a problem that names the variable."""
@@ -348,7 +370,19 @@ def test_values_of_another_type_are_refused(option: str, value: Any) -> None:
     assert (problem.plugin, problem.option) == ("acme-billing", option)
 
 
-@pytest.mark.parametrize(("option", "value"), [("retries", "5"), ("retries", True), ("retries", 5.0), ("rate", True), ("rate", "1"), ("strict", 1), ("strict", "true"), ("currency", 5)])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("retries", "5"),
+        ("retries", True),
+        ("retries", 5.0),
+        ("rate", True),
+        ("rate", "1"),
+        ("strict", 1),
+        ("strict", "true"),
+        ("currency", 5),
+    ],
+)
 def test_scalars_are_strict(option: str, value: Any) -> None:
     """The file's types are exact, but that an integer passes for a number."""
     assert isinstance(the_problem(read(Billing, {option: value})), ConfigTypeInvalid)
@@ -374,7 +408,10 @@ def test_a_wrong_part_is_told_with_its_own_line(tmp_path: Path) -> None:
     assert "setting 'ports[1]' of acme-billing is a string, but an integer is expected" in str(problem)
 
 
-@pytest.mark.parametrize(("option", "value", "near"), [("colour", "rad", "red"), ("level", "hihg", "high"), ("pools", [{"sise": 2}], "size")])
+@pytest.mark.parametrize(
+    ("option", "value", "near"),
+    [("colour", "rad", "red"), ("level", "hihg", "high"), ("pools", [{"sise": 2}], "size")],
+)
 def test_near_choices_are_told(option: str, value: Any, near: str) -> None:
     """A misspelt choice, or a key inside a list of tables, is told with the nearest."""
     assert the_problem(read(Kinds, {option: value})).fix == f"did you mean {near!r}?"
@@ -385,7 +422,9 @@ def test_near_choices_are_told(option: str, value: Any, near: str) -> None:
 
 def test_unknown_keys_have_their_line_and_near_names(tmp_path: Path) -> None:
     """A key the settings class does not have is an error with the nearest name, nested ones too."""
-    document = in_file(tmp_path, '[plugins.acme-billing]\ncurency = "hunter2"\n[plugins.acme-billing.pool]\nsise = 3\n')
+    document = in_file(
+        tmp_path, '[plugins.acme-billing]\ncurency = "hunter2"\n[plugins.acme-billing.pool]\nsise = 3\n'
+    )
     first, second = read(Billing, document=document).problems
     assert isinstance(first, ConfigUnknownKey) and isinstance(second, ConfigUnknownKey)
     assert (first.option, first.known, first.where[-2:]) == ("curency", ("currency",), ":2")
@@ -401,12 +440,16 @@ def test_a_plugin_without_settings_takes_no_keys() -> None:
 
 def test_sections_of_nobody_are_problems(tmp_path: Path) -> None:
     """[plugins.x] of a plugin that is not installed has its line and near names; an installed one is left alone."""
-    document = in_file(tmp_path, '[plugin]\n[plugins.acme-biling]\nx = 1\n[plugins.other]\ny = 1\n')
+    document = in_file(tmp_path, "[plugin]\n[plugins.acme-biling]\nx = 1\n[plugins.other]\ny = 1\n")
     configuration = resolve({"acme-billing": Billing}, document, {}, installed=["other"])
     top, section = configuration.problems
     assert isinstance(top, ConfigUnknownSection) and isinstance(section, ConfigUnknownSection)
     assert (top.section, top.known, top.where[-2:]) == ("plugin", ("plugins",), ":1")
-    assert (section.section, section.known, section.where[-2:]) == ("plugins.acme-biling", ("acme-billing",), ":2")
+    assert (section.section, section.known, section.where[-2:]) == (
+        "plugins.acme-biling",
+        ("acme-billing",),
+        ":2",
+    )
     assert configuration.instances == {"acme-billing": Billing()}
 
 
@@ -553,7 +596,9 @@ def reveal_and_refuse(instance: Any, attribute: Any, value: Secret[str]) -> None
 
 @attrs.frozen
 class Guarded:
-    token: Secret[str] = attrs.field(default=Secret("-"), validator=attrs.validators.optional(reveal_and_refuse))
+    token: Secret[str] = attrs.field(
+        default=Secret("-"), validator=attrs.validators.optional(reveal_and_refuse)
+    )
 
 
 @attrs.frozen
@@ -561,7 +606,9 @@ class Numbered:
     pin: Secret[int] = Secret(0)
     level: Secret[Literal["a", "b"]] = Secret("a")
     keys: dict[str, Secret[bool]] = attrs.field(factory=dict)
-    decoded: Secret[str] = attrs.field(default=Secret(""), converter=lambda raw: raw if raw == Secret("") else int(raw))
+    decoded: Secret[str] = attrs.field(
+        default=Secret(""), converter=lambda raw: raw if raw == Secret("") else int(raw)
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.pin.reveal() < 0:
@@ -578,7 +625,11 @@ def traces(error: BaseException | None) -> str:
     if error is None:
         return ""
     facts = getattr(error, "facts", {})
-    return f"{error!r}{error}{error.args}{facts}{vars(error)}" + traces(error.__cause__) + traces(error.__context__)
+    return (
+        f"{error!r}{error}{error.args}{facts}{vars(error)}"
+        + traces(error.__cause__)
+        + traces(error.__context__)
+    )
 
 
 @pytest.mark.parametrize(
@@ -607,7 +658,9 @@ def test_a_refused_secret_is_told_nowhere(settings: type, table: dict[str, Any],
         environ = {f"OBJECTKERNEL_PLUGINS__ACME_BILLING__{k.upper()}": v for k, v in texts.items()}
         configuration = read(settings, environ=environ)
     assert configuration.problems
-    everything = "".join(traces(p) for p in configuration.problems) + repr(configuration) + repr(configuration.rows())
+    everything = (
+        "".join(traces(p) for p in configuration.problems) + repr(configuration) + repr(configuration.rows())
+    )
     assert RAW not in everything
     assert "482916" not in everything
 

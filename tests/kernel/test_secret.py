@@ -13,7 +13,6 @@ from typing import Any
 
 import attrs
 import pytest
-
 from objectkernel.secret import Secret
 
 RAW = "hunter2-üñï"

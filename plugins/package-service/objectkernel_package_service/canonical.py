@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+import json
+from typing import Any, Final
 
 import rfc8785
 
 
+_encode: Final = json.JSONEncoder(
+    ensure_ascii=False, sort_keys=True, check_circular=False, separators=(",", ":")
+).encode
+
+
 def canonical(value: Any) -> bytes:
-    """The one spelling of a JSON value (RFC 8785); `value` has passed `json_value.problems`."""
-    return rfc8785.dumps(value)
+    """The one spelling of a JSON value (RFC 8785); `value` has passed `json_value.problems`.
+
+    Most packages hold nothing that json and the RFC spell differently, and json is five times as fast.
+    """
+    return _encode(value).encode() if _spelled_alike(value) else rfc8785.dumps(value)
+
+
+def _spelled_alike(value: Any) -> bool:
+    """False where a fraction, or the order of names beyond ASCII, may come out otherwise than the RFC wants."""
+    if isinstance(value, dict):
+        return all(map(str.isascii, value)) and all(map(_spelled_alike, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_spelled_alike, value))
+    return not isinstance(value, float)
 
 
 def content_of(manifest: bytes, metadata: bytes) -> bytes:

@@ -10,8 +10,6 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
-from itertools import islice
 from typing import Any, Final, NoReturn
 
 from objectkernel_package_service.contracts import PackageInvalid, Problem
@@ -91,64 +89,68 @@ def _integer(digits: str) -> int:
 
 def problems(value: Any, path: Path = ()) -> list[Problem]:
     """Everything in `value` that a package may not hold, at most `MOST_PROBLEMS`."""
-    return list(islice(_problems(value, path, 0), MOST_PROBLEMS))
+    found: list[Problem] = []
+    _look(value, path, 0, found)
+    return found[:MOST_PROBLEMS]
 
 
-def _problems(value: Any, path: Path, depth: int) -> Iterator[Problem]:
+def _look(value: Any, path: Path, depth: int, found: list[Problem]) -> None:
+    if len(found) >= MOST_PROBLEMS:
+        return
     if depth > DEEPEST:
-        yield Problem(spell(path[:3]), f"nested deeper than {DEEPEST} levels")
+        found.append(Problem(spell(path[:3]), f"nested deeper than {DEEPEST} levels"))
     elif isinstance(value, str):
-        yield from _in_text(value, path)
+        found += _in_text(value, path)
     elif value is None or isinstance(value, bool):
         return
     elif isinstance(value, int | float):
-        yield from _in_number(value, path)
+        found += _in_number(value, path)
     elif isinstance(value, dict):
-        yield from _in_object(value, path, depth)
+        _look_into_object(value, path, depth, found)
     elif isinstance(value, list | tuple):
         for position, item in enumerate(value):
-            yield from _problems(item, (*path, position), depth + 1)
+            _look(item, (*path, position), depth + 1, found)
     else:
-        yield Problem(spell(path), f"a {type(value).__name__} is no JSON value")
+        found.append(Problem(spell(path), f"a {type(value).__name__} is no JSON value"))
 
 
-def _in_object(value: dict[Any, Any], path: Path, depth: int) -> Iterator[Problem]:
+def _look_into_object(value: dict[Any, Any], path: Path, depth: int, found: list[Problem]) -> None:
     if isinstance(value, _Doubled):
-        for name in value.names:
-            yield Problem(spell((*path, name)), "the name stands twice in this object")
+        found += [
+            Problem(spell((*path, name)), "the name stands twice in this object") for name in value.names
+        ]
     for name, item in value.items():
         if not isinstance(name, str):
-            yield Problem(spell(path), f"the name {name!r} of a member is no text")
+            found.append(Problem(spell(path), f"the name {name!r} of a member is no text"))
             continue
+        here = (*path, name)
         if name == "__proto__":
-            yield Problem(
-                spell((*path, name)), "this name would change the prototype of what JavaScript reads"
+            found.append(
+                Problem(spell(here), "this name would change the prototype of what JavaScript reads")
             )
-        yield from _in_text(name, (*path, name))
-        yield from _problems(item, (*path, name), depth + 1)
+        found += _in_text(name, here)
+        _look(item, here, depth + 1, found)
 
 
-def _in_text(text: str, path: Path) -> Iterator[Problem]:
+def _in_text(text: str, path: Path) -> tuple[Problem, ...]:
     if text.isascii():
-        return
+        return ()
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        yield Problem(
-            spell(path), f"a lone surrogate, U+{ord(text[error.start]):04X}, at character {error.start}"
-        )
+        found = f"a lone surrogate, U+{ord(text[error.start]):04X}, at character {error.start}"
+        return (Problem(spell(path), found),)
+    return ()
 
 
-def _in_number(number: float, path: Path) -> Iterator[Problem]:
+def _in_number(number: float, path: Path) -> tuple[Problem, ...]:
     if isinstance(number, int):
         beyond = abs(number) > LARGEST_INTEGER
     elif not math.isfinite(number):
-        yield Problem(spell(path), f"{number} is not a finite number; JSON has no such value")
-        return
+        return (Problem(spell(path), f"{number} is not a finite number; JSON has no such value"),)
     else:
         beyond = LARGEST_INTEGER < abs(number) < _EXPONENT_FROM
-    if beyond:
-        yield Problem(
-            spell(path),
-            "an integer beyond 2^53-1 loses digits where JSON is read as doubles; write it as text",
-        )
+    if not beyond:
+        return ()
+    why = "an integer beyond 2^53-1 loses digits where JSON is read as doubles; write it as text"
+    return (Problem(spell(path), why),)

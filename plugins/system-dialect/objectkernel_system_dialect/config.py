@@ -17,11 +17,11 @@ def _supported(settings: Any, option: attrs.Attribute[Any], value: str | None) -
         raise ValueError(f"{value!r} is not supported; supported now: {', '.join(SUPPORTED)}")
 
 
-def _with_system_dialect(settings: Any, option: attrs.Attribute[Any], value: object) -> None:
-    if (value is None) != (settings.system_dialect is None):
+def _with_system_uri(settings: Any, option: attrs.Attribute[Any], value: str | None) -> None:
+    if (value is None) != (settings.system_uri is None):
         raise ValueError(
             "MOSTA_SYSTEM_DIALECT and MOSTA_SYSTEM_URI are given together or not at all: "
-            f"{'the dialect' if value is not None else 'the URI'} is missing"
+            f"{'the dialect' if value is None else 'the URI'} is missing"
         )
 
 
@@ -49,11 +49,9 @@ class SystemDialectConfig:
     db_dialect: str = attrs.field(default="sqlite", validator=_supported, metadata={"env": "DB_DIALECT"})
     sgbd_uri: Secret[str] | None = attrs.field(default=None, metadata={"env": "SGBD_URI"})
     system_dialect: str | None = attrs.field(
-        default=None, validator=_supported, metadata={"env": "MOSTA_SYSTEM_DIALECT"}
+        default=None, validator=[_supported, _with_system_uri], metadata={"env": "MOSTA_SYSTEM_DIALECT"}
     )
-    system_uri: Secret[str] | None = attrs.field(
-        default=None, validator=_with_system_dialect, metadata={"env": "MOSTA_SYSTEM_URI"}
-    )
+    system_uri: Secret[str] | None = attrs.field(default=None, metadata={"env": "MOSTA_SYSTEM_URI"})
     data_dir: Path = attrs.field(default=Path(".objectkernel"), metadata={"env": "OBJECTKERNEL_DATA_DIR"})
     synchronous: Literal["NORMAL", "FULL"] = attrs.field(
         default="NORMAL", validator=attrs.validators.in_(("NORMAL", "FULL"))

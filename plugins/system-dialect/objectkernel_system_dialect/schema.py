@@ -25,6 +25,7 @@ FieldType = Literal[
     "array",
     "sequence",
 ]
+ItemType = Literal["string", "integer", "number", "boolean"]
 OnDelete = Literal["restrict", "cascade", "set-null"]
 RelationKind = Literal["many-to-one", "one-to-one"]
 
@@ -80,7 +81,7 @@ class Field:
     length: int = attrs.field(default=255, kw_only=True)
     precision: int = attrs.field(default=18, kw_only=True)
     scale: int = attrs.field(default=6, kw_only=True)
-    items: Literal["string", "integer", "number", "boolean"] = attrs.field(default="string", kw_only=True)
+    items: ItemType = attrs.field(default="string", kw_only=True)
 
 
 @attrs.frozen

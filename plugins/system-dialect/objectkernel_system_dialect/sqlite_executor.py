@@ -115,36 +115,23 @@ class SqliteExecutor:
                     await worker.ended
                     worker.thread.join()
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, *pragmas: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.path,
-            timeout=self._options.busy_timeout,
-            isolation_level=None,
-            cached_statements=512,
-            check_same_thread=False,
+            self.path, timeout=self._options.busy_timeout, isolation_level=None, cached_statements=512
         )
         try:
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute(f"PRAGMA synchronous = {self._options.synchronous}")
+            for pragma in ("foreign_keys = ON", f"synchronous = {self._options.synchronous}", *pragmas):
+                connection.execute(f"PRAGMA {pragma}")
         except BaseException:
             connection.close()
             raise
         return connection
 
     def _connect_writer(self) -> sqlite3.Connection:
-        connection = self._connect()
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA schema_version")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return self._connect("journal_mode = WAL")
 
     def _connect_reader(self) -> sqlite3.Connection:
-        connection = self._connect()
-        connection.execute("PRAGMA query_only = ON")
-        return connection
+        return self._connect("query_only = ON")
 
 
 _Call: TypeAlias = tuple[Job[object], Reply]

@@ -22,7 +22,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Dialect, Float, Integer, LargeBinary, String, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from objectkernel_system_dialect.schema import Field
+from objectkernel_system_dialect.schema import Field, FieldType, ItemType
 from objectkernel_system_dialect.values import PRECISE, type_check
 
 Convert: TypeAlias = Callable[[Any], Any]
@@ -39,10 +39,10 @@ class Stored(TypeDecorator[Any]):
     impl = Text
     cache_ok = True
 
-    def __init__(self, kind: str, length: int, precision: int, scale: int, items: str) -> None:
+    def __init__(self, kind: FieldType, length: int, precision: int, scale: int, items: ItemType) -> None:
         super().__init__()
         self.kind, self.length, self.precision, self.scale, self.items = kind, length, precision, scale, items
-        field = Field(kind, precision=precision, scale=scale, items=items)  # type: ignore[arg-type]
+        field = Field(kind, precision=precision, scale=scale, items=items)
         self.check = type_check(field)
         self.encode: Convert | None
         self.decode: Convert | None

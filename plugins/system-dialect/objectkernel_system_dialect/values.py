@@ -60,8 +60,6 @@ def write_check(field: Field) -> Check:
             return _enum_check(field.enum)
         case "integer" | "number" | "decimal" if field.min is not None or field.max is not None:
             return _range_check(check, field.min, field.max)
-        case "sequence":
-            return _refuse_sequence
         case _:
             return check
 
@@ -251,7 +249,3 @@ def _range_check(check: Check, low: Any, high: Any) -> Check:
         return number
 
     return limited
-
-
-def _refuse_sequence(_value: Any) -> Any:
-    raise Misfit("the database gives this number")

@@ -7,6 +7,7 @@ import json
 import struct
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 from objectkernel_package_service.canonical import canonical, content_of, digest
@@ -110,3 +111,16 @@ def test_the_whole_is_put_together_from_its_canonical_parts(manifest, metadata):
 def test_the_hash_is_sha256_in_hexadecimal():
     """The hash of a content is what any other tool computes from the same bytes."""
     assert digest(b"{}") == hashlib.sha256(b"{}").hexdigest()
+
+
+@given(values)
+def test_both_ways_of_writing_agree(value):
+    """Whatever is written by json rather than by the RFC's library comes out as that library writes it."""
+    assert canonical(value) == rfc8785.dumps(value)
+
+
+@pytest.mark.parametrize("first", range(0, 0x300, 0x40))
+def test_every_character_is_escaped_as_the_rfc_says(first):
+    """Control characters, quotes, DEL, line separators: json escapes the same ones in the same way."""
+    text = "".join(map(chr, range(first, first + 0x40))) + "\u2028\ufeff\U0001f600"
+    assert canonical({"text": text}) == rfc8785.dumps({"text": text})

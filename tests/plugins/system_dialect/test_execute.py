@@ -97,10 +97,12 @@ async def test_writes_return_what_they_say(dialect: SqliteDialect, sales: Table)
     made = await dialect.execute(insert(sales).returning(sales.c.price), {"id": "d", "price": Decimal(4)})
     assert made == [{"price": Decimal("4.00")}]
     assert await dialect.execute(update(sales).values(price=Decimal(9)).where(sales.c.id == "d")) == []
-    gone = await dialect.execute(
-        delete(sales).where(sales.c.id == "d").returning(sales.c.id)
-    )
+    gone = await dialect.execute(delete(sales).where(sales.c.id == "d").returning(sales.c.id))
     assert gone == [{"id": "d"}]
+    nothing = await dialect.execute(
+        update(sales).where(sales.c.id == "a").returning(sales.c.price), {"price": None}
+    )
+    assert nothing == [{"price": None}]
     with pytest.raises(DuplicateKey):
         await dialect.execute(insert(sales), {"id": "a"})
     assert await dialect.count(SALE) == 3
@@ -121,7 +123,7 @@ async def test_text_and_other_things_are_refused(
 
 
 async def test_parameters_are_checked(dialect: SqliteDialect, sales: Table) -> None:
-    """A missing or unknown parameter, and a value that does not fit its column, are refused before anything runs."""
+    """A missing or unknown parameter, and a value that does not fit, are refused before anything runs."""
     one = select(sales).where(sales.c.price == bindparam("price"))
     with pytest.raises(StatementRefused, match="no value"):
         await dialect.execute(one)

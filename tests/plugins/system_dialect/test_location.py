@@ -55,7 +55,7 @@ def test_messages_name_the_file_alone() -> None:
 
 
 def test_the_data_folder_is_made(tmp_path: Path) -> None:
-    """A missing data folder is made with its parents; one that cannot be is an error that names the setting."""
+    """A missing data folder is made with its parents; where it cannot be, the error names the setting."""
     assert default_path(tmp_path / "a" / "b") == str(tmp_path / "a" / "b" / "objectkernel.db")
     assert (tmp_path / "a" / "b").is_dir()
     (tmp_path / "file").touch()

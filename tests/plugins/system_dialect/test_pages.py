@@ -54,7 +54,7 @@ async def events(dialect: SqliteDialect) -> Repository:
 
 @pytest.mark.anyio
 async def test_pages_together_are_the_list(events: Repository) -> None:
-    """Following the cursors gives every row once, in the order asked for, ties by key in the same direction."""
+    """Following the cursors gives every row once, in the order asked for, ties by key alike."""
     seen: list[int] = []
     after = None
     while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import islice, product
 from typing import Any
 
 import pytest
@@ -221,14 +222,27 @@ async def test_sort_skip_limit_and_select(users: Repository) -> None:
         {"limit": 1.0},
         {"sort": {"name": 2}},
         {"sort": {"tags": 1}},
-    ]
-    + [{"select": []}],
+        {"select": []},
+    ],
     ids=str,
 )
 async def test_options_that_cannot_be_meant_are_refused(users: Repository, options: dict[str, Any]) -> None:
     """A negative or fractional number, a wrong direction, an order of lists, an empty selection."""
     with pytest.raises(OptionInvalid):
         await users.find_all(**options)
+
+
+async def test_more_shapes_than_are_kept(users: Repository) -> None:
+    """A shape that was dropped from the cache is compiled again and works as before."""
+    made = await users.create({"name": "Ada"})
+    shapes = islice(
+        product(("name", "age", "id", "role"), *[(None, "id", "name", "age", "role", "email")] * 4), 600
+    )
+    for sort, *selected in shapes:
+        select = [name for name in dict.fromkeys(selected) if name] or ["id"]
+        limit = len(selected) if selected[0] else None
+        assert len(await users.find_all(sort={sort: 1}, limit=limit, select=select)) == 1
+    assert await users.find_all() == [made]
 
 
 async def test_options_with_unknown_fields_are_refused(users: Repository) -> None:
@@ -277,7 +291,7 @@ async def test_a_repository_subclass_names_its_schema(dialect: SqliteDialect) ->
 
 
 async def test_an_unregistered_entity_is_an_error(dialect: SqliteDialect) -> None:
-    """A schema that was not registered, or another one of a registered name, is refused with what is known."""
+    """An unregistered schema, or another one of a registered name, is refused with what is known."""
     unknown = EntitySchema(name="Users", collection="x", fields={})
     with pytest.raises(EntityUnknown) as caught:
         await dialect.count(unknown)

@@ -150,7 +150,7 @@ async def test_schemas_may_lead_to_each_other(dialect: SqliteDialect) -> None:
 
 @pytest.mark.anyio
 async def test_a_table_that_lacks_columns_is_named(tmp_path: Path) -> None:
-    """A table of an older schema is an error at registration, not at the first query; nothing else is made."""
+    """A table of an older schema is an error at registration, not at the first query; nothing is made."""
     path = tmp_path / "old.db"
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE things (id TEXT PRIMARY KEY)")

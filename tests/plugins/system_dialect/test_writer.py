@@ -22,7 +22,7 @@ from objectkernel_system_dialect.contracts import (
     Repository,
 )
 from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
-from objectkernel_system_dialect.sqlite_executor import SqliteExecutor, SqliteOptions
+from objectkernel_system_dialect.sqlite_executor import GROUP_LIMIT, SqliteExecutor, SqliteOptions
 
 NOTE = EntitySchema(
     name="Note",
@@ -85,6 +85,21 @@ async def test_waiting_writes_share_a_commit(dialect: SqliteDialect, notes: Repo
         held.free()
     assert len(commits) == 2
     assert await notes.count() == 64
+
+
+@pytest.mark.anyio
+async def test_a_commit_holds_a_limited_number_of_writes(dialect: SqliteDialect, notes: Repository) -> None:
+    """However many wait, the first of them is not kept waiting for all."""
+    commits: list[str] = []
+    await count_commits(dialect, commits)
+    held = Held(dialect)
+    async with anyio.create_task_group() as group:
+        await group.start(held.hold)
+        for number in range(GROUP_LIMIT + 1):
+            group.start_soon(notes.create, {"id": number})
+        await anyio.wait_all_tasks_blocked()
+        held.free()
+    assert len(commits) == 3
 
 
 @pytest.mark.anyio
@@ -155,6 +170,34 @@ async def test_a_cancelled_write_that_waits_is_not_made(dialect: SqliteDialect, 
         await anyio.wait_all_tasks_blocked()
         held.free()
     assert [row["id"] for row in await notes.find_all()] == [2]
+
+
+@pytest.mark.anyio
+async def test_cancelled_calls_cost_nothing(tmp_path: Path) -> None:
+    """Reads and writes whose callers are gone are not run, and make no empty transaction."""
+    ran: list[str] = []
+    free = threading.Event()
+    executor = await SqliteExecutor.open(str(tmp_path / "a.db"), SqliteOptions(readers=1))
+    await executor.write(lambda connection: connection.set_trace_callback(ran.append))
+    ran.clear()
+    async with anyio.create_task_group() as group:
+        for call in (executor.read, executor.write):
+            group.start_soon(call, lambda _: free.wait(60))
+        await anyio.wait_all_tasks_blocked()
+        async with anyio.create_task_group() as cancelled:
+            for call in (executor.read, executor.write):
+                cancelled.start_soon(call, lambda _: ran.append("a cancelled job"))
+            await anyio.wait_all_tasks_blocked()
+            cancelled.cancel_scope.cancel()
+        free.set()
+    await executor.read(lambda _: None)
+    await executor.aclose()
+    assert [sql for sql in ran if not sql.startswith("PRAGMA")] == [
+        "BEGIN IMMEDIATE",
+        "SAVEPOINT call",
+        "RELEASE call",
+        "COMMIT",
+    ]
 
 
 @pytest.mark.anyio
@@ -244,7 +287,7 @@ async def test_closing_finishes_what_is_queued(database: str) -> None:
 
 @pytest.mark.anyio
 async def test_closing_leaves_no_thread_and_no_log(tmp_path: Path) -> None:
-    """The threads are gone and the write-ahead log is in the file, also when the closer is being cancelled."""
+    """The threads are gone and the log is in the file, also when the closer is being cancelled."""
     before = threading.active_count()
     path = tmp_path / "a.db"
     dialect = await SqliteDialect.open(str(path))
@@ -290,7 +333,8 @@ from objectkernel_system_dialect.contracts import EntitySchema, Field
 from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
 
 async def main():
-    schema = EntitySchema(name="Note", collection="notes", fields={"id": Field("integer"), "text": Field("text")})
+    fields = {"id": Field("integer"), "text": Field("text")}
+    schema = EntitySchema(name="Note", collection="notes", fields=fields)
     dialect = await SqliteDialect.open(sys.argv[1])
     await dialect.register(schema)
     async def write(start):
