@@ -8,9 +8,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from objectkernel import __version__ as KERNEL_VERSION
-from objectkernel.declaration import Declaration, declare
+from objectkernel.declaration import HOOK_MARK, Declaration, declare, form_of
 from objectkernel.errors import (
-    EntryPointConflict,
+    DeclarationInvalid,
     EntryPointInvalid,
     HookInvalid,
     HookUnknown,
@@ -18,6 +18,7 @@ from objectkernel.errors import (
     KernelVersionMismatch,
     KeyInvalid,
     PluginDuplicate,
+    PluginNameInvalid,
     PluginUnknown,
     nearest,
 )
@@ -70,9 +71,9 @@ class Composition:
         self._declare()
         self._check_options()
         self._configure(document, environ, settings)
-        self.graph = self._settle()
         self.hooks: pluggy.PluginManager | None = None
         self._check_hooks()
+        self.graph = self._settle()
         for record in self.records.values():
             if record.error is not None and record.state == "discovered":
                 record.become("failed", record.error.what)
@@ -84,7 +85,9 @@ class Composition:
         seen: dict[Any, str] = {}
         for target in targets:
             kind = target if isinstance(target, PluginDef | type) else type(target)
-            if not (isinstance(target, PluginDef | Plugin) or (isinstance(target, type) and issubclass(target, Plugin))):
+            if not (
+                isinstance(target, PluginDef | Plugin) or (isinstance(target, type) and issubclass(target, Plugin))
+            ):
                 self._fatal(
                     EntryPointInvalid(
                         f"{target!r} is no plugin",
@@ -94,6 +97,10 @@ class Composition:
                 )
                 continue
             name = target.name
+            problem = _unnamed(target, kind)
+            if problem is not None:
+                self._fatal(problem)
+                continue
             if kind in seen or name in self._targets:
                 other = self._targets.get(name)
                 self._fatal(
@@ -123,7 +130,7 @@ class Composition:
             self.records[name] = Record(name, source="host", version=target.version)
 
     def _discover(self) -> None:
-        from objectkernel.discovery import discover
+        from objectkernel.discovery import conflict, discover
 
         discovery = discover()
         self._would_provide = {service: list(refs) for service, refs in discovery.provides.items()}
@@ -131,41 +138,29 @@ class Composition:
         for found in discovery.entry_points:
             offered.setdefault(found.name, []).append(found)
         for name, entries in sorted(offered.items()):
-            entry = self._pick(name, entries)
-            if entry is None:
-                continue
             given = self.records.get(name)
             if given is not None:
-                given.source = f"host, in place of {entry.distribution}"
+                given.source = f"host, in place of {entries[0].distribution}"
                 continue
+            picked = [e for e in entries if e.distribution == self.options.distributions.get(name)]
+            entry = picked[0] if len(picked) == 1 else entries[0]
             record = self.records[name] = Record(
-                name, source="entry point", where=entry.where, distribution=entry.distribution, version=entry.version
+                name,
+                source="entry point",
+                where=entry.where,
+                distribution=entry.distribution,
+                version=entry.version,
             )
             record.reference = entry.reference
             blocked = self._blocked(name)
             if blocked:
                 record.become("blocked", blocked)
+            elif len(entries) > 1 and len(picked) != 1:
+                problem = conflict(name, entries)
+                record.become("failed", problem.what)
+                self._fatal(problem)
             else:
                 self._load(record, entry)
-
-    def _pick(self, name: str, entries: list[EntryPoint]) -> EntryPoint | None:
-        if len(entries) == 1 or name in self._targets:
-            return entries[0]
-        picked = [e for e in entries if e.distribution == self.options.distributions.get(name)]
-        if len(picked) == 1:
-            return picked[0]
-        if not self._blocked(name):
-            self._fatal(
-                EntryPointConflict(
-                    f"{len(entries)} different entry points have the name {name!r}",
-                    where=entries[1].where,
-                    why=[f"{e.distribution} {e.version} leads to {e.reference} ({e.where})" for e in entries],
-                    fix=f'pick one: [kernel.distributions] {name} = "{entries[0].distribution}"',
-                    name=name,
-                    distributions=tuple(e.distribution for e in entries),
-                )
-            )
-        return None
 
     def _blocked(self, name: str) -> str:
         """Why a discovered plugin is not taken, "" if it is."""
@@ -239,7 +234,11 @@ class Composition:
         options = self.options
         known = list(self.records)
         named = [("optional", options.optional), ("only", options.only or ()), ("without", options.without)]
-        named += [("start_timeouts", tuple(options.start_timeouts)), ("stop_timeouts", tuple(options.stop_timeouts))]
+        named += [
+            ("start_timeouts", tuple(options.start_timeouts)),
+            ("stop_timeouts", tuple(options.stop_timeouts)),
+        ]
+        named += [("distributions", tuple(options.distributions))]
         for option, names in named:
             for name in names:
                 if name not in self.records:
@@ -269,9 +268,7 @@ class Composition:
             return
         from objectkernel.config import resolve
 
-        self.configuration = resolve(
-            specs, document, environ, overrides=settings, installed=tuple(self.records)
-        )
+        self.configuration = resolve(specs, document, environ, overrides=settings, installed=tuple(self.records))
         for problem in self.configuration.problems:
             name = getattr(problem, "plugin", None)
             if name in self.records and name in specs:
@@ -338,10 +335,9 @@ class Composition:
     # -- hooks
 
     def _check_hooks(self) -> None:
-        """Register the hooks of all plugins that have any; a misspelt one, or one of the wrong kind, is a problem."""
-        with_hooks = [
-            d for d in self.graph.declarations.values() if d.hooks or d.hookspecs is not None
-        ]
+        """Hold the hooks of all plugins against their specifications: a misspelt one is a problem."""
+        there = [r.declaration for r in self.records.values() if r.declaration and r.state == "discovered"]
+        with_hooks = [d for d in there if d.hooks or d.hookspecs is not None]
         if not with_hooks:
             return
         import pluggy
@@ -352,9 +348,14 @@ class Composition:
         manager.add_hookspecs(hookspecs)
         specs = _spec_functions(hookspecs)
         for declaration in with_hooks:
-            if declaration.hookspecs is not None:
+            if declaration.hookspecs is None:
+                continue
+            own = _spec_functions(declaration.hookspecs)
+            if own:
                 manager.add_hookspecs(declaration.hookspecs)
-                specs.update(_spec_functions(declaration.hookspecs))
+                specs.update(own)
+            else:
+                self._fail(self.records[declaration.name], _no_specs(declaration))
         for declaration in with_hooks:
             for name, function in declaration.hooks.items():
                 problem = _hook_problem(declaration, name, function, specs)
@@ -383,14 +384,24 @@ class Composition:
 
 
 def _spec_functions(module: Any) -> dict[str, Any]:
-    return {n: f for n, f in vars(module).items() if getattr(f, "objectkernel_spec", None) is not None}
+    names = getattr(module, "__dict__", {}).items()
+    return {n: f for n, f in names if getattr(f, "objectkernel_spec", None) is not None}
 
 
-def _hook_problem(
-    declaration: Declaration, name: str, function: Any, specs: Mapping[str, Any]
-) -> KernelError | None:
+def _no_specs(declaration: Declaration) -> KernelError:
+    return DeclarationInvalid(
+        f"{declaration.name}: hookspecs is {declaration.hookspecs!r}, which has no specification",
+        where=declaration.where,
+        why="it is a module of functions marked with @hookspec",
+        fix="mark them with objectkernel.hookspec, or take the attribute out",
+    )
+
+
+def _hook_problem(declaration: Declaration, name: str, function: Any, specs: Mapping[str, Any]) -> KernelError | None:
     where = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
     spec = specs.get(name)
+    if spec is None and getattr(function, HOOK_MARK)["optionalhook"]:
+        return None
     if spec is None:
         close = nearest(name, specs)
         return HookUnknown(
@@ -401,12 +412,21 @@ def _hook_problem(
             name=name,
             known=close,
         )
-    if function.__code__.co_flags & 0x80 and not spec.__code__.co_flags & 0x80:
+    form, awaited = form_of(function), form_of(spec) == "async"
+    if form in ("async", "async_generator") and not awaited:
         return HookInvalid(
             f"{declaration.name} implements the synchronous hook {name!r} with async def",
             where=where,
             why="it is called as a plain function; nobody would await it",
             fix=f"write def {name}(...), and do asynchronous work in kernel_ready or a @background task",
+            name=name,
+        )
+    if form in ("generator", "async_generator") and awaited:
+        return HookInvalid(
+            f"{declaration.name} implements {name!r} with a yield",
+            where=where,
+            why="it is called once and awaited; nobody would go on after the yield",
+            fix="remove the yield; what has a start and a stop is a @lifespan",
             name=name,
         )
     known = spec.__code__.co_varnames[: spec.__code__.co_argcount]
@@ -421,6 +441,21 @@ def _hook_problem(
             name=name,
         )
     return None
+
+
+def _unnamed(target: Any, kind: Any) -> KernelError | None:
+    """The error for a name that cannot even be listed: no string, or one that only an instance has."""
+    if isinstance(target.name, str) and target.name == kind.name:
+        return None
+    if isinstance(kind, PluginDef) or target.name == kind.name:
+        return declare(kind).problems[0]
+    return PluginNameInvalid(
+        f"an instance of {kind.__qualname__} has the name {target.name!r}",
+        where=declare(kind).where,
+        why=f"the name of a plugin is that of its class, {kind.name!r}",
+        fix=f"write name = {target.name!r} in the class, or make a subclass with that name",
+        name=target.name,
+    )
 
 
 def _spelled(target: Any) -> str:

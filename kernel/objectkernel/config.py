@@ -109,11 +109,7 @@ def resolve(
         readings.append(reading)
         names = [option.env for option in reading.options.values() if option.env]
         staged = staged or bool(names)
-        if (
-            tables
-            or own
-            or any(name in environ or (stage and f"{stage}_{name}" in environ) for name in names)
-        ):
+        if tables or own or any(name in environ or (stage and f"{stage}_{name}" in environ) for name in names):
             reading.read(tables, environ, stage)
         reading.build()
         problems += reading.problems

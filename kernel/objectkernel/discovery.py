@@ -198,11 +198,7 @@ def _import_failed(entry_point: EntryPoint, error: BaseException) -> PluginImpor
     fix = f"python -c 'import {module}' shows it alone"
     if isinstance(error, ModuleNotFoundError) and error.name:
         own = module == error.name or module.startswith(f"{error.name}.")
-        lacking = (
-            f"install {entry_point.distribution} again"
-            if own
-            else f"install what has the module {error.name}"
-        )
+        lacking = f"install {entry_point.distribution} again" if own else f"install what has the module {error.name}"
         fix = f"{lacking}; {fix}"
     return PluginImportFailed(
         f"plugin {entry_point.name!r} could not be imported",

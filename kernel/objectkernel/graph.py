@@ -206,7 +206,15 @@ class Graph:
         for step in declaration.steps:
             if step.kind == "provides":
                 if id(step) in chosen:
-                    node = Node(step.target, "service", name, step=step, key=step.key, lifetime=step.lifetime, where=step.where)
+                    node = Node(
+                        step.target,
+                        "service",
+                        name,
+                        step=step,
+                        key=step.key,
+                        lifetime=step.lifetime,
+                        where=step.where,
+                    )
                     self.services[node.id] = node
                     self.transients |= step.lifetime == "transient"
                     mine.append(node)
@@ -452,10 +460,11 @@ class Graph:
             chain.insert(0, users[0])
 
     def _wrong_version(self, node: Node, edge: Edge[Any], target: Node) -> KernelError:
+        provided = getattr(target.key, "version", None) or "(none stated)"
         return ServiceVersionMismatch(
             f"{node.plugin} needs {str(edge.key)!r} {edge.version}",
             where=edge.where,
-            why=f"{target.plugin} provides version {getattr(target.key, 'version', None) or '(none stated)'} at {target.where}",
+            why=f"{target.plugin} provides version {provided} at {target.where}",
             fix=f"install a {target.plugin} whose {str(edge.key)!r} is {edge.version}, or widen the range",
             name=str(edge.key),
             plugins=(node.plugin,),

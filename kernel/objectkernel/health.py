@@ -69,11 +69,13 @@ async def check_health(kernel: ObjectKernel, timeout: float) -> Health:
             elif node.eager:
                 record = run.records[node.plugin]
                 found[name] = ServiceHealth(
-                    service=name, plugin=node.plugin, state="down", detail=record.reason or record.state, seconds=0.0
+                    service=name,
+                    plugin=node.plugin,
+                    state="down",
+                    detail=record.reason or record.state,
+                    seconds=0.0,
                 )
     services = tuple(found[name] for name in sorted(found))
     unwell = [s for s in services if s.state != "up"]
     critical = [s for s in unwell if s.plugin not in run.records or run.records[s.plugin].critical]
-    return Health(
-        live=True, ready=not critical, state="degraded" if unwell else state, services=services
-    )
+    return Health(live=True, ready=not critical, state="degraded" if unwell else state, services=services)

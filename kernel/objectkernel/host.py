@@ -34,7 +34,9 @@ class Owner(Protocol):
         """The lifecycle that the host belongs to."""
 
     def call(self, host: Host) -> Any: ...
-    def begun(self, host: Host) -> None: ...
+    def begun(self, host: Host) -> None:
+        """The first line of the step, or of its teardown, is about to run."""
+
     def entered(self, host: Host, value: Any) -> None: ...
     def left(self, host: Host, error: BaseException | None) -> None: ...
     def gave_up(self, host: Host, error: BaseException) -> None: ...
@@ -51,7 +53,18 @@ class Host:
         open: the generator or coroutine that is suspended, for the stack of a step that hangs.
     """
 
-    __slots__ = ("deadline", "entry", "node", "open", "owner", "prepare", "scope", "stop", "stopping", "timeout")
+    __slots__ = (
+        "deadline",
+        "entry",
+        "node",
+        "open",
+        "owner",
+        "prepare",
+        "scope",
+        "stop",
+        "stopping",
+        "timeout",
+    )
 
     def __init__(self, node: Node, owner: Owner, stop: Gate, prepare: Any = None) -> None:
         self.node = node
@@ -103,6 +116,13 @@ class Host:
             self.owner.entered(self, value)
         return problem
 
+    async def _stopped(self) -> None:
+        """Wait until the teardown is asked for; tell the owner before its first line runs."""
+        try:
+            await self.stop.wait()
+        finally:
+            self.owner.begun(self)
+
     async def _awaited(self) -> bool:
         self.open = self.owner.call(self)
         problem = self.enter(await self.open)
@@ -119,7 +139,7 @@ class Host:
         problem = self.enter(value)
         if problem is None:
             try:
-                await self.stop.wait()
+                await self._stopped()
             except BaseException as cancelled:
                 self.open = generator
                 try:
@@ -148,7 +168,7 @@ class Host:
         problem = self.enter(value)
         if problem is None:
             try:
-                await self.stop.wait()
+                await self._stopped()
             except BaseException as cancelled:
                 try:
                     generator.throw(cancelled)

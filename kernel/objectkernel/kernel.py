@@ -262,7 +262,7 @@ class ObjectKernel:
             await self.shutdown()
         except BaseException as caught:
             crash = caught
-        # An async generator fixture may be left in another task than it was entered in: then there is no scope to leave.
+        # An async generator fixture may be left in another task than it was entered in: there is no scope then.
         same = anyio.get_current_task().coro is coroutine
         swallowed = bool(same and scope.__exit__(kind, error, trace))
         if crash is None:

@@ -29,6 +29,7 @@ class Key(str, Generic[T]):
 
     def __new__(cls, name: str, *, version: str | None = None, scope: str | None = None) -> Self:
         given: object = name
+        within: object = scope
         frame = sys._getframe(1)
         if frame.f_code.co_filename.endswith("typing.py"):
             frame = frame.f_back or frame
@@ -43,6 +44,14 @@ class Key(str, Generic[T]):
             )
         if version is not None:
             release(version, where)
+        if within is not None and not (isinstance(within, str) and within):
+            raise KeyInvalid(
+                f"the key {name!r} has the scope {scope!r}",
+                where=where,
+                why="a scope goes by the name that its opener gives it",
+                fix=f'write {cls.__name__}[Type]("{name}", scope="request")',
+                name=name,
+            )
         self = super().__new__(cls, name)
         self.version = version
         self.scope = scope

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from objectkernel.plugin import Edge
 
 
-
 class Overseer(Protocol):
     """Who decides what follows; the kernel."""
 
@@ -125,7 +124,7 @@ class Lifecycle:
         self._serial = 0
         self._starts: list[tuple[int, Node]] = []
         self._stops: list[tuple[int, int, Node]] = []
-        self._launching = False
+        self._launching: Host | None = None
         self._pumping = False
         for node in graph.nodes:
             node.life = Life()
@@ -194,9 +193,8 @@ class Lifecycle:
                 other = dependent.life
                 if other.state == "waiting":
                     other.unmet -= 1
-                    if not other.unmet:
-                        if not self._free(dependent):
-                            todo.append((dependent, "skipped"))
+                    if not other.unmet and not self._free(dependent):
+                        todo.append((dependent, "skipped"))
             if life.batch is not None:
                 life.batch.left -= 1
                 if not life.batch.left:
@@ -208,11 +206,11 @@ class Lifecycle:
     def pump(self) -> None:
         """Launch what may start or stop. The next one is launched when the task of the last has run its first line,
         so that the order of first lines is the order of the graph, on every event loop."""
-        if self._pumping or self._launching:
+        if self._pumping or self._launching is not None:
             return
         self._pumping = True
         try:
-            while (self._starts or self._stops) and not self._launching:
+            while (self._starts or self._stops) and self._launching is None:
                 if self._stops:
                     self._launch_stop(heapq.heappop(self._stops)[2])
                 else:
@@ -244,7 +242,7 @@ class Lifecycle:
             self._start_inline(host)
         else:
             self.deadlines.watch(host, self.start_timeout(node.plugin))
-            self._launching = True
+            self._launching = host
             self.spawner.start(host.run, name=f"{node.plugin}.{node.step.name}")
 
     def _start_whole(self, node: Node, record: Record) -> None:
@@ -340,8 +338,9 @@ class Lifecycle:
         return self
 
     def begun(self, host: Host) -> None:
-        self._launching = False
-        self.pump()
+        if self._launching is host:
+            self._launching = None
+            self.pump()
 
     def entered(self, host: Host, value: Any) -> None:
         self.deadlines.drop(host)
@@ -364,6 +363,8 @@ class Lifecycle:
 
     def left(self, host: Host, error: BaseException | None) -> None:
         self.deadlines.drop(host)
+        if self._launching is host:
+            self._launching = None
         node = host.node
         if node.life.host is not host:
             return  # it was given up as stuck, and reported then
@@ -469,16 +470,15 @@ class Lifecycle:
         life.state = "stopping"
         self._down(node)
         host = life.host
-        if host is None or node.step is None or node.step.form in ("value", "async"):
-            if node.kind != "background" or host is None:
-                self._stopped(node)
-                return
-        assert host is not None
+        if host is None or node.step is None or (node.kind != "background" and node.step.form in ("value", "async")):
+            self._stopped(node)
+            return
         host.stopping = True
         self.deadlines.watch(host, self.stop_timeout(node.plugin))
         if node.kind == "background":
             host.scope.cancel()
         else:
+            self._launching = host
             host.stop.set()
 
     def _down(self, node: Node) -> None:

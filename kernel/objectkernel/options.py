@@ -143,9 +143,7 @@ def _read(
         if option not in _READERS:
             problems.append(_unknown(key, where))
         elif option in seen:
-            problems.append(
-                _refused(option, f"is given twice: as {seen[option]!r} and as {key!r}", where, "keep one")
-            )
+            problems.append(_refused(option, f"is given twice: as {seen[option]!r} and as {key!r}", where, "keep one"))
         else:
             seen[option] = key
             try:

@@ -5,10 +5,29 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeVar,
+    overload,
+)
 
-from objectkernel.errors import DeclarationInvalid, KeyInvalid, ServiceUndeclared, ServiceUnset, nearest
+from objectkernel.errors import (
+    DeclarationInvalid,
+    EventUndeclared,
+    KeyInvalid,
+    ServiceUndeclared,
+    ServiceUnset,
+    nearest,
+)
 from objectkernel.keys import Extension, Key, Service
+from objectkernel.versions import clauses
 
 if TYPE_CHECKING:
     from objectkernel.context import PluginContext
@@ -50,6 +69,17 @@ def expect_key(key: Any, kind: type[Key[Any]], spelling: str, where: str) -> Non
     )
 
 
+def expect_event(event: Any, where: str) -> None:
+    """Raise EventUndeclared unless `event` is a class."""
+    if not isinstance(event, type):
+        raise EventUndeclared(
+            f"on({event!r}): not an event class",
+            where=where,
+            why="handlers are found by the exact class of the event",
+            fix="write @on(EventClass), and emit its instances",
+        )
+
+
 # --- what a plugin reads --------------------------------------------------------------------------
 
 
@@ -86,7 +116,7 @@ class Edge(Generic[T]):
             f"{owner}.{self.name} ({self.key}) was read before the kernel set it",
             where=self.where,
             why="the services of a plugin are set before its first provider runs, not in __init__",
-            fix=f"read self.{self.name} in a provider, a lifespan or later; in a test use {owner}.fake({self.name}=...)",
+            fix=f"read self.{self.name} in a provider, a lifespan or later; in a test {owner}.fake({self.name}=...)",
             name=str(self.key),
         )
 
@@ -151,6 +181,13 @@ class Configured(Generic[C]):
         self.where = where
         self.name = ""
 
+    @property
+    def has_defaults(self) -> bool:
+        """Whether every setting has one."""
+        from attrs import NOTHING, fields
+
+        return all(f.default is not NOTHING for f in fields(self.settings) if f.init)  # type: ignore[arg-type]
+
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
@@ -184,6 +221,7 @@ def needs(key: Service[T], *, version: str = "") -> Need[T]:
     """
     where = caller()
     expect_key(key, Service, "needs", where)
+    _expect_specifier(version, where)
     return Need(key, where, version=version)
 
 
@@ -195,7 +233,13 @@ def wants(key: Service[T], *, version: str = "", late: bool = False) -> Want[T]:
     """
     where = caller()
     expect_key(key, Service, "wants", where)
+    _expect_specifier(version, where)
     return Want(key, where, version=version, late=late)
+
+
+def _expect_specifier(version: str, where: str) -> None:
+    if version != "":
+        clauses(version, where)
 
 
 def collects(key: Extension[T]) -> Collect[T]:
@@ -208,7 +252,8 @@ def collects(key: Extension[T]) -> Collect[T]:
 def configured_by(settings: type[C]) -> Configured[C]:
     """Declare the attrs class that holds the plugin's settings: their types, defaults and validators."""
     where = caller()
-    if not hasattr(settings, "__attrs_attrs__"):
+    given: Any = settings
+    if not (isinstance(given, type) and hasattr(given, "__attrs_attrs__")):
         raise DeclarationInvalid(
             f"configured_by({settings!r}): not an attrs class",
             where=where,
@@ -258,7 +303,7 @@ def put_mark(function: Any, mark: Mark) -> None:
             why="each provider, contribution, lifespan, background task and handler is a function of its own",
             fix="write a second method",
         )
-    if not callable(function):
+    if not callable(function) or isinstance(function, type):
         raise DeclarationInvalid(
             f"@{mark.kind} marks a function, not {function!r}",
             where=mark.where,
@@ -346,6 +391,7 @@ def background(function: Any = None, /, *, on_crash: CrashPolicy = "fail") -> An
 def on(event: type[T]) -> Callable[[Callable[[S, T], Any]], Callable[[S, T], Any]]:
     """Declare the handler of an event class, called for events of exactly that class while the plugin runs."""
     where = caller()
+    expect_event(event, where)
 
     def decorate(function: Any) -> Any:
         put_mark(function, Mark("on", where, event=event))
@@ -409,8 +455,8 @@ class Plugin:
     def fake(cls, **values: Any) -> Self:
         """An instance with its attributes given, for a unit test without a kernel.
 
-        An unset ``wants`` is None, an unset ``collects`` empty, an unset need an error when it is read, and the
-        configuration, unless given, its class's defaults.
+        An unset ``wants`` is None, an unset ``collects`` empty, an unset need an error when it is read. The
+        configuration, unless given, has its class's defaults; where one is lacking, reading it is an error too.
         """
         from objectkernel.declaration import declare
 
@@ -430,7 +476,7 @@ class Plugin:
                 )
         self = cls()
         empty = {n: None if e.kind == "wants" else () for n, e in declaration.edges.items() if not e.hard}
-        if declaration.config and declaration.config.name not in values:
+        if declaration.config and declaration.config.name not in values and declaration.config.has_defaults:
             empty[declaration.config.name] = declaration.config.settings()
         self.__dict__.update(empty | values)
         return self
@@ -454,7 +500,15 @@ class PluginDef:
 
     def _edges(self, needs: Mapping[str, Any] | None, where: str) -> dict[str, Edge[Any]]:
         edges: dict[str, Edge[Any]] = {}
-        for name, key in (needs or {}).items():
+        given: Any = needs or {}
+        if not isinstance(given, Mapping):
+            raise DeclarationInvalid(
+                f"{self!r}: needs={needs!r} is no mapping",
+                where=where,
+                why="the function receives each service as a keyword, and the mapping gives it its name",
+                fix='write needs={"ledger": LEDGER}',
+            )
+        for name, key in given.items():
             if isinstance(key, Edge):
                 edges[name] = key
             elif isinstance(key, Extension):
@@ -499,9 +553,7 @@ class PluginDef:
         where = caller()
         return self._add(Mark("lifespan", where, needs=self._edges(needs, where)))
 
-    def background(
-        self, *, on_crash: CrashPolicy = "fail", needs: Mapping[str, Any] | None = None
-    ) -> Callable[[F], F]:
+    def background(self, *, on_crash: CrashPolicy = "fail", needs: Mapping[str, Any] | None = None) -> Callable[[F], F]:
         """Declare an ``async def`` that runs beside the application."""
         where = caller()
         return self._add(Mark("background", where, on_crash=on_crash, needs=self._edges(needs, where)))
@@ -509,4 +561,5 @@ class PluginDef:
     def on(self, event: type[T], *, needs: Mapping[str, Any] | None = None) -> Callable[[F], F]:
         """Declare the handler of an event class; it receives the event, then what `needs` names."""
         where = caller()
+        expect_event(event, where)
         return self._add(Mark("on", where, event=event, needs=self._edges(needs, where)))

@@ -46,9 +46,7 @@ class Reading:
 
     # -- from sources to raw values
 
-    def read(
-        self, tables: list[tuple[Kind, Mapping[str, Any]]], environ: Mapping[str, str], stage: str
-    ) -> None:
+    def read(self, tables: list[tuple[Kind, Mapping[str, Any]]], environ: Mapping[str, str], stage: str) -> None:
         """Hold each source against the settings class, and take the winning value of each option."""
         from objectkernel.sources import CascadeLoader, SectionLoader, merge
 
@@ -67,9 +65,7 @@ class Reading:
         """Option → value of one table; `path` has the fields' names, `place` the keys as they are written."""
         from objectkernel.sources import Given
 
-        known = {
-            option.path[len(path)] for option in self.options.values() if option.path[: len(path)] == path
-        }
+        known = {option.path[len(path)] for option in self.options.values() if option.path[: len(path)] == path}
         found: dict[str, Given] = {}
         seen: dict[str, str] = {}
         for key, value in table.items():
@@ -197,9 +193,7 @@ class Reading:
             return ABSENT
         if not self._is_touched(here) and field.default is not attrs.NOTHING:
             return ABSENT
-        return self._make(
-            field.type, here, getattr(base, field.name) if base is not ABSENT else _default(field)
-        )
+        return self._make(field.type, here, getattr(base, field.name) if base is not ABSENT else _default(field))
 
     def _is_touched(self, path: tuple[str, ...]) -> bool:
         """Whether something is given for the option, or for one below it."""
@@ -305,9 +299,7 @@ class Reading:
     ) -> KernelError:
         """Note a problem of an option, of a part of its value, or without a path of all settings."""
         option = ".".join(path)
-        subject = (
-            f"setting {option + part!r} of {self.plugin}" if option else f"the settings of {self.plugin}"
-        )
+        subject = f"setting {option + part!r} of {self.plugin}" if option else f"the settings of {self.plugin}"
         problem = kind(f"{subject} {what}", where=where, plugin=self.plugin, option=option, **told)
         self.problems.append(problem)
         return problem

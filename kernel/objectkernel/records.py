@@ -220,4 +220,3 @@ class Record:
 
 NO_VALUE: Final = object()
 """What `Lifecycle.value` answers where a service is not up."""
-

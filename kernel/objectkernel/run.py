@@ -358,7 +358,9 @@ class Run:
                 for dependent in node.dependents:
                     record = self.records[dependent.plugin]
                     if node in dependent.hard and record.state not in ("failed", "skipped"):
-                        record.become("skipped", f"it needs {node.id!r} of {plugin}, which {self._fate(plugin)}", plugin)
+                        record.become(
+                            "skipped", f"it needs {node.id!r} of {plugin}, which {self._fate(plugin)}", plugin
+                        )
                         lost.append(dependent.plugin)
         return lost
 

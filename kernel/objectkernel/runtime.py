@@ -49,7 +49,9 @@ class Runtime:
                 if self._run.state in ("running", "degraded"):
                     self._run.reassess()
 
-    async def _cycle(self, seeds: Iterable[Node], change: Callable[[], None], also: Iterable[Node] = ()) -> list[Exception]:
+    async def _cycle(
+        self, seeds: Iterable[Node], change: Callable[[], None], also: Iterable[Node] = ()
+    ) -> list[Exception]:
         """Take `seeds` and all that depends on them down, change, and bring up what can run; returns the failures."""
         run = self._run
         around = closure(seeds)
@@ -62,7 +64,9 @@ class Runtime:
         for name in {n.plugin for n in around}:
             if name in run.records and run.records[name].state == "draining":
                 run.records[name].become("stopped")
-        await run.lifecycle.bring_up([n for n in run.wanted() if n in around] + [n for n in also if n.life.state != "up"])
+        await run.lifecycle.bring_up(
+            [n for n in run.wanted() if n in around] + [n for n in also if n.life.state != "up"]
+        )
         errors = [error for _, error in self._failures]
         await self._leave_out({self._run.records[n.plugin]: e for n, e in self._failures if n.plugin in run.records})
         self._mark_waiting(around)
@@ -108,7 +112,9 @@ class Runtime:
         async with self._changing():
             if record.state not in ("disabled", "failed", "skipped"):
                 raise PluginStateInvalid(
-                    f"{name} is {record.state}", why="only a disabled, failed or skipped plugin is enabled", fix="nothing to do"
+                    f"{name} is {record.state}",
+                    why="only a disabled, failed or skipped plugin is enabled",
+                    fix="nothing to do",
                 )
             errors = await self._cycle(self._nodes(name), lambda: record.become("stopped"))
             if errors:
@@ -149,7 +155,7 @@ class Runtime:
 
     def _record(self, name: str) -> Record:
         record = self._run.records[name]
-        if name not in self._run.graph.plugins or record.instance is None and record.state == "failed":
+        if name not in self._run.graph.plugins or (record.instance is None and record.state == "failed"):
             raise PluginStateInvalid(
                 f"{name} is {record.state} and takes no part in this kernel",
                 why=record.reason or "it was left out when the kernel was composed",
@@ -173,7 +179,10 @@ class Runtime:
         """Bring the provider back; see `ObjectKernel.restore`."""
         if node.life.replacement is None:
             raise PluginStateInvalid(
-                f"{node.id!r} is not replaced", where=node.where, why="restore ends a replace", fix="nothing to do"
+                f"{node.id!r} is not replaced",
+                where=node.where,
+                why="restore ends a replace",
+                fix="nothing to do",
             )
         await self._swap(node, None)
 

@@ -139,7 +139,9 @@ class Scope:
 
     def __init__(self, run: Run, name: str, given: Mapping[Key[Any], Any]) -> None:
         if not isinstance(name, str) or not name:
-            raise ScopeInvalid(f"{name!r} is no name of a scope", why="a scope has a name", fix='kernel.scope("request")')
+            raise ScopeInvalid(
+                f"{name!r} is no name of a scope", why="a scope has a name", fix='kernel.scope("request")'
+            )
         for key in given:
             if not isinstance(key, Service) or key.scope != name:
                 raise ScopeInvalid(
@@ -274,10 +276,9 @@ class Scope:
         value = await make(self._run, node) if node.lifetime != "singleton" and node.step else None
         if node.lifetime == "transient":
             return value
-        if node not in self._leased:
-            if node.kind != "given":
-                take(self._run, node)
-                self._leased[node] = None
+        if node not in self._leased and node.kind != "given":
+            take(self._run, node)
+            self._leased[node] = None
         return node.value
 
     async def _single(self, node: Node) -> Any:

@@ -59,9 +59,7 @@ class Secret(Generic[T]):
         raise AttributeError("a Secret cannot be changed; make a new one")
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "a Secret cannot be pickled: pass the name of the secret and read it where it is used"
-        )
+        raise TypeError("a Secret cannot be pickled: pass the name of the secret and read it where it is used")
 
     def __getstate__(self) -> NoReturn:
         self.__reduce__()

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     Validator = Callable[[Any, "attrs.Attribute[T]", T], Any]
 
     @overload
-    def setting(
-        *, default: T, env: str | None = None, help: str = "", validator: Validator[T] | None = None
-    ) -> T: ...
+    def setting(*, default: T, env: str | None = None, help: str = "", validator: Validator[T] | None = None) -> T: ...
     @overload
     def setting(
         *,
@@ -30,9 +28,7 @@ if TYPE_CHECKING:
         validator: Validator[T] | None = None,
     ) -> T: ...
     @overload
-    def setting(
-        *, env: str | None = None, help: str = "", validator: Validator[Any] | None = None
-    ) -> Any: ...
+    def setting(*, env: str | None = None, help: str = "", validator: Validator[Any] | None = None) -> Any: ...
     def setting(**arguments: Any) -> Any: ...
 
 else:

@@ -53,9 +53,7 @@ class CascadeLoader(EnvLoader):
     Of the latter, the one of the stage wins: with the stage TEST, ``TEST_SGBD_URI`` over ``SGBD_URI``.
     """
 
-    def __init__(
-        self, plugin: str, options: Iterable[Option], environ: Mapping[str, str], stage: str
-    ) -> None:
+    def __init__(self, plugin: str, options: Iterable[Option], environ: Mapping[str, str], stage: str) -> None:
         super().__init__(variable_prefix(plugin), "__")
         self._options = {option.name: option for option in options}
         self._environ = environ

@@ -172,11 +172,7 @@ def _int(value: Any, text: bool) -> int:
 def _float(value: Any, text: bool) -> float:
     if text and isinstance(value, str):
         value = _parsed(float, value, float)
-    return (
-        float(value)
-        if isinstance(value, int | float) and not isinstance(value, bool)
-        else _refuse(float, value)
-    )
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else _refuse(float, value)
 
 
 def _str(value: Any, text: bool) -> str:
@@ -187,11 +183,7 @@ def _dated(kind: Any) -> Callable[[Any, bool], Any]:
     def read(value: Any, text: bool) -> Any:
         if text and isinstance(value, str):
             return _parsed(kind.fromisoformat, value, kind)
-        return (
-            value
-            if type(value) is kind or (kind is not date and isinstance(value, kind))
-            else _refuse(kind, value)
-        )
+        return value if type(value) is kind or (kind is not date and isinstance(value, kind)) else _refuse(kind, value)
 
     return read
 
@@ -237,9 +229,7 @@ def _instance(value: Any, kind: type) -> Any:
 def _secret(value: Any, kind: Any, text: bool) -> Secret[Any]:
     raw = value.reveal() if isinstance(value, Secret) else value
     try:
-        return Secret(
-            convert(raw, (get_args(kind) or (str,))[0], text=text and not isinstance(value, Secret))
-        )
+        return Secret(convert(raw, (get_args(kind) or (str,))[0], text=text and not isinstance(value, Secret)))
     except Refused as error:
         refused = error
     raise Refused(spelled(kind), refused.given, refused.path)  # without the hint: it may tell of the value
@@ -252,9 +242,7 @@ def _union(value: Any, kind: Any, text: bool) -> Any:
         return None
     hints = []
     own = None if text else type(value)
-    for member in sorted(
-        members, key=lambda m: (_plain(m) is not own, _plain(m) is str, m is types.NoneType)
-    ):
+    for member in sorted(members, key=lambda m: (_plain(m) is not own, _plain(m) is str, m is types.NoneType)):
         try:
             return convert(value, member, text=text)
         except Refused as error:
@@ -312,9 +300,7 @@ def _collection(value: Any, kind: Any, origin: type, text: bool) -> Any:
     if origin is tuple and args and args[-1] is not ...:
         if len(items) != len(args):
             raise Refused(f"a list of {len(args)} items", f"one of {len(items)}")
-        return tuple(
-            _inside(i, item, arg, text) for i, (item, arg) in enumerate(zip(items, args, strict=True))
-        )
+        return tuple(_inside(i, item, arg, text) for i, (item, arg) in enumerate(zip(items, args, strict=True)))
     made = [_inside(i, item, args[0] if args else Any, text) for i, item in enumerate(items)]
     if issubclass(origin, Set):
         return set(made) if origin is set else frozenset(made)
@@ -328,8 +314,7 @@ def _mapping(value: Any, kind: Any, text: bool) -> Any:
         _refuse(kind, value)
     key_kind, item_kind = get_args(kind) or (Any, Any)
     return {
-        _inside(str(k), k, key_kind, isinstance(k, str)): _inside(str(k), v, item_kind, False)
-        for k, v in value.items()
+        _inside(str(k), k, key_kind, isinstance(k, str)): _inside(str(k), v, item_kind, False) for k, v in value.items()
     }
 
 
@@ -347,9 +332,7 @@ def _settings(value: Any, kind: type, text: bool) -> Any:
         name = str(key).replace("-", "_")
         if name not in fields:
             close = nearest(str(key), fields, 1)
-            raise Refused(
-                f"a key among {', '.join(fields)}", "another", (str(key),), close[0] if close else ""
-            )
+            raise Refused(f"a key among {', '.join(fields)}", "another", (str(key),), close[0] if close else "")
         values[name] = _inside(str(key), part, fields[name].type, False)
     for name, field in fields.items():
         if field.default is attrs.NOTHING and name not in values:
@@ -363,8 +346,4 @@ def _settings(value: Any, kind: type, text: bool) -> Any:
 
 def reason_of(error: BaseException) -> str:
     """What a validator or converter says; attrs' own put more arguments behind their text."""
-    return (
-        str(error.args[0])
-        if error.args and isinstance(error.args[0], str)
-        else str(error) or type(error).__name__
-    )
+    return str(error.args[0]) if error.args and isinstance(error.args[0], str) else str(error) or type(error).__name__

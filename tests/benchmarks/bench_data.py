@@ -176,9 +176,7 @@ class AsyncEngine:
 
     async def insert(self, rows: list[dict[str, Any]]) -> Any:
         async with self.engine.begin() as connection:
-            await connection.execute(
-                self.into, [{**row, "joined": row["joined"].isoformat()} for row in rows]
-            )
+            await connection.execute(self.into, [{**row, "joined": row["joined"].isoformat()} for row in rows])
 
 
 async def rate(work: Callable[[int], Awaitable[Any]], tasks: int, seconds: float) -> float:

@@ -67,14 +67,10 @@ class Raw:
 
     async def run(self, sql: str, *values: object) -> list[Any]:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._thread, lambda: self._connection.execute(sql, values).fetchall()
-        )
+        return await loop.run_in_executor(self._thread, lambda: self._connection.execute(sql, values).fetchall())
 
     async def publish(self, package: dict[str, Any]) -> object:
-        manifest, metadata = (
-            json.dumps(package[part], separators=(",", ":")) for part in ("manifest", "metadata")
-        )
+        manifest, metadata = (json.dumps(package[part], separators=(",", ":")) for part in ("manifest", "metadata"))
         hash = hashlib.sha256((manifest + metadata).encode()).hexdigest()
         own = package["manifest"]
         return await self.run(PUBLISH, own["id"], own["version"], manifest, metadata, hash, NOW, NOW)
@@ -127,16 +123,12 @@ def report(name: str, ours: float, raw: float, target: float | None = None) -> N
 
 async def compare(folder: Path, packages: int, versions: int) -> None:
     """Publish, get latest and a page, ours and raw."""
-    work = [
-        package(f"acme.p{number}", f"1.{step}.0") for step in range(versions) for number in range(packages)
-    ]
+    work = [package(f"acme.p{number}", f"1.{step}.0") for step in range(versions) for number in range(packages)]
     raw = Raw(folder / "raw.db")
     async with host(folder / "ours.db") as kernel:
         service = kernel.get(PACKAGES)
         bare = await rate(len(work), lambda n: raw.publish(work[n]))
-        report(
-            "publish, one after another", await rate(len(work), lambda n: service.publish(work[n])), bare, 0.5
-        )
+        report("publish, one after another", await rate(len(work), lambda n: service.publish(work[n])), bare, 0.5)
         report(
             "publish again, 64 at once",
             await rate_at_once(len(work), 64, lambda n: service.publish(work[n])),
@@ -159,11 +151,7 @@ async def page_cost(folder: Path, packages: int, versions: int) -> float:
     async with host(path):
         pass
     with sqlite3.connect(path) as connection:
-        rows = (
-            (f"p{n}", f"1.{step}.0", "{}", "{}", "", NOW, NOW)
-            for step in range(versions)
-            for n in range(packages)
-        )
+        rows = ((f"p{n}", f"1.{step}.0", "{}", "{}", "", NOW, NOW) for step in range(versions) for n in range(packages))
         connection.executemany(PUBLISH.replace("RETURNING *", ""), rows)
     connection.close()
     kernel = host(path)
@@ -178,9 +166,7 @@ async def page_cost(folder: Path, packages: int, versions: int) -> float:
 
 async def main() -> None:
     """Run everything once."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("packages", 200), ("versions", 10), ("large", 20_000)):
         parser.add_argument(f"--{name}", type=int, default=default)
     size = parser.parse_args()

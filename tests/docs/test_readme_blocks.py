@@ -140,9 +140,7 @@ class Runner:
 
 
 def shell(line: str, folder: Path) -> str:
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
-    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     bash = ["bash", "-euo", "pipefail", "-c", line]
     done = subprocess.run(bash, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
@@ -157,9 +155,7 @@ def compare(expected: str, shown: str) -> None:
 
 
 @pytest.fixture
-def runner(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Runner]:
+def runner(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runner]:
     """A runner in an empty folder; the modules that a page writes there are forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)

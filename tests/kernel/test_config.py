@@ -1,4 +1,4 @@
-"""Configuration: sources and their order, strict types, all problems at once, and secrets that stay secret."""
+"""Configuration: sources and their order, strict types, all problems at once, secrets kept."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def the_problem(configuration: Configuration) -> KernelError:
 
 
 def test_defaults_hold_where_nothing_is_given() -> None:
-    """Without any source a settings class is made of its defaults; a plugin without settings has no instance."""
+    """Without any source a settings class is made of its defaults; without settings there is no instance."""
     configuration = resolve({"a": Billing, "b": None}, None, {})
     assert configuration.instances == {"a": Billing()}
     assert configuration.problems == ()
@@ -125,7 +125,7 @@ def test_later_sources_win(tmp_path: Path) -> None:
 
 
 def test_a_mapping_wins_over_the_environment() -> None:
-    """A configuration given as a mapping counts as arguments, also when it is given as overrides once more."""
+    """A configuration given as a mapping counts as arguments, also when given as overrides once more."""
     document = Document.read({"plugins": {"acme-billing": {"retries": 9, "bad": 1}}})
     environ = {"OBJECTKERNEL_PLUGINS__ACME_BILLING__RETRIES": "2"}
     configuration = resolve({"acme-billing": Billing}, document, environ, document.plugins)
@@ -289,10 +289,7 @@ def test_text_of_the_environment_is_converted(option: str, text: str, value: Any
 )
 def test_switches_of_the_environment(text: str, value: bool) -> None:
     """true/1/yes/on and false/0/no/off are switches, in any case."""
-    assert (
-        the_instance(read(Billing, environ={"OBJECTKERNEL_PLUGINS__ACME_BILLING__STRICT": text})).strict
-        is value
-    )
+    assert the_instance(read(Billing, environ={"OBJECTKERNEL_PLUGINS__ACME_BILLING__STRICT": text})).strict is value
 
 
 @pytest.mark.parametrize(
@@ -394,7 +391,8 @@ def test_a_wrong_type_is_told_with_place_and_expectation(tmp_path: Path) -> None
     document = in_file(tmp_path, '# head\n[plugins.acme-billing]\n\nretries = "five"\n')
     problem = the_problem(read(Billing, document=document))
     assert str(problem) == (
-        "[K303] ConfigTypeInvalid: setting 'retries' of acme-billing is a string 'five', but an integer is expected\n"
+        "[K303] ConfigTypeInvalid: setting 'retries' of acme-billing is a string 'five', "
+        "but an integer is expected\n"
         f"  where  {tmp_path / 'objectkernel.toml'}:4\n"
         "  fix    give an integer"
     )
@@ -422,9 +420,7 @@ def test_near_choices_are_told(option: str, value: Any, near: str) -> None:
 
 def test_unknown_keys_have_their_line_and_near_names(tmp_path: Path) -> None:
     """A key the settings class does not have is an error with the nearest name, nested ones too."""
-    document = in_file(
-        tmp_path, '[plugins.acme-billing]\ncurency = "hunter2"\n[plugins.acme-billing.pool]\nsise = 3\n'
-    )
+    document = in_file(tmp_path, '[plugins.acme-billing]\ncurency = "hunter2"\n[plugins.acme-billing.pool]\nsise = 3\n')
     first, second = read(Billing, document=document).problems
     assert isinstance(first, ConfigUnknownKey) and isinstance(second, ConfigUnknownKey)
     assert (first.option, first.known, first.where[-2:]) == ("curency", ("currency",), ":2")
@@ -439,7 +435,7 @@ def test_a_plugin_without_settings_takes_no_keys() -> None:
 
 
 def test_sections_of_nobody_are_problems(tmp_path: Path) -> None:
-    """[plugins.x] of a plugin that is not installed has its line and near names; an installed one is left alone."""
+    """The section of a plugin that is not installed is told with its line; an installed one is left alone."""
     document = in_file(tmp_path, "[plugin]\n[plugins.acme-biling]\nx = 1\n[plugins.other]\ny = 1\n")
     configuration = resolve({"acme-billing": Billing}, document, {}, installed=["other"])
     top, section = configuration.problems
@@ -517,7 +513,7 @@ class Checked:
 
 
 def test_every_validator_is_asked(tmp_path: Path) -> None:
-    """All values that validators or converters refuse are told, each with its line and the validator's words."""
+    """All values that validators or converters refuse are told, with line and the validator's words."""
     document = in_file(tmp_path, '[plugins.acme-billing]\neven = 1\nmore = 3\nupper = "x"\n')
     problems = read(Checked, document=document).problems
     assert [(type(p), p.facts["option"], p.where[-2:]) for p in problems] == [
@@ -596,19 +592,15 @@ def reveal_and_refuse(instance: Any, attribute: Any, value: Secret[str]) -> None
 
 @attrs.frozen
 class Guarded:
-    token: Secret[str] = attrs.field(
-        default=Secret("-"), validator=attrs.validators.optional(reveal_and_refuse)
-    )
+    token: Secret[str] = attrs.field(default=Secret("-"), validator=attrs.validators.optional(reveal_and_refuse))
 
 
 @attrs.frozen
 class Numbered:
-    pin: Secret[int] = Secret(0)
-    level: Secret[Literal["a", "b"]] = Secret("a")
+    pin: Secret[int] = attrs.field(default=Secret(0))
+    level: Secret[Literal["a", "b"]] = attrs.field(default=Secret("a"))
     keys: dict[str, Secret[bool]] = attrs.field(factory=dict)
-    decoded: Secret[str] = attrs.field(
-        default=Secret(""), converter=lambda raw: raw if raw == Secret("") else int(raw)
-    )
+    decoded: Secret[str] = attrs.field(default=Secret(""), converter=lambda raw: raw if raw == Secret("") else int(raw))
 
     def __attrs_post_init__(self) -> None:
         if self.pin.reveal() < 0:
@@ -625,11 +617,7 @@ def traces(error: BaseException | None) -> str:
     if error is None:
         return ""
     facts = getattr(error, "facts", {})
-    return (
-        f"{error!r}{error}{error.args}{facts}{vars(error)}"
-        + traces(error.__cause__)
-        + traces(error.__context__)
-    )
+    return f"{error!r}{error}{error.args}{facts}{vars(error)}" + traces(error.__cause__) + traces(error.__context__)
 
 
 @pytest.mark.parametrize(
@@ -650,7 +638,7 @@ def traces(error: BaseException | None) -> str:
 )
 @pytest.mark.parametrize("source", ["argument", "environment"])
 def test_a_refused_secret_is_told_nowhere(settings: type, table: dict[str, Any], source: str) -> None:
-    """A refused secret is in no message, cause, context or fact, whoever refuses it and wherever it came from."""
+    """A refused secret is in no message, cause, context or fact, whoever refuses it."""
     if source == "argument":
         configuration = read(settings, table)
     else:
@@ -658,9 +646,7 @@ def test_a_refused_secret_is_told_nowhere(settings: type, table: dict[str, Any],
         environ = {f"OBJECTKERNEL_PLUGINS__ACME_BILLING__{k.upper()}": v for k, v in texts.items()}
         configuration = read(settings, environ=environ)
     assert configuration.problems
-    everything = (
-        "".join(traces(p) for p in configuration.problems) + repr(configuration) + repr(configuration.rows())
-    )
+    everything = "".join(traces(p) for p in configuration.problems) + repr(configuration) + repr(configuration.rows())
     assert RAW not in everything
     assert "482916" not in everything
 
@@ -674,7 +660,7 @@ def test_a_document_does_not_print_its_values(tmp_path: Path) -> None:
 
 
 def test_nothing_given_imports_no_reader() -> None:
-    """Where neither file, environment nor arguments say anything, typed-settings and tomllib are not imported."""
+    """Where no source says anything, neither typed-settings nor tomllib is imported."""
     code = (
         "import sys, attrs\n"
         "from objectkernel.config import resolve\n"

@@ -263,12 +263,12 @@ async def test_two_plugins_may_serve_each_other() -> None:
 
 async def test_collected_items_come_in_plugin_start_order() -> None:
     """`collects` gives the items in the order in which their plugins start, ties by name."""
-    rules = Extension[str]("test.rules")
+    key = Extension[str]("test.rules")
 
     def contributor(name: str, **needed: Service[Any]) -> PluginDef:
         plugin = PluginDef(name)
 
-        @plugin.contributes(rules, needs=needed)
+        @plugin.contributes(key, needs=needed)
         def rule(**values: str) -> str:
             return name
 
@@ -276,7 +276,7 @@ async def test_collected_items_come_in_plugin_start_order() -> None:
 
     class Reader(Plugin):
         name = "a-reader"
-        rules = collects(rules)
+        rules = collects(key)
 
         @provides(APP)
         def app(self) -> str:
@@ -292,7 +292,7 @@ async def test_collected_items_come_in_plugin_start_order() -> None:
     async with kernel_of(*plugins) as kernel:
         # x-free and y-db are free; b-late may start once y-db has, and goes before z-free by name
         assert kernel.get(APP) == "x-free b-late z-free"
-        assert kernel.contributions(rules) == ("x-free", "b-late", "z-free")
+        assert kernel.contributions(key) == ("x-free", "b-late", "z-free")
 
 
 async def test_lifespan_is_up_after_the_services_and_down_before_them() -> None:
@@ -829,18 +829,19 @@ async def test_start_timeout_of_an_optional_plugin_lets_the_boot_go_on() -> None
         assert sorted(journal) == ["+other", "dead"]
 
 
-async def test_critical_dependent_of_an_optional_plugin_fails_the_boot() -> None:
-    """A critical plugin cannot be skipped: where its need failed, the boot fails and says so."""
+async def test_dependent_of_an_optional_plugin_is_skipped_though_it_is_critical() -> None:
+    """The boot goes on without an optional plugin, and without whatever needed it, named optional or not."""
     failing = PluginDef("failing")
 
     @failing.provides(DB)
     async def db() -> str:
         raise ValueError("no database")
 
-    kernel = kernel_of(failing, journaling("app", APP, [], db=DB), optional=["failing"])
-    with pytest.raises(BootError) as caught:
-        await kernel.bootstrap()
-    assert "no database" in str(caught.value)
+    async with kernel_of(failing, journaling("app", APP, [], db=DB), optional=["failing"]) as kernel:
+        assert kernel.state == "degraded"
+        (app,) = [p for p in kernel.plugins() if p.name == "app"]
+        assert (app.state, app.because, app.critical) == ("skipped", "failing", True)
+        assert "test.db" in app.reason
 
 
 # -- what is handled while it starts
@@ -879,5 +880,3 @@ async def test_handlers_and_tasks_see_a_plugin_that_is_up() -> None:
     async with kernel_of(Listening):
         await ran.wait()
     assert journal == ["db", "heard", "work"]
-
-

@@ -24,15 +24,13 @@ def test_without_anything_the_defaults_hold() -> None:
 
 
 def test_every_option_can_be_given() -> None:
-    """Each field of the options, but `problems`, has a reader."""
-    assert {f.name for f in attrs.fields(KernelOptions)} - {"problems"} == set(_READERS)
+    """Each field of the options, but what tells of the reading, has a reader."""
+    assert {f.name for f in attrs.fields(KernelOptions)} - {"problems", "sources"} == set(_READERS)
 
 
 def test_the_table_is_read_and_arguments_win() -> None:
     """[kernel] is under the keyword arguments, option by option."""
-    document = Document.read(
-        {"kernel": {"start_timeout": 5, "stop-timeout": 6, "without": ["a"], "safe_mode": True}}
-    )
+    document = Document.read({"kernel": {"start_timeout": 5, "stop-timeout": 6, "without": ["a"], "safe_mode": True}})
     options = kernel_options(document, {"start_timeout": 7, "only": {"b"}, "discover": False})
     assert not options.problems
     assert (options.start_timeout, options.stop_timeout) == (7.0, 6.0)
@@ -89,7 +87,8 @@ def test_a_problem_has_its_line_and_how_to_write_it(tmp_path: Path) -> None:
     path.write_text('[kernel]\nsafe_mode = false\nstart_timeout = "5"\n')
     (problem,) = kernel_options(Document.read(path), {}).problems
     assert str(problem) == (
-        "[K109] HostOptionInvalid: the host option 'start_timeout' is '5', which is not a number of seconds above 0\n"
+        "[K109] HostOptionInvalid: the host option 'start_timeout' is '5', "
+        "which is not a number of seconds above 0\n"
         f"  where  {path}:3\n"
         "  fix    give a number of seconds above 0, such as start_timeout = 30"
     )
@@ -105,9 +104,7 @@ def test_unknown_options_are_told_with_the_nearest() -> None:
 
 def test_an_option_given_twice_is_a_problem() -> None:
     """``start-timeout`` and ``start_timeout`` are one option."""
-    (problem,) = kernel_options(
-        Document.read({"kernel": {"start-timeout": 1, "start_timeout": 2}}), {}
-    ).problems
+    (problem,) = kernel_options(Document.read({"kernel": {"start-timeout": 1, "start_timeout": 2}}), {}).problems
     assert "given twice" in problem.what
 
 

@@ -86,7 +86,7 @@ def paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | 
 
 
 def test_every_form_of_key_has_its_line() -> None:
-    """Tables, dotted and quoted keys, arrays, inline tables, arrays of tables, and strings of several lines."""
+    """Tables, dotted and quoted keys, arrays, inline tables, arrays of tables, strings of several lines."""
     assert find_lines(TEXT) == EXPECTED
 
 

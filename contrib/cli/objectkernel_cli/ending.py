@@ -20,7 +20,7 @@ from objectkernel_cli.program import Program
 def ending(run: Callable[[], Any], program: Program, arguments: Sequence[str]) -> int:
     """The exit code of `run`, which returns one or None; its errors are printed on standard error.
 
-    An exception that is neither the kernel's nor click's is a fault of the code, and passes with its traceback.
+    An exception that is neither the kernel's nor click's is a fault of code, and passes with its traceback.
     """
     try:
         return run() or OK

@@ -12,7 +12,7 @@ class HostError(KernelError):
 
 
 class HostMissing(HostError):
-    """What ``--app`` or ``[tool.objectkernel] app`` names is not there. Attributes: app, known (near names)."""
+    """What ``--app`` or ``[tool.objectkernel] app`` names is not there. Attributes: app, known."""
 
     code = "C101"
 
@@ -36,7 +36,7 @@ class HostUnreadable(HostError):
 
 
 class CommandBroken(KernelError):
-    """A plugin's command cannot be made. Attributes: plugin, command (its name, "" where not known)."""
+    """A plugin's command cannot be made. Attributes: plugin."""
 
     code = "C201"
 

@@ -141,14 +141,17 @@ def _boot(program: Program, subject: Subject) -> Iterator[Check]:
 
     try:
         program.run(look)
-    except KernelError as error:
+    except Exception as error:
         name = "shutdown" if checks else "boot"
-        checks.append(_check(name, error.what, getattr(error, "exceptions", [error])))
+        checks.append(_check(name, str(getattr(error, "what", error)), getattr(error, "exceptions", [error])))
     yield from checks
 
 
 def _told_by_plugins(ask: Callable[[], Iterable[KernelError]]) -> Check:
-    findings = tuple(ask())
+    try:
+        findings: tuple[Exception, ...] = tuple(ask())
+    except Exception as error:  # of a plugin's hook
+        findings = (error,)
     return _check("what plugins find", f"{len(findings)} findings" if findings else "nothing", findings)
 
 

@@ -39,8 +39,8 @@ class Host:
 def find_host(app: str | None, config: str | None, folder: Path, *, safe_mode: bool) -> Host:
     """The host that the command line names, else the one that `folder` is about.
 
-    In this order: `app`, `config`, ``[tool.objectkernel] app`` in the pyproject.toml of `folder` or of one above it,
-    objectkernel.toml in `folder`, the installed plugins.
+    In this order: `app`, `config`, ``[tool.objectkernel] app`` in the pyproject.toml of `folder` or of
+    one above it, objectkernel.toml in `folder`, the installed plugins.
 
     Raises:
         HostInvalid: pyproject.toml cannot be read, or its `app` is no text.
@@ -73,7 +73,8 @@ def _config_host(config: str, safe_mode: bool) -> Host:
     def make() -> ObjectKernel:
         from objectkernel.kernel import ObjectKernel
 
-        return ObjectKernel(config=config, **({"safe_mode": True} if safe_mode else {}))
+        kernel = ObjectKernel(config=config)
+        return kernel.set_options(safe_mode=True) if safe_mode else kernel
 
     return Host(name=config, make=make)
 
@@ -95,12 +96,9 @@ def _projects(folder: Path) -> Iterator[Path]:
 def _app_of(project: Path) -> str | None:
     """``[tool.objectkernel] app`` of a pyproject.toml, None where it has none."""
     try:
-        text = project.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise HostInvalid(f"{project} cannot be read", where=str(project), why=str(error), fix="mend it, or give --app")
-    try:
-        app = tomllib.loads(text).get("tool", {}).get("objectkernel", {}).get("app")
-    except (tomllib.TOMLDecodeError, AttributeError) as error:
+        document = tomllib.loads(project.read_bytes().decode())
+        app = document.get("tool", {}).get("objectkernel", {}).get("app")
+    except (OSError, ValueError, AttributeError) as error:
         raise HostInvalid(
             f"{project} cannot be read",
             where=str(project),
@@ -124,9 +122,7 @@ def _app_of(project: Path) -> str | None:
 def _app_host(app: str, folder: Path, said: str, safe_mode: bool) -> Host:
     def make() -> ObjectKernel:
         kernel = _kernel_of(app, folder, said)
-        if safe_mode:
-            _put_in_safe_mode(kernel, app)
-        return kernel
+        return kernel.set_options(safe_mode=True) if safe_mode else kernel
 
     return Host(name=app, make=make)
 
@@ -153,7 +149,7 @@ def _kernel_of(app: str, folder: Path, said: str) -> ObjectKernel:
     raise HostInvalid(
         f"{app} gives {_article(type(found).__name__)}",
         where=said,
-        why="a command needs an ObjectKernel that has not been bootstrapped, or a plain function that returns one",
+        why="a command needs an ObjectKernel, or a plain function that returns one",
         fix="let it name `kernel = ObjectKernel(...)`, or `def make_kernel() -> ObjectKernel`",
         app=app,
     )
@@ -187,7 +183,9 @@ def _attribute(module: Any, path: str, app: str, said: str) -> Any:
         try:
             found = getattr(found, name)
         except AttributeError:
-            close = nearest(name, [n for n in vars(found) if not n.startswith("_")]) if hasattr(found, "__dict__") else ()
+            close = (
+                nearest(name, [n for n in vars(found) if not n.startswith("_")]) if hasattr(found, "__dict__") else ()
+            )
             raise HostMissing(
                 f"{app.partition(':')[0]!r} has no attribute {path!r}",
                 where=getattr(module, "__file__", None) or said,
@@ -217,16 +215,6 @@ def _raised(what: str, error: BaseException, app: str) -> HostImportFailed:
         where=f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "",
         why="".join([*traceback.format_list(frames[-3:]), *told]).rstrip(),
         fix="correct the host's code; -v shows the whole traceback",
-        app=app,
-    )
-
-
-def _put_in_safe_mode(kernel: ObjectKernel, app: str) -> None:
-    raise HostInvalid(
-        f"--safe-mode cannot be put on {app}",
-        where=kernel.where,
-        why="it makes its kernel itself, with its own host options",
-        fix="give safe_mode=True to its ObjectKernel, or use --config instead of --app",
         app=app,
     )
 

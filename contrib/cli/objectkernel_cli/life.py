@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
+from objectkernel.errors import KernelError, KernelStateInvalid
 
 if TYPE_CHECKING:
+    from anyio.abc import TaskStatus
     from objectkernel.kernel import ObjectKernel
 
 T = TypeVar("T")
@@ -33,13 +35,20 @@ def run_job(
             async with kernel:
                 progress.close()
                 return await job(kernel)
+        raise KernelStateInvalid(
+            "the kernel stopped before the job was done",
+            where=kernel.where,
+            why="something in it called for its shutdown",
+            fix="-v shows what happened",
+            state=kernel.state,
+        )
 
     return anyio.run(main)
 
 
 @contextmanager
 def _sigterm_as_sigint() -> Iterator[None]:
-    """Entered in the event loop: its own handler of SIGINT, which cancels the main task, takes SIGTERM too."""
+    """Entered in an event loop: its handler of SIGINT, which cancels the main task, takes SIGTERM too."""
     before = signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     try:
         yield
@@ -50,44 +59,55 @@ def _sigterm_as_sigint() -> Iterator[None]:
 def serve(kernel: ObjectKernel, booted: Callable[[], None]) -> None:
     """Boot `kernel`, call `booted`, and run until SIGINT or SIGTERM, or until the kernel stops by itself.
 
-    The first signal stops it in order, or ends its boot; a second one cancels what still stops.
+    The first signal stops it in order, or ends its boot; a second one cancels what still stops; a third
+    one is left to Python.
 
     Raises:
         BootError, ShutdownError
         KeyboardInterrupt: a signal ended the boot, or a second one the stop.
     """
-    anyio.run(_serve, kernel, booted)
+    anyio.run(_Service(kernel, booted).run)
 
 
-async def _serve(kernel: ObjectKernel, booted: Callable[[], None]) -> None:
-    failure: BaseException | None = None
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+class _Service:
+    """A kernel that runs until a signal comes."""
+
+    def __init__(self, kernel: ObjectKernel, booted: Callable[[], None]) -> None:
+        self.kernel = kernel
+        self.booted = booted
+        self.running = anyio.CancelScope()
+        self.cut_short = False
+
+    async def run(self) -> None:
+        failure: BaseException | None = None
         async with anyio.create_task_group() as tasks:
-            life = anyio.CancelScope()
-            tasks.start_soon(_listen, signals, life)
+            await tasks.start(self._listen)
             try:
-                await _live(kernel, booted, life)
+                await self._live()
             except (Exception, KeyboardInterrupt) as error:
                 failure = error  # raised outside the group, which would wrap it
             tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
+        if self.cut_short:
+            raise KeyboardInterrupt from failure
+        if failure is not None:
+            raise failure
 
+    async def _live(self) -> None:
+        with self.running:
+            self.cut_short = True
+            await self.kernel.bootstrap()
+            self.cut_short = False
+            self.booted()
+            await self.kernel.wait_stopped()
+        await self.kernel.shutdown()
 
-async def _live(kernel: ObjectKernel, booted: Callable[[], None], life: anyio.CancelScope) -> None:
-    up = False
-    with life:
-        await kernel.bootstrap()
-        up = True
-        booted()
-        await kernel.wait_stopped()
-    await kernel.shutdown()
-    if not up:
-        raise KeyboardInterrupt
-
-
-async def _listen(signals: AsyncIterator[Any], life: anyio.CancelScope) -> None:
-    async for _ in signals:
-        if life.cancel_called:
-            raise KeyboardInterrupt  # ends the event loop, which cancels every task of the kernel
-        life.cancel()
+    async def _listen(self, *, task_status: TaskStatus[None]) -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
+            async for _ in signals:
+                if self.running.cancel_called:
+                    self.cut_short = True
+                    break
+                self.running.cancel()
+        with suppress(KernelError):  # `_live` reports it
+            await self.kernel.shutdown(timeout=0)

@@ -1,4 +1,4 @@
-"""What the commands print: JSON, tables, errors, progress. rich is imported when something is drawn with it."""
+"""What the commands print: JSON, tables, errors, progress. rich is imported when it draws something."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -59,10 +59,12 @@ class PluginCommands:
 def collect(kernel: ObjectKernel, built_in: Collection[str]) -> PluginCommands:
     """Make every command that the plugins of `kernel` contribute; no plugin is started."""
     commands: dict[str, dict[str, click.Command]] = {}
-    problems: list[KernelError] = []
-    for node in kernel.graph.contributions.get(str(COMMANDS), ()):
+    nodes = kernel.graph.contributions.get(str(COMMANDS), [])
+    problems: list[KernelError] = [_waiting(node) for node in nodes if _edges(node)]
+    free = [node for node in nodes if not _edges(node)]
+    for node, (plugin, contribute) in zip(free, kernel.contributors(COMMANDS), strict=True):
         try:
-            command = _make(kernel, node)
+            command = _made(node, contribute)
         except CommandBroken as problem:
             problems.append(problem)
             continue
@@ -70,53 +72,51 @@ def collect(kernel: ObjectKernel, built_in: Collection[str]) -> PluginCommands:
         if name in built_in:
             problems.append(_with_built_in(name, node))
         else:
-            commands.setdefault(name, {})[node.plugin] = command
+            commands.setdefault(name, {})[plugin] = command
     problems += [_between_plugins(name, tuple(o)) for name, o in commands.items() if len(o) > 1]
     return PluginCommands(commands=commands, problems=tuple(problems))
 
 
-def _make(kernel: ObjectKernel, node: Node) -> click.Command:
-    step = node.step
-    assert step is not None
-    if step.edges:
-        needed = ", ".join(repr(str(edge.key)) for edge in step.edges)
-        raise CommandBroken(
-            f"the command {step.name} of {node.plugin} needs services",
-            where=step.where,
-            why=f"commands are collected before anything is started; it waits for {needed}",
-            fix="write @contributes(COMMANDS, uses=()), and take services inside obj.run(...)",
-            plugin=node.plugin,
-            command="",
-        )
+def _edges(node: Node) -> tuple[Any, ...]:
+    return node.step.edges if node.step is not None else ()
+
+
+def _waiting(node: Node) -> CommandBroken:
+    return CommandBroken(
+        f"the command {node.id} needs services",
+        where=node.where,
+        why="commands are collected before anything is started; it waits for "
+        + ", ".join(repr(str(edge.key)) for edge in _edges(node)),
+        fix="write @contributes(COMMANDS, uses=()), and take services inside obj.run(...)",
+        plugin=node.plugin,
+    )
+
+
+def _made(node: Node, contribute: Callable[[], Callable[[], Any]]) -> click.Command:
     try:
-        target = kernel.compose().target(node.plugin)
-        instance = target() if isinstance(target, type) else target
-        maker = step.function() if step.by_keyword else step.function(instance)
-        command: Any = maker()
+        command: Any = contribute()()
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         raise CommandBroken(
-            f"the command {step.name} of {node.plugin} cannot be made",
-            where=step.where,
+            f"the command {node.id} cannot be made",
+            where=node.where,
             why=[
                 "".join(traceback.format_exception_only(error)).rstrip(),
                 f"raised at {last.filename}:{last.lineno}",
             ],
             fix="correct it, or install what it needs: a plugin's extra [cli] often has it",
             plugin=node.plugin,
-            command="",
         ) from error
     if isinstance(command, click.Command) and command.name:
         return command
     raise CommandBroken(
-        f"the command {step.name} of {node.plugin} is none",
-        where=step.where,
+        f"the command {node.id} is none",
+        where=node.where,
         why=f"the contributed function returned {command!r}",
         fix="contribute a function that returns a click.Command with a name",
         plugin=node.plugin,
-        command="",
     )
 
 

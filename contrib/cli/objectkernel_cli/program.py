@@ -122,7 +122,7 @@ class Program:
         return progress(items, label, total, no_color=self.no_color)
 
     def status(self, text: str) -> AbstractContextManager[object]:
-        """``with obj.status("waiting"):`` shows on a terminal that something goes on; without one, nothing."""
+        """``with obj.status("waiting"):`` tells a terminal that something goes on; without one, nothing."""
         from objectkernel_cli.output import status
 
         return status(text, no_color=self.no_color)

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Use:
-    """One edge: `plugin` reads `name` as ``self.<attribute>``; `chain` leads from who needs the plugin down to it."""
+    """One edge: `plugin` reads `name` as ``self.<attribute>``.
+
+    `chain` leads from a plugin that nobody needs down to `plugin`, each needing the next.
+    """
 
     plugin: str
     attribute: str
@@ -103,9 +106,7 @@ def reasons(kernel: ObjectKernel, name: str) -> Reasons:
         ServiceMissing: nobody needs this service, and who would provide it takes no part.
     """
     seen = _Composed(kernel)
-    found = Reasons(
-        name=name, plugin=seen.plugin(name), service=seen.service(name), extension=seen.extension(name)
-    )
+    found = Reasons(name=name, plugin=seen.plugin(name), service=seen.service(name), extension=seen.extension(name))
     if found.plugin or found.service or found.extension:
         return found
     missing = seen.graph.missing(name, "", "")

@@ -80,7 +80,6 @@ class Root(click.Group):
         prog_name: str | None = None,
         complete_var: str | None = None,
         standalone_mode: bool = True,
-        windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
         """Run a command line; in standalone mode every error ends in its own exit code, see `exits`."""
@@ -88,9 +87,7 @@ class Root(click.Group):
         program = extra.setdefault("obj", Program())
 
         def run() -> Any:
-            return super(Root, self).main(
-                arguments, prog_name, complete_var, False, windows_expand_args, **extra
-            )
+            return super(Root, self).main(arguments, prog_name, complete_var, False, **extra)
 
         if not standalone_mode:
             return run()
@@ -130,8 +127,8 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
 def root(context: click.Context) -> None:
     """See, check and run an objectkernel host.
 
-    The host is --app, else --config, else `[tool.objectkernel] app` in the pyproject.toml of this folder or of one
-    above it, else objectkernel.toml in this folder, else whatever plugins are installed.
+    The host is --app, else --config, else `[tool.objectkernel] app` in the pyproject.toml of this folder
+    or of one above it, else objectkernel.toml in this folder, else whatever plugins are installed.
     """
     program: Program = context.obj
     if program.app is not None and program.config is not None:

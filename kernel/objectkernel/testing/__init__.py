@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["KernelFactory"]
 
 
-def __getattr__(name: str) -> Any:  # pytest imports this package at its start: nothing of the kernel before it is used
+def __getattr__(
+    name: str,
+) -> Any:  # pytest imports this package at its start: nothing of the kernel before it is used
     if name != "KernelFactory":
         raise AttributeError(f"module 'objectkernel.testing' has no attribute {name!r}")
     from objectkernel.testing.factory import KernelFactory

@@ -160,5 +160,3 @@ def _in_event_loop() -> bool:
     except Exception:  # anyio's NoEventLoopError, sniffio's AsyncLibraryNotFoundError
         return False
     return True
-
-

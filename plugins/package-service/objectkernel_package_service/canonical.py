@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import rfc8785
 
-
 _encode: Final = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, check_circular=False, separators=(",", ":")
 ).encode
@@ -23,7 +22,7 @@ def canonical(value: Any) -> bytes:
 
 
 def _spelled_alike(value: Any) -> bool:
-    """False where a fraction, or the order of names beyond ASCII, may come out otherwise than the RFC wants."""
+    """False where a fraction, or the order of names beyond ASCII, may come out otherwise."""
     if isinstance(value, dict):
         return all(map(str.isascii, value)) and all(map(_spelled_alike, value.values()))
     if isinstance(value, list | tuple):

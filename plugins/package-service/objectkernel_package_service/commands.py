@@ -52,9 +52,7 @@ def publish(context: click.Context, paths: tuple[Path, ...]) -> None:
     """
     obj: CommandContext = context.obj
     files = [file for path in paths for file in _files(path)]
-    published, refused = obj.run(
-        lambda kernel: _publish_all(kernel.get(PACKAGES), obj.progress(files, "publishing"))
-    )
+    published, refused = obj.run(lambda kernel: _publish_all(kernel.get(PACKAGES), obj.progress(files, "publishing")))
     if obj.json:
         _print_json(
             {
@@ -81,10 +79,7 @@ def list_(obj: CommandContext, limit: int, after: str | None) -> None:
     if obj.json:
         _print_json({"items": [_document(item) for item in page.items], "after": page.after})
         return
-    rows = [
-        (item.id, item.version, item.hash[:12], f"{item.updated_at:%Y-%m-%d %H:%M} UTC")
-        for item in page.items
-    ]
+    rows = [(item.id, item.version, item.hash[:12], f"{item.updated_at:%Y-%m-%d %H:%M} UTC") for item in page.items]
     _print_table(("ID", "VERSION", "HASH", "PUBLISHED"), rows)
     if page.after:
         click.echo(f"more: objectkernel packages list --limit {limit} --after {page.after}")
@@ -216,9 +211,7 @@ def _missing(id: str, version: str) -> PackageMissing:
     )
 
 
-async def _verify_all(
-    service: PackageService, packages: Sequence[str]
-) -> tuple[list[str], list[PackageDamaged]]:
+async def _verify_all(service: PackageService, packages: Sequence[str]) -> tuple[list[str], list[PackageDamaged]]:
     sound, damaged = [], []
     named = packages or [name async for name in _every_version(service)]
     for package in named:

@@ -21,9 +21,7 @@ DEEPEST: Final = 100
 MOST_PROBLEMS: Final = 1000
 """A report of more helps nobody, and a hostile text could ask for millions."""
 
-_EXPONENT_FROM: Final = (
-    1e21  # below it RFC 8785 writes a whole number as digits, which reads back as an integer
-)
+_EXPONENT_FROM: Final = 1e21  # below it RFC 8785 writes a whole number as digits, which reads back as an integer
 _LONGEST_STEP: Final = 80
 _SIMPLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 
@@ -116,18 +114,14 @@ def _look(value: Any, path: Path, depth: int, found: list[Problem]) -> None:
 
 def _look_into_object(value: dict[Any, Any], path: Path, depth: int, found: list[Problem]) -> None:
     if isinstance(value, _Doubled):
-        found += [
-            Problem(spell((*path, name)), "the name stands twice in this object") for name in value.names
-        ]
+        found += [Problem(spell((*path, name)), "the name stands twice in this object") for name in value.names]
     for name, item in value.items():
         if not isinstance(name, str):
             found.append(Problem(spell(path), f"the name {name!r} of a member is no text"))
             continue
         here = (*path, name)
         if name == "__proto__":
-            found.append(
-                Problem(spell(here), "this name would change the prototype of what JavaScript reads")
-            )
+            found.append(Problem(spell(here), "this name would change the prototype of what JavaScript reads"))
         found += _in_text(name, here)
         _look(item, here, depth + 1, found)
 

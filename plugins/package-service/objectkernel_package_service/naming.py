@@ -67,9 +67,7 @@ def _text_problems(value: Any, path: str, longest: int) -> Generator[Problem, No
 def kind_of(value: Any) -> str:
     """The JSON name of a value's type, with its article."""
     names = {str: "a text", bool: "a boolean", dict: "an object", list: "a list", type(None): "null"}
-    return names.get(
-        type(value), "a number" if isinstance(value, int | float) else f"a {type(value).__name__}"
-    )
+    return names.get(type(value), "a number" if isinstance(value, int | float) else f"a {type(value).__name__}")
 
 
 def check_request(id: str, version: str | None = None) -> None:

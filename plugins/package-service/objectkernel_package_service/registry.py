@@ -67,9 +67,7 @@ def _window(limit: Any, after: Any) -> tuple[int, int]:
     found = []
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LARGEST_PAGE:
         found.append(Problem("limit", f"{limit!r} is no whole number from 1 to {LARGEST_PAGE}"))
-    if after is not None and not (
-        isinstance(after, str) and after.isascii() and after.isdigit() and len(after) < 19
-    ):
+    if after is not None and not (isinstance(after, str) and after.isascii() and after.isdigit() and len(after) < 19):
         found.append(Problem("after", "is no cursor of this list"))
     if found:
         raise PackageInvalid(

@@ -239,9 +239,7 @@ class Repository:
         select: Iterable[str] | None = None,
     ) -> Page:
         """See `Dialect.find_page`."""
-        return await self.dialect.find_page(
-            self.entity, filter, sort=sort, limit=limit, after=after, select=select
-        )
+        return await self.dialect.find_page(self.entity, filter, sort=sort, limit=limit, after=after, select=select)
 
     async def find_one(
         self, filter: Filter | None = None, *, sort: Sort | None = None, select: Iterable[str] | None = None

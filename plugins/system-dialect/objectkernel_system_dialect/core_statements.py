@@ -33,8 +33,7 @@ class CoreStatement:
             if (processor := bind.type.dialect_impl(dialect).bind_processor(dialect)) is not None
         }
         self._decoders = [
-            column.type.dialect_impl(dialect).result_processor(dialect, None)
-            for column in statement.exported_columns
+            column.type.dialect_impl(dialect).result_processor(dialect, None) for column in statement.exported_columns
         ]
 
     def bind(self, params: Mapping[str, Any] | None) -> tuple[str, tuple[Any, ...]]:
@@ -87,9 +86,7 @@ class CoreStatements:
         """
         writes = bool(getattr(statement, "is_dml", False))
         if getattr(statement, "is_text", False) or not (writes or getattr(statement, "is_select", False)):
-            raise refused(
-                f"{type(statement).__name__} is no query, insert, update or delete of SQLAlchemy Core"
-            )
+            raise refused(f"{type(statement).__name__} is no query, insert, update or delete of SQLAlchemy Core")
         set_columns = tuple(sorted(params)) if writes and params else ()
         known = self._cache.get((statement, set_columns))
         if known is None:

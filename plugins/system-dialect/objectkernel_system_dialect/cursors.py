@@ -27,9 +27,7 @@ def read_cursor(entity: Entity, sort: Terms, cursor: str) -> Sequence[Any]:
         CursorInvalid: it is damaged, or was made for another order.
     """
     try:
-        content = json.loads(
-            base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        )
+        content = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (ValueError, TypeError, binascii.Error, RecursionError):
         raise _invalid("it cannot be read") from None
     if not isinstance(content, list) or len(content) != len(sort) + 1 or content[0] != _signature(sort):
@@ -47,6 +45,4 @@ def _signature(sort: Terms) -> str:
 
 
 def _invalid(why: str) -> CursorInvalid:
-    return CursorInvalid(
-        "the cursor cannot be used", why=why, fix="begin again without a cursor, in the order wanted"
-    )
+    return CursorInvalid("the cursor cannot be used", why=why, fix="begin again without a cursor, in the order wanted")

@@ -29,9 +29,7 @@ class Entity:
         self.written = tuple(name for name in fields if name != self.sequence)
         self._stored = {name: Stored.of(field) for name, field in fields.items()}
         self._checks: dict[str, Check] = {name: write_check(field) for name, field in fields.items()}
-        self._kept = frozenset(TIMESTAMPS if schema.timestamps else ()) | frozenset(
-            filter(None, [self.sequence])
-        )
+        self._kept = frozenset(TIMESTAMPS if schema.timestamps else ()) | frozenset(filter(None, [self.sequence]))
         self._touched = "updated_at" if schema.timestamps else None
         self.whole = self.reader(self.names)
         self.parser = FilterParser(schema.name, {n: f.type for n, f in fields.items()}, self.comparable)
@@ -80,9 +78,7 @@ class Entity:
         """The fields that an update sets, checked, with the time of the change; in column order."""
         self._refuse_unknown(data)
         if moved := [name for name in self.schema.key if name in data]:
-            raise self._refused(
-                moved[0], "the key of a row cannot be changed", "create a row with the new key"
-            )
+            raise self._refused(moved[0], "the key of a row cannot be changed", "create a row with the new key")
         changed: dict[str, Any] = {}
         for name in self.written:
             if name in data:
@@ -100,9 +96,7 @@ class Entity:
         Without any the key is set to itself, so that the statement returns the row.
         """
         names = tuple(
-            name
-            for name in self.written
-            if name not in self.schema.key and (name in data or name == self._touched)
+            name for name in self.written if name not in self.schema.key and (name in data or name == self._touched)
         )
         return names or self.schema.key
 

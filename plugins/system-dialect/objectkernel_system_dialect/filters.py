@@ -166,18 +166,14 @@ class FilterParser:
 
     def _operators(self, field: str, kind: str, operand: Mapping[Any, Any], values: list[Any]) -> Condition:
         if not operand:
-            raise self._invalid(
-                f"{field} is given an empty mapping: name an operator, or use {{'$exists': …}}"
-            )
+            raise self._invalid(f"{field} is given an empty mapping: name an operator, or use {{'$exists': …}}")
         parts = [self._operator(field, kind, operator, value, values) for operator, value in operand.items()]
         return parts[0] if len(parts) == 1 else All(tuple(parts))
 
     def _operator(self, field: str, kind: str, operator: Any, operand: Any, values: list[Any]) -> Condition:
         if operator == "$not":
             if not isinstance(operand, Mapping):
-                raise self._invalid(
-                    f"$not at {field} takes a mapping of operators, not {type(operand).__name__}"
-                )
+                raise self._invalid(f"$not at {field} takes a mapping of operators, not {type(operand).__name__}")
             return Not(self._operators(field, kind, operand, values))
         if operator not in FIELD_OPERATORS:
             raise self._unknown(operator, FIELD_OPERATORS)
@@ -189,9 +185,7 @@ class FilterParser:
         match operator:
             case "$exists":
                 if not isinstance(operand, bool):
-                    raise self._invalid(
-                        f"$exists at {field} takes True or False, not {type(operand).__name__}"
-                    )
+                    raise self._invalid(f"$exists at {field} takes True or False, not {type(operand).__name__}")
                 return Not(Missing(field)) if operand else Missing(field)
             case "$in":
                 return self._in(field, operator, operand, values)

@@ -104,9 +104,7 @@ def _field_problems(field: Field) -> Iterator[str]:
         yield "lists an enum value twice"
     if field.length < 1:
         yield "has no room: `length` is below 1"
-    if field.type == "decimal" and not (
-        1 <= field.precision <= DECIMAL_DIGITS and 0 <= field.scale <= field.precision
-    ):
+    if field.type == "decimal" and not (1 <= field.precision <= DECIMAL_DIGITS and 0 <= field.scale <= field.precision):
         yield f"needs 1 <= precision <= {DECIMAL_DIGITS} and 0 <= scale <= precision"
         return
     if field.unique and field.type in UNSORTED_TYPES:
@@ -174,9 +172,7 @@ def _relation_problems(relation: Relation, by_name: Mapping[str, EntitySchema]) 
     target = by_name.get(relation.target)
     if target is None:
         near = nearest(relation.target, by_name, 1)
-        yield f"leads to {relation.target!r}, which is no entity" + (
-            f"; did you mean {near[0]!r}?" if near else ""
-        )
+        yield f"leads to {relation.target!r}, which is no entity" + (f"; did you mean {near[0]!r}?" if near else "")
     elif len(target.key) != 1:
         yield f"leads to {relation.target!r}, whose key has {len(target.key)} fields; only one can be held"
 

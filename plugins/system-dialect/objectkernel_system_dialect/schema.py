@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import attrs
 
@@ -29,17 +29,27 @@ ItemType = Literal["string", "integer", "number", "boolean"]
 OnDelete = Literal["restrict", "cascade", "set-null"]
 RelationKind = Literal["many-to-one", "one-to-one"]
 
-V = TypeVar("V")
+
+def _fields(fields: Mapping[str, Field]) -> Mapping[str, Field]:
+    return MappingProxyType(dict(fields))
 
 
-def _frozen(mapping: Mapping[str, V]) -> Mapping[str, V]:
-    return MappingProxyType(dict(mapping))
+def _relations(relations: Mapping[str, Relation]) -> Mapping[str, Relation]:
+    return MappingProxyType(dict(relations))
+
+
+def _indexes(indexes: Iterable[Index]) -> tuple[Index, ...]:
+    return tuple(indexes)
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _directions(fields: Mapping[str, int] | Iterable[str]) -> tuple[tuple[str, int], ...]:
     if isinstance(fields, Mapping):
         return tuple(fields.items())
-    return tuple((name, 1) for name in ((fields,) if isinstance(fields, str) else fields))
+    return tuple((name, 1) for name in _names(fields))
 
 
 @attrs.frozen
@@ -75,7 +85,7 @@ class Field:
     required: bool = attrs.field(default=False, kw_only=True)
     default: Any | Callable[[], Any] = attrs.field(default=None, kw_only=True)
     unique: bool = attrs.field(default=False, kw_only=True)
-    enum: tuple[str, ...] = attrs.field(default=(), converter=tuple, kw_only=True)
+    enum: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
     min: Any = attrs.field(default=None, kw_only=True)
     max: Any = attrs.field(default=None, kw_only=True)
     length: int = attrs.field(default=255, kw_only=True)
@@ -123,10 +133,10 @@ class EntitySchema:
 
     name: str
     collection: str
-    fields: Mapping[str, Field] = attrs.field(converter=_frozen, hash=False)
-    relations: Mapping[str, Relation] = attrs.field(factory=dict, converter=_frozen, hash=False)
-    indexes: tuple[Index, ...] = attrs.field(default=(), converter=tuple)
-    key: tuple[str, ...] = attrs.field(default=("id",), converter=tuple)
+    fields: Mapping[str, Field] = attrs.field(converter=_fields, hash=False)
+    relations: Mapping[str, Relation] = attrs.field(factory=dict, converter=_relations, hash=False)
+    indexes: tuple[Index, ...] = attrs.field(default=(), converter=_indexes)
+    key: tuple[str, ...] = attrs.field(default=("id",), converter=_names)
     timestamps: bool = False
 
     @cached_property
@@ -134,9 +144,7 @@ class EntitySchema:
         """The fields and those that the schema adds by itself, in column order; no relations."""
         fields = dict(self.fields)
         if self.key == ("id",) and "id" not in fields:
-            fields = {
-                "id": Field("string", length=36, required=True, default=lambda: str(uuid.uuid4()))
-            } | fields
+            fields = {"id": Field("string", length=36, required=True, default=lambda: str(uuid.uuid4()))} | fields
         if self.timestamps:
             fields |= {name: Field("datetime", required=True) for name in TIMESTAMPS}
         return MappingProxyType(fields)

@@ -95,9 +95,7 @@ class SqliteDialect:
     def _make(self, connection: sqlite3.Connection, entity: Entity) -> None:
         table = entity.table
         connection.execute(str(CreateTable(table, if_not_exists=True).compile(dialect=self._core)))
-        found = {
-            name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table.name,))
-        }
+        found = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table.name,))}
         if missing := tuple(name for name in entity.names if name not in found):
             raise SchemaOutdated(
                 f"the table {table.name!r} lacks columns of {entity.schema.name}: {', '.join(missing)}",
@@ -122,9 +120,7 @@ class SqliteDialect:
             near = nearest(schema.name, self._entities)
             raise EntityUnknown(
                 f"the entity {schema.name!r} is not registered with this dialect",
-                why="another schema of that name is"
-                if known
-                else f"known are: {', '.join(self._entities) or 'none'}",
+                why="another schema of that name is" if known else f"known are: {', '.join(self._entities) or 'none'}",
                 fix="contribute it to SYSTEM_SCHEMAS or BUSINESS_SCHEMAS, or await dialect.register(schema)",
                 entity=schema.name,
                 known=near,
@@ -209,9 +205,7 @@ class SqliteDialect:
         condition, values = entity.parser.parse(filter)
         prepared = statements.count(condition)
         sql, bound = prepared.sql, prepared.bind(values)
-        found: int = await self._read(
-            schema.name, lambda connection: connection.execute(sql, bound).fetchone()[0]
-        )
+        found: int = await self._read(schema.name, lambda connection: connection.execute(sql, bound).fetchone()[0])
         return found
 
     async def exists(self, schema: EntitySchema, filter: Filter | None = None) -> bool:
@@ -238,9 +232,7 @@ class SqliteDialect:
             return made
 
         def job(connection: sqlite3.Connection) -> list[int | None]:
-            return [
-                connection.execute(sql, row).lastrowid for row in values
-            ]  # the sequence is the row number
+            return [connection.execute(sql, row).lastrowid for row in values]  # the sequence is the row number
 
         numbers = await self._write(schema.name, job)
         return [
@@ -294,9 +286,7 @@ class SqliteDialect:
         return await (self._write("", job) if prepared.writes else self._read("", job))
 
     async def ping(self) -> None:
-        await self._read(
-            "", lambda connection: connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        )
+        await self._read("", lambda connection: connection.execute("SELECT count(*) FROM sqlite_schema").fetchone())
 
     # --- the way to the threads -----------------------------------------------------------------------
 

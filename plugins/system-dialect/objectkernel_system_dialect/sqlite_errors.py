@@ -24,9 +24,7 @@ CONSTRAINTS: Final = {
     "SQLITE_CONSTRAINT_FOREIGNKEY": "foreign key",
     "SQLITE_CONSTRAINT_CHECK": "check",
 }
-DUPLICATES: Final = frozenset(
-    {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID"}
-)
+DUPLICATES: Final = frozenset({"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID"})
 UNAVAILABLE: Final[tuple[tuple[str, type[DatabaseUnavailable], str, str], ...]] = (
     (
         "SQLITE_BUSY",

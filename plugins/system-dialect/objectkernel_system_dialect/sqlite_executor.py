@@ -70,8 +70,7 @@ class SqliteExecutor:
         workers: list[_Worker] = [executor._writer]
         if path != MEMORY:
             workers += [
-                _Worker(executor._connect_reader, executor._bridge, executor._reads)
-                for _ in range(options.readers)
+                _Worker(executor._connect_reader, executor._bridge, executor._reads) for _ in range(options.readers)
             ]
         try:
             for worker in workers:

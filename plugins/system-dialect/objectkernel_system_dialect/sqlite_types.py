@@ -99,9 +99,7 @@ def _instant(value: datetime) -> str:
     return value.isoformat(timespec="microseconds")
 
 
-_dump = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
-).encode
+_dump = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
 
 _ENCODE: Final[Mapping[str, Convert]] = {"datetime": _instant, "json": _dump, "array": _dump, "uuid": str}
 _DECODE: Final[Mapping[str, Convert]] = {

@@ -84,9 +84,7 @@ class Statements:
 
     def exists(self, condition: Condition) -> Prepared:
         """Values: the filter's."""
-        return self._prepared(
-            ("exists", condition), lambda: self._where(select(literal_column("1")), condition)
-        )
+        return self._prepared(("exists", condition), lambda: self._where(select(literal_column("1")), condition))
 
     def delete_many(self, condition: Condition) -> Prepared:
         """Values: the filter's."""
@@ -111,9 +109,7 @@ class Statements:
     @cached_property
     def create(self) -> Prepared:
         """Values: those of all written columns."""
-        return self._compiled(
-            insert(self._table).inline().values(self._assigned(self._entity.written, Numbered()))
-        )
+        return self._compiled(insert(self._table).inline().values(self._assigned(self._entity.written, Numbered())))
 
     @cached_property
     def delete(self) -> Prepared:
@@ -152,10 +148,7 @@ class Statements:
         if after is not None:
             statement = statement.where(self._behind(sort, after, numbered))
         statement = statement.order_by(
-            *(
-                self._table.c[name] if direction > 0 else self._table.c[name].desc()
-                for name, direction in sort
-            )
+            *(self._table.c[name] if direction > 0 else self._table.c[name].desc() for name, direction in sort)
         )
         return statement.limit(numbered()).offset(numbered()) if limited else statement
 
@@ -241,9 +234,7 @@ class Numbered:
 
     def __call__(self) -> BindParameter[Any]:
         number, self._next = self._next, self._next + 1
-        return bindparam(
-            str(number), type_=Integer()
-        )  # values come encoded; the type only has to render a plain '?'
+        return bindparam(str(number), type_=Integer())  # values come encoded; the type only has to render a plain '?'
 
 
 COMPARISONS: Final[dict[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
@@ -259,9 +250,7 @@ def _same(column: ColumnElement[Any], value: BindParameter[Any] | None) -> Colum
     return column.is_(None) if value is None else column == value
 
 
-def _further(
-    column: Column[Any], value: BindParameter[Any] | None, direction: int
-) -> ColumnElement[bool] | None:
+def _further(column: Column[Any], value: BindParameter[Any] | None, direction: int) -> ColumnElement[bool] | None:
     """Behind `value` in one column, where a missing value comes first; None when nothing can be."""
     if direction > 0:
         return column.is_not(None) if value is None else column > value

@@ -45,9 +45,7 @@ def build_table(
     table = Table(schema.collection, MetaData(), sqlite_autoincrement=sequence is not None)
     for name, field in fields.items():
         required = field.required or name in schema.key or name == sequence
-        table.append_column(
-            Column(name, column_type(field), nullable=not required, autoincrement=name == sequence)
-        )
+        table.append_column(Column(name, column_type(field), nullable=not required, autoincrement=name == sequence))
     prefix = schema.collection
     if sequence is None or schema.key == (sequence,):
         table.append_constraint(PrimaryKeyConstraint(*schema.key, name=f"pk_{prefix}"))
@@ -61,9 +59,7 @@ def build_table(
         _append_relation(table, name, relation, by_name[relation.target])
     for index in schema.indexes:
         words = "_".join(name if direction > 0 else f"{name}_desc" for name, direction in index.fields)
-        columns = [
-            table.c[name] if direction > 0 else table.c[name].desc() for name, direction in index.fields
-        ]
+        columns = [table.c[name] if direction > 0 else table.c[name].desc() for name, direction in index.fields]
         Index(f"{'ux' if index.unique else 'ix'}_{prefix}_{words}", *columns, unique=index.unique)
     return table
 

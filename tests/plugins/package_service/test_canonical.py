@@ -73,9 +73,7 @@ def test_literals_strings_and_numbers_are_written_as_in_the_example():
     """The example of RFC 8785, section 3.2.2, gives its UTF-8 bytes."""
     text = (
         r'{"numbers": [333333333.33333329, 1E30, 4.50, 2e-3, 0.000000000000000000000000001],'
-        r' "string": "\u20ac$\u000F\u000aA'
-        + "'"
-        + r'\u0042\u0022\u005c\\\"\/", "literals": [null, true, false]}'
+        r' "string": "\u20ac$\u000F\u000aA' + "'" + r'\u0042\u0022\u005c\\\"\/", "literals": [null, true, false]}'
     )
     assert (
         canonical(json.loads(text))

@@ -50,9 +50,7 @@ def package(id="crm", version="1.0.0", **manifest):
 @pytest.fixture
 def run(open_dialect):
     def call(*arguments):
-        return CliRunner().invoke(
-            packages, [str(argument) for argument in arguments], obj=Context(open_dialect)
-        )
+        return CliRunner().invoke(packages, [str(argument) for argument in arguments], obj=Context(open_dialect))
 
     return call
 
@@ -186,9 +184,7 @@ class Failing:
     publish = get = list = versions = delete = fail
 
 
-@pytest.mark.parametrize(
-    "command", [("list",), ("show", "a"), ("get", "a"), ("delete", "a@1.0.0"), ("verify",)]
-)
+@pytest.mark.parametrize("command", [("list",), ("show", "a"), ("get", "a"), ("delete", "a@1.0.0"), ("verify",)])
 def test_a_database_that_fails_ends_the_command_with_its_error(command):
     """A fault of the store is raised for the program to print: no empty table, no "not published"."""
 

@@ -26,9 +26,7 @@ def kernel_on(file=None, **settings):
     """A kernel of the two plugins, on a file or in memory."""
     dialect = SystemDialectPlugin.in_memory() if file is None else SystemDialectPlugin()
     plugins = {"package-service": settings} | ({"system-dialect": {"sgbd_uri": str(file)}} if file else {})
-    return ObjectKernel(
-        plugins=[dialect, PackageServicePlugin()], discover=False, config={"plugins": plugins}
-    )
+    return ObjectKernel(plugins=[dialect, PackageServicePlugin()], discover=False, config={"plugins": plugins})
 
 
 async def test_the_quick_start_works_as_it_is_written():
@@ -89,8 +87,6 @@ def test_the_command_is_made_when_it_is_asked_for():
 def test_the_contracts_are_cheap_to_import():
     """Whoever imports the contracts loads neither SQLAlchemy nor click nor the plugin."""
     heavy = ["sqlalchemy", "click", "objectkernel_package_service.plugin", "rfc8785"]
-    check = (
-        f"import sys, objectkernel_package_service.contracts; print([m for m in {heavy} if m in sys.modules])"
-    )
+    check = f"import sys, objectkernel_package_service.contracts; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -17,9 +17,7 @@ FILES = sorted(SHARED.glob("hotcrm/*.json"))
 def test_the_real_packages_are_there():
     """CI has the data; elsewhere a missing folder is a skip that says so."""
     if not FILES and not os.environ.get("CI"):
-        pytest.skip(
-            f"no packages in {SHARED}/hotcrm; OBJECTKERNEL_SHARED_DATA names the folder that has them"
-        )
+        pytest.skip(f"no packages in {SHARED}/hotcrm; OBJECTKERNEL_SHARED_DATA names the folder that has them")
     assert FILES
 
 

@@ -124,14 +124,10 @@ async def test_the_table_has_the_described_columns_key_and_index(registry, datab
     """`sys_packages`: the described columns and the sequence, one row a version, the index by time."""
     await registry.publish(package())
     with closing(sqlite3.connect(database)) as connection:
-        columns = {
-            name for (name,) in connection.execute("SELECT name FROM pragma_table_info('sys_packages')")
-        }
+        columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('sys_packages')")}
         (table, *indexes) = [
             sql
-            for (sql,) in connection.execute(
-                "SELECT sql FROM sqlite_master WHERE sql LIKE 'CREATE % sys_packages%'"
-            )
+            for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql LIKE 'CREATE % sys_packages%'")
         ]
     described = {"id", "version", "manifest", "metadata", "hash", "created_at", "updated_at"}
     assert columns == described | {"sequence"}
@@ -144,9 +140,7 @@ async def test_a_page_of_a_list_is_read_through_indexes_alone(store, database, w
     """No table is scanned or sorted: the cost of a page does not grow with the registry."""
     compiled = getattr(store, which).compile(dialect=sqlite.dialect(paramstyle="qmark"))
     with closing(sqlite3.connect(database)) as connection:
-        plan = connection.execute(
-            f"EXPLAIN QUERY PLAN {compiled}", [1] * len(compiled.positiontup)
-        ).fetchall()
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {compiled}", [1] * len(compiled.positiontup)).fetchall()
     steps = [step for *_, step in plan if step.startswith(("SCAN", "SEARCH", "USE"))]
     assert steps
     assert all(step.startswith("SEARCH") for step in steps), steps

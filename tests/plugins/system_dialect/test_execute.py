@@ -79,9 +79,7 @@ async def test_a_statement_is_built_once_and_given_values(dialect: SqliteDialect
     some = select(func.count().label("n")).where(sales.c.price.in_(bindparam("prices", expanding=True)))
     assert await dialect.execute(some, {"prices": [Decimal("1.1"), Decimal("2.2")]}) == [{"n": 2}]
     assert await dialect.execute(some, {"prices": []}) == [{"n": 0}]
-    both = union_all(
-        select(sales.c.price).where(sales.c.id == "a"), select(sales.c.price).where(sales.c.id == "b")
-    )
+    both = union_all(select(sales.c.price).where(sales.c.id == "a"), select(sales.c.price).where(sales.c.id == "b"))
     assert await dialect.execute(both) == [{"price": Decimal("1.10")}, {"price": Decimal("2.20")}]
 
 
@@ -99,9 +97,7 @@ async def test_writes_return_what_they_say(dialect: SqliteDialect, sales: Table)
     assert await dialect.execute(update(sales).values(price=Decimal(9)).where(sales.c.id == "d")) == []
     gone = await dialect.execute(delete(sales).where(sales.c.id == "d").returning(sales.c.id))
     assert gone == [{"id": "d"}]
-    nothing = await dialect.execute(
-        update(sales).where(sales.c.id == "a").returning(sales.c.price), {"price": None}
-    )
+    nothing = await dialect.execute(update(sales).where(sales.c.id == "a").returning(sales.c.price), {"price": None})
     assert nothing == [{"price": None}]
     with pytest.raises(DuplicateKey):
         await dialect.execute(insert(sales), {"id": "a"})
@@ -113,9 +109,7 @@ async def test_writes_return_what_they_say(dialect: SqliteDialect, sales: Table)
     [text("DELETE FROM sales"), text("SELECT 1").columns(), "DELETE FROM sales", literal_column("1"), None],
     ids=repr,
 )
-async def test_text_and_other_things_are_refused(
-    dialect: SqliteDialect, sales: Table, statement: Any
-) -> None:
+async def test_text_and_other_things_are_refused(dialect: SqliteDialect, sales: Table, statement: Any) -> None:
     """Only Core's own queries and writes are run: no text, no DDL."""
     with pytest.raises(StatementRefused):
         await dialect.execute(statement)

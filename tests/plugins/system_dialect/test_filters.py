@@ -156,9 +156,7 @@ async def test_a_filter_matches(items: Repository, filter: dict[str, Any], expec
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else str(value)[:60],
 )
-async def test_a_filter_that_cannot_be_meant_is_refused(
-    items: Repository, filter: Any, error: type[Exception]
-) -> None:
+async def test_a_filter_that_cannot_be_meant_is_refused(items: Repository, filter: Any, error: type[Exception]) -> None:
     """Reading, counting and deleting refuse it alike: a dropped condition would hit every row."""
     for operation in (items.find_all(filter), items.count(filter), items.delete_many(filter, all=True)):
         with pytest.raises(error):
@@ -225,9 +223,7 @@ def filters() -> st.SearchStrategy[dict[str, Any]]:
     rows=st.lists(st.fixed_dictionaries({}, optional=VALUES), max_size=8),
     wanted=st.lists(filters(), min_size=1, max_size=6),
 )
-def test_random_filters_match_what_mongodb_matches(
-    rows: list[dict[str, Any]], wanted: list[dict[str, Any]]
-) -> None:
+def test_random_filters_match_what_mongodb_matches(rows: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> None:
     """On random rows, random filters find what MongoDB's (by mongomock) find; a missing value is no value."""
     collection = mongomock.MongoClient().db.items
     for number, row in enumerate(rows):

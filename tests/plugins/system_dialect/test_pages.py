@@ -85,9 +85,7 @@ async def test_a_row_inserted_meanwhile_moves_no_page(events: Repository) -> Non
 @pytest.mark.anyio
 async def test_a_page_is_found_through_the_index(tmp_path: Path) -> None:
     """With an index in the order of the page, SQLite seeks the cursor and sorts nothing."""
-    async with aclosing(
-        await SqliteDialect.open(str(tmp_path / "a.db"), SqliteOptions(readers=1))
-    ) as dialect:
+    async with aclosing(await SqliteDialect.open(str(tmp_path / "a.db"), SqliteOptions(readers=1))) as dialect:
         await dialect.register(EVENT)
         await dialect.create_many(EVENT, [event(number) for number in range(9)])
         page = await dialect.find_page(EVENT, sort={"moment": -1}, limit=2)
@@ -96,9 +94,7 @@ async def test_a_page_is_found_through_the_index(tmp_path: Path) -> None:
         await read(lambda connection: connection.set_trace_callback(statements.append))
         await dialect.find_page(EVENT, sort={"moment": -1}, limit=2, after=page.next)
         await read(lambda connection: connection.set_trace_callback(None))
-        plan = await read(
-            lambda connection: connection.execute(f"EXPLAIN QUERY PLAN {statements[0]}").fetchall()
-        )
+        plan = await read(lambda connection: connection.execute(f"EXPLAIN QUERY PLAN {statements[0]}").fetchall())
     (step,) = [row[3] for row in plan]
     assert step.startswith("SEARCH events USING INDEX ix_events_moment_desc_number_desc")
 

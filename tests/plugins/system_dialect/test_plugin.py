@@ -82,9 +82,7 @@ async def test_in_memory_nothing_is_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_the_system_may_have_a_database_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_system_may_have_a_database_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With both system variables set, system schemas live in the one and business schemas in the other."""
     monkeypatch.setenv("SGBD_URI", "sqlite:///business.db")
     monkeypatch.setenv("MOSTA_SYSTEM_DIALECT", "sqlite")

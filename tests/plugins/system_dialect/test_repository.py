@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from itertools import islice, product
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -147,9 +147,7 @@ async def test_upsert_keeps_what_belongs_to_the_first_insert(versions: Repositor
 
 async def test_an_upsert_of_the_key_alone_returns_the_row(dialect: SqliteDialect) -> None:
     """Where nothing but the key is given, the row that is there comes back unchanged."""
-    schema = EntitySchema(
-        name="Flag", collection="flags", fields={"id": Field("string"), "note": Field("text")}
-    )
+    schema = EntitySchema(name="Flag", collection="flags", fields={"id": Field("string"), "note": Field("text")})
     await dialect.register(schema)
     made = await dialect.create(schema, {"id": "a", "note": "n"})
     assert await dialect.upsert(schema, {"id": "a"}) == made
@@ -235,13 +233,8 @@ async def test_options_that_cannot_be_meant_are_refused(users: Repository, optio
 async def test_more_shapes_than_are_kept(users: Repository) -> None:
     """A shape that was dropped from the cache is compiled again and works as before."""
     made = await users.create({"name": "Ada"})
-    shapes = islice(
-        product(("name", "age", "id", "role"), *[(None, "id", "name", "age", "role", "email")] * 4), 600
-    )
-    for sort, *selected in shapes:
-        select = [name for name in dict.fromkeys(selected) if name] or ["id"]
-        limit = len(selected) if selected[0] else None
-        assert len(await users.find_all(sort={sort: 1}, limit=limit, select=select)) == 1
+    for names in permutations(("name", "age", "id", "role", "email", "created_at", "updated_at"), 4):
+        assert await users.find_one(sort=dict.fromkeys(names, 1)) == made
     assert await users.find_all() == [made]
 
 
@@ -305,9 +298,7 @@ async def test_timestamps_come_from_the_clock_given() -> None:
     moments = iter(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n) for n in range(9))
     dialect = await SqliteDialect.open(":memory:", clock=lambda: next(moments))
     await dialect.register(VERSION)
-    rows = await dialect.create_many(
-        VERSION, [{"id": "a", "version": str(n), "content": ""} for n in range(2)]
-    )
+    rows = await dialect.create_many(VERSION, [{"id": "a", "version": str(n), "content": ""} for n in range(2)])
     assert {row["created_at"].day for row in rows} == {1}
     changed = await dialect.update(VERSION, ("a", "0"), {"content": "x"})
     assert changed is not None

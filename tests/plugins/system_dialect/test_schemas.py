@@ -73,9 +73,7 @@ PROBLEMS: list[tuple[EntitySchema, str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("wrong", "words"), PROBLEMS, ids=lambda value: value if isinstance(value, str) else ""
-)
+@pytest.mark.parametrize(("wrong", "words"), PROBLEMS, ids=lambda value: value if isinstance(value, str) else "")
 def test_a_problem_is_found(wrong: EntitySchema, words: str) -> None:
     """Each contradiction is one problem that says what is wrong."""
     (problem,) = validate_schemas([wrong])
@@ -95,10 +93,7 @@ def test_every_problem_of_every_schema_is_reported_together() -> None:
 
 def test_a_sound_schema_has_no_problems() -> None:
     """An implied id, a relation to itself and an index over it all are allowed."""
-    assert (
-        validate_schemas([schema(relations={"up": Relation("Thing")}, indexes=[Index({"up": 1, "id": -1})])])
-        == ()
-    )
+    assert validate_schemas([schema(relations={"up": Relation("Thing")}, indexes=[Index({"up": 1, "id": -1})])]) == ()
 
 
 def test_a_schema_is_a_value() -> None:

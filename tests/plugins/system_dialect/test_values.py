@@ -220,9 +220,7 @@ JSON = st.recursive(
     integer=st.integers(-(2**63), 2**63 - 1),
     float=st.floats(allow_nan=False, allow_infinity=False),
     fine=st.decimals("-0.999999999999999999", "0.999999999999999999", places=18),
-    moment=st.datetimes(
-        timezones=st.timezones(), min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1)
-    ),
+    moment=st.datetimes(timezones=st.timezones(), min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1)),
     binary=st.binary(),
     document=JSON,
 )

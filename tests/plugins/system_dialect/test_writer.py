@@ -127,9 +127,7 @@ async def test_a_failing_write_is_undone_alone(dialect: SqliteDialect, notes: Re
 
 
 @pytest.mark.anyio
-async def test_a_full_database_fails_only_what_does_not_fit(
-    dialect: SqliteDialect, notes: Repository
-) -> None:
+async def test_a_full_database_fails_only_what_does_not_fit(dialect: SqliteDialect, notes: Repository) -> None:
     """A full disk ends the shared transaction; the writes that fit are made all the same, one by one."""
 
     def limit(connection: sqlite3.Connection) -> None:

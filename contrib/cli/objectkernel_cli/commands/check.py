@@ -17,8 +17,8 @@ from objectkernel_cli.program import Program
 def command(program: Program, context: click.Context) -> None:
     """Check the composition: services, versions, cycles, hooks, settings.
 
-    Plugins are imported, and none of their code is run. The exit code is 1 if there is a problem that keeps the
-    host from booting.
+    Plugins are imported, and none of their code is run. The exit code is 1 if there is a problem that keeps
+    the host from booting.
     """
     subject = program.subject()
     composition = subject.kernel.compose()
@@ -37,7 +37,5 @@ def command(program: Program, context: click.Context) -> None:
             print_problem(problem)
         plugins, services = len(composition.graph.plugins), len(composition.graph.services)
         tolerated = f", {len(composition.tolerated)} tolerated" if composition.tolerated else ""
-        click.echo(
-            f"{subject.host}: {plugins} plugins, {services} services, {len(problems)} problems{tolerated}"
-        )
+        click.echo(f"{subject.host}: {plugins} plugins, {services} services, {len(problems)} problems{tolerated}")
     context.exit(NO_HOST if subject.problem else FAILED if problems else OK)

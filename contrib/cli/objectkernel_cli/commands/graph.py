@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 def command(program: Program, context: click.Context, form: str | None, output: Path | None) -> None:
     """Draw the composition: who provides what, and who needs it.
 
-    Solid arrows are hard (`needs`), dashed and dotted ones soft (`wants`, `collects`). Providers that a choice of the
-    host passed over, plugins that are off and services that are missing are drawn too, in the colour of their state.
+    Solid arrows are hard (`needs`), dashed and dotted ones soft (`wants`, `collects`). Providers that a
+    choice of the host passed over, plugins that are off and services that are missing are drawn too, in
+    the colour of their state.
     """
     from objectkernel_cli.pictures.view import view
 

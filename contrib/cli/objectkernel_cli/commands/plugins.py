@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 def command(program: Program, context: click.Context, boot: bool) -> None:
     """List the plugins that are installed or composed, with the reason where one is off.
 
-    Nothing is started: a plugin that would start is `discovered`. With --boot the host is booted, and shut down again.
+    Nothing is started: a plugin that would start is `discovered`. With --boot the host is booted, and
+    shut down again.
     """
     subject = program.subject()
     problem = subject.problem
@@ -41,9 +42,7 @@ def command(program: Program, context: click.Context, boot: bool) -> None:
             }
         )
     else:
-        rows = [
-            (i.name, i.state, i.version or "-", i.distribution or "-", reason(i)) for i in infos
-        ]
+        rows = [(i.name, i.state, i.version or "-", i.distribution or "-", reason(i)) for i in infos]
         print_table(
             ("PLUGIN", "STATE", "VERSION", "DISTRIBUTION", "WHY"),
             rows,
@@ -55,9 +54,7 @@ def command(program: Program, context: click.Context, boot: bool) -> None:
     context.exit(exit_code(problem) if problem is not None else OK)
 
 
-def _booted(
-    program: Program, before: tuple[PluginInfo, ...]
-) -> tuple[tuple[PluginInfo, ...], KernelError | None]:
+def _booted(program: Program, before: tuple[PluginInfo, ...]) -> tuple[tuple[PluginInfo, ...], KernelError | None]:
     """The plugins of the booted kernel, or of the one that failed to boot, and why it did."""
     kernel = program.kernel()
     infos = before

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def command(program: Program) -> None:
     """Boot the host, print the start-up timeline, and run until SIGINT or SIGTERM.
 
-    The first signal stops everything in order, a second one cancels what still stops. With --json each event is one
-    line: booted, stopped.
+    The first signal stops everything in order, a second one cancels what still stops. With --json each
+    event is one line: booted, stopped.
     """
     from objectkernel_cli.life import serve
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.pass_context
 @pass_program
 def command(program: Program, context: click.Context, name: str) -> None:
-    """Tell why the plugin, service or extension NAME is there, absent or off: who provides it, and who needs it."""
+    """Tell why the plugin, service or extension NAME is there or not: who provides it, and who needs it."""
     from objectkernel_cli.reasons import reasons
 
     subject = program.subject()
@@ -58,7 +58,9 @@ def _plugin(plugin: PluginReason) -> Iterator[str]:
     yield _row("state", f"{plugin.state}: {plugin.reason}" if plugin.reason else plugin.state)
     for name in plugin.because:
         yield _row("because of", name)
-    came = f"entry point of {plugin.distribution}" if plugin.source == "entry point" else f"given by the {plugin.source}"
+    came = (
+        f"entry point of {plugin.distribution}" if plugin.source == "entry point" else f"given by the {plugin.source}"
+    )
     yield _row("comes from", " ".join(part for part in (came, plugin.version) if part))
     yield _row("declared", plugin.where)
     yield _row("provides", ", ".join(plugin.provides) or "no service")

@@ -56,9 +56,6 @@ def _untangle(columns: list[list[str]], needed: Mapping[str, Sequence[str]]) -> 
     height = {node: index - len(column) / 2 for column in columns for index, node in enumerate(column)}
     for sweep in range(SWEEPS):
         for column in columns if sweep % 2 == 0 else reversed(columns):
-            mean = {
-                n: sum(height[m] for m in around[n]) / len(around[n]) if around[n] else height[n]
-                for n in column
-            }
+            mean = {n: sum(height[m] for m in around[n]) / len(around[n]) if around[n] else height[n] for n in column}
             column.sort(key=mean.__getitem__)
             height |= {node: index - len(column) / 2 for index, node in enumerate(column)}

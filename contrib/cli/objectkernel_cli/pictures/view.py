@@ -152,9 +152,7 @@ def _passed_over(graph: Graph) -> list[Item]:
     for service, plugin in graph.passed_over:
         step = next(s for s in graph.declarations[plugin].provided if str(s.key) == service)
         id = f"{service} of {plugin}"
-        found.append(
-            Item(id=id, name=service, kind="service", plugin=plugin, state=PASSED_OVER, where=step.where)
-        )
+        found.append(Item(id=id, name=service, kind="service", plugin=plugin, state=PASSED_OVER, where=step.where))
     return found
 
 
