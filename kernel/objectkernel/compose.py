@@ -269,6 +269,8 @@ class Composition:
         from objectkernel.config import resolve
 
         self.configuration = resolve(specs, document, environ, overrides=settings, installed=tuple(self.records))
+        for name, seconds in self.configuration.seconds.items():
+            self.records[name].config_seconds = seconds
         for problem in self.configuration.problems:
             name = getattr(problem, "plugin", None)
             if name in self.records and name in specs:

@@ -10,6 +10,7 @@ import enum
 import logging
 from collections.abc import Collection, Mapping
 from pathlib import PurePath
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -57,11 +58,13 @@ class Configuration:
 
     Attributes:
         instances: plugin → an instance of its settings class; there is none where there are problems.
+        seconds: plugin → what reading its settings took.
         problems: all that is wrong; a problem of one plugin's settings has its name as `plugin`.
     """
 
     instances: dict[str, Any]
     problems: tuple[KernelError, ...]
+    seconds: dict[str, float]
     _readings: tuple[Reading, ...] = attrs.field(repr=False, eq=False)
 
     def rows(self) -> list[Row]:
@@ -98,6 +101,8 @@ def resolve(
     instances: dict[str, Any] = {}
     readings: list[Reading] = []
     staged = False
+    seconds: dict[str, float] = {}
+    clock = perf_counter()
     for plugin, settings in specs.items():
         tables = _tables(document, overrides, plugin)
         own = mentioned.get(_folded(plugin))
@@ -115,9 +120,11 @@ def resolve(
         problems += reading.problems
         if settings is not None and reading.instance is not ABSENT and not reading.problems:
             instances[plugin] = reading.instance
+        began, clock = clock, perf_counter()
+        seconds[plugin] = clock - began
     if staged and stage:
         _check_stage(stage, problems)
-    return Configuration(instances, tuple(problems), tuple(readings))
+    return Configuration(instances, tuple(problems), seconds, tuple(readings))
 
 
 @attrs.frozen

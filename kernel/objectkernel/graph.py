@@ -79,7 +79,7 @@ class Node:
         self.soft: dict[Node, None] = {}
         self.before: tuple[Node, ...] = ()  # all that must be settled before this one starts
         self.dependents: list[Node] = []
-        self.consumers: list[tuple[str, str]] = []
+        self.consumers: tuple[tuple[str, str], ...] = ()  # (plugin, attribute) that hold the value
         self.eager = lifetime == "singleton"
         self.bound = lifetime == "scoped"
         self.rank = 0
@@ -286,7 +286,7 @@ class Graph:
             node.before = (*node.hard, *node.soft)
             for edge in node.edges if node.kind == "plugin" else ():
                 for target in self.targets(edge):
-                    target.consumers.append((node.plugin, edge.name))
+                    target.consumers += ((node.plugin, edge.name),)
 
     def targets(self, edge: Edge[Any]) -> list[Node]:
         """The nodes an edge leads to; none where the service is absent or given by a scope."""

@@ -63,6 +63,7 @@ class Host:
         "scope",
         "stop",
         "stopping",
+        "task",
         "timeout",
     )
 
@@ -73,6 +74,7 @@ class Host:
         self.scope = anyio.CancelScope()
         self.stop = stop
         self.stopping = False
+        self.task: Any = None
         self.open: Any = None
         self.timeout: KernelError | None = None
         self.deadline = 0.0

@@ -236,14 +236,14 @@ class Lifecycle:
         life.state = "starting"
         host = life.host = Host(node, self, self.spawner.gate(), self._preparation(node))
         if node.kind == "background":
-            self.spawner.start(run_background, host, self, name=f"{node.plugin}.{node.step.name}")
+            host.task = self.spawner.start(run_background, host, self, name=f"{node.plugin}.{node.step.name}")
             self._entered(node, None)
         elif node.step.form == "value" and host.prepare is None:
             self._start_inline(host)
         else:
             self.deadlines.watch(host, self.start_timeout(node.plugin))
             self._launching = host
-            self.spawner.start(host.run, name=f"{node.plugin}.{node.step.name}")
+            host.task = self.spawner.start(host.run, name=f"{node.plugin}.{node.step.name}")
 
     def _start_whole(self, node: Node, record: Record) -> None:
         """A plugin as a whole, or a transient: nothing runs, but what needs it may go on."""

@@ -62,6 +62,7 @@ class Run:
         self.change_failed: Callable[[Node, Exception], None] | None = None
         self.ended_in_order = False
         self._spawner: Spawner
+        self._root: Any = None
         self._stop = anyio.Event()
         self._boot_scope = anyio.CancelScope()
         self._batch: Batch | None = None
@@ -73,7 +74,7 @@ class Run:
         context = copy_context()
         context.run(current_host.set, None)  # a kernel inside a plugin of another one is nobody's part
         self._spawner = Spawner(context)
-        self._spawner.start(self._main, name="objectkernel root")
+        self._root = self._spawner.start(self._main, name="objectkernel root")
 
     async def _main(self) -> None:
         try:
@@ -148,6 +149,7 @@ class Run:
             if self.boot_errors or self.interrupt is not None:
                 return
             await self._phase(phase, lambda phase=phase: self._hooks(f"kernel_{phase}"))  # type: ignore[misc]
+            await self._start(await self._drop_lost())  # what crashed meanwhile
             if phase == "ready" and not self.boot_errors:
                 await self._start(n for n in self.wanted() if n.kind == "background")
         if not self.boot_errors:
@@ -227,11 +229,15 @@ class Run:
             self._batch = None
             if batch.aborted:
                 return
-            lost = [n for n in self.graph.nodes if n.life.state == "up" and not self._takes_part(n)]
-            around = closure(lost)
-            users = [n for n in around if n.life.state == "up" and self._takes_part(n)]
-            await self.lifecycle.take_down(around)
-            wanted = users
+            wanted = await self._drop_lost()
+
+    async def _drop_lost(self) -> list[Node]:
+        """Take down what is up of plugins that failed or are skipped; returns the soft users, to be started again."""
+        lost = [n for n in self.graph.nodes if n.life.state == "up" and not self._takes_part(n)]
+        around = closure(lost)
+        users = [n for n in around if n.life.state == "up" and self._takes_part(n)]
+        await self.lifecycle.take_down(around)
+        return users
 
     async def _hooks(self, name: str) -> None:
         """Await the hook's implementations plugin by plugin, in start order; the first failure fails the boot."""

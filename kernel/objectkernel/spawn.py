@@ -50,7 +50,6 @@ class Spawner:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._tasks: set[Any] = set()
-        self._discard = self._tasks.discard
         asyncio = sys.modules.get("asyncio")
         self._loop: Any = asyncio._get_running_loop() if asyncio is not None else None
         self.clock: Callable[[], float] = self._loop.time if self._loop is not None else anyio.current_time
@@ -59,17 +58,17 @@ class Spawner:
         """A new gate, closed."""
         return _FutureGate(self._loop.create_future()) if self._loop is not None else anyio.Event()
 
-    def start(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any, name: str) -> None:
-        """Run ``await function(*args)`` in a task of its own; it may raise nothing but cancellation."""
+    def start(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any, name: str) -> Any:
+        """Run ``await function(*args)`` in a task of its own; it may raise nothing but cancellation.
+
+        Returns the task, which the caller must keep: asyncio does not.
+        """
         context = self._context.copy()
         if self._loop is not None:
-            task = self._loop.create_task(function(*args), name=name, context=context)
-            self._tasks.add(task)
-            task.add_done_callback(self._discard)
-        else:
-            import trio
+            return self._loop.create_task(function(*args), name=name, context=context)
+        import trio
 
-            trio.lowlevel.spawn_system_task(function, *args, name=name, context=context)
+        return trio.lowlevel.spawn_system_task(function, *args, name=name, context=context)
 
     def start_guarded(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any, name: str) -> None:
         """The same for work of the kernel itself: an error in it is a defect, and is logged as one."""
@@ -80,4 +79,7 @@ class Spawner:
             except Exception as error:
                 log.critical("%s failed: a defect of the kernel", name, exc_info=error)
 
-        self.start(guarded, name=name)
+        task = self.start(guarded, name=name)
+        if self._loop is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,8 +9,8 @@ from typing import Any
 import click
 from objectkernel.errors import KernelError
 
-from objectkernel_cli.exits import FAILED, INTERRUPTED, OK, exit_code
-from objectkernel_cli.output import print_problem
+from objectkernel_cli.exits import INTERRUPTED, OK, exit_code
+from objectkernel_cli.output import print_error_json, print_problem
 from objectkernel_cli.program import Program
 
 
@@ -26,7 +23,7 @@ def ending(run: Callable[[], Any], program: Program, arguments: Sequence[str]) -
         return run() or OK
     except click.ClickException as error:
         if _wants_json(program, arguments):
-            _print_json(_usage(error))
+            print_error_json(_usage(error))
         else:
             error.show()
         return error.exit_code
@@ -34,16 +31,11 @@ def ending(run: Callable[[], Any], program: Program, arguments: Sequence[str]) -
         click.echo("interrupted", err=True)
         return INTERRUPTED
     except KernelError as error:
-        if _wants_json(program, arguments):
-            _print_json(error.as_dict())
-        else:
-            print_problem(error)
-            if program.verbose:
-                traceback.print_exception(error)
+        as_json = _wants_json(program, arguments)
+        print_problem(error, as_json=as_json)
+        if program.verbose and not as_json:
+            traceback.print_exception(error)
         return exit_code(error)
-    except BrokenPipeError:  # whoever read the output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
 
 
 def _wants_json(program: Program, arguments: Sequence[str]) -> bool:
@@ -56,7 +48,3 @@ def _usage(error: click.ClickException) -> dict[str, Any]:
     fix = f"{context.command_path} --help" if context is not None else ""
     what = error.format_message()
     return {"code": "usage", "error": type(error).__name__, "what": what, "where": "", "why": [], "fix": fix}
-
-
-def _print_json(error: dict[str, Any]) -> None:
-    click.echo(json.dumps({"error": error}, ensure_ascii=False, indent=2, default=str), err=True)

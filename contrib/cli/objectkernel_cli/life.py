@@ -66,7 +66,11 @@ def serve(kernel: ObjectKernel, booted: Callable[[], None]) -> None:
         BootError, ShutdownError
         KeyboardInterrupt: a signal ended the boot, or a second one the stop.
     """
-    anyio.run(_Service(kernel, booted).run)
+
+    async def main() -> None:
+        await _Service(kernel, booted).run()
+
+    anyio.run(main)
 
 
 class _Service:

@@ -19,5 +19,5 @@ def log_to_stderr(verbose: int) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter((logging.Formatter if verbose else Brief)("%(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger()
-    logger.handlers = [h for h in logger.handlers if not isinstance(h.formatter, Brief)] + [handler]
+    logger.addHandler(handler)
     logger.setLevel({0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG))

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 import click
 
@@ -49,15 +49,27 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
-def print_problem(problem: KernelError) -> None:
-    """A problem in the kernel's own words, on standard error."""
-    click.echo(printable(problem.text()), err=True)
+def print_problem(problem: KernelError, *, as_json: bool = False) -> None:
+    """A problem in the kernel's own words, or as JSON, on standard error."""
+    if as_json:
+        print_error_json(problem.as_dict())
+    else:
+        click.echo(printable(problem.text()), err=True)
+
+
+def print_error_json(error: dict[str, Any]) -> None:
+    """An error on standard error, in the one shape that they all have."""
+    click.echo(json.dumps({"error": error}, ensure_ascii=False, indent=2, default=str), err=True)
+
+
+def _terminal(stream: TextIO) -> bool:
+    return stream.isatty()
 
 
 def console(*, no_color: bool, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    terminal = _terminal(sys.stderr if stderr else sys.stdout)
     return Console(
         stderr=stderr,
         no_color=no_color or None,
@@ -89,7 +101,7 @@ def print_table(
 
 
 def progress(items: Iterable[T], label: str, total: int | None, *, no_color: bool) -> Iterator[T]:
-    if not sys.stderr.isatty():
+    if not _terminal(sys.stderr):
         yield from items
         return
     from rich.progress import track
@@ -98,6 +110,6 @@ def progress(items: Iterable[T], label: str, total: int | None, *, no_color: boo
 
 
 def status(text: str, *, no_color: bool) -> AbstractContextManager[object]:
-    if not sys.stderr.isatty():
+    if not _terminal(sys.stderr):
         return nullcontext()
     return console(no_color=no_color, stderr=True).status(text)

@@ -48,7 +48,7 @@ def command(program: Program, context: click.Context, form: str | None, output: 
         except OSError as error:
             raise click.FileError(str(output), error.strerror or str(error)) from error
     if subject.problem is not None:
-        print_problem(subject.problem)
+        print_problem(subject.problem, as_json=program.json)
     context.exit(NO_HOST if subject.problem else OK)
 
 

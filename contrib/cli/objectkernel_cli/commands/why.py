@@ -29,7 +29,7 @@ def command(program: Program, context: click.Context, name: str) -> None:
 
     subject = program.subject()
     if subject.problem is not None:
-        print_problem(subject.problem)
+        print_problem(subject.problem, as_json=program.json)
     found = reasons(subject.kernel, name)
     if program.json:
         print_json({"host": subject.host, **attrs.asdict(found, recurse=True, value_serializer=_serialized)})
