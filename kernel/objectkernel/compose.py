@@ -272,9 +272,9 @@ class Composition:
         for name, seconds in self.configuration.seconds.items():
             self.records[name].config_seconds = seconds
         for problem in self.configuration.problems:
-            name = getattr(problem, "plugin", None)
-            if name in self.records and name in specs:
-                self._fail(self.records[name], problem)
+            owner = getattr(problem, "plugin", None)
+            if owner in specs:
+                self._fail(self.records[owner], problem)
             else:
                 self._fatal(problem)
 

@@ -270,6 +270,8 @@ class Graph:
             for node in nodes[:-1]:
                 assert node.step is not None
                 node.edges = node.step.edges
+                if self._scoped and node.kind != "service":  # it may open scopes itself; reading one here is an error
+                    node.edges = tuple(e for e in node.edges if not self._is_scoped(e))
                 self._connect_edges(node, reported)
                 if node.kind == "lifespan":
                     self._link(node, own, hard=True)

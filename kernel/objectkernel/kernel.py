@@ -540,7 +540,8 @@ class ObjectKernel:
 
     def _known(self, name: str) -> str:
         run = self._running("a run-time change")
-        if not isinstance(name, str) or name not in run.records:
+        given: object = name
+        if not (isinstance(given, str) and given in run.records):
             close = nearest(str(name), run.records)
             raise PluginUnknown(
                 f"no plugin {name!r}",

@@ -138,7 +138,8 @@ class Scope:
     """
 
     def __init__(self, run: Run, name: str, given: Mapping[Key[Any], Any]) -> None:
-        if not isinstance(name, str) or not name:
+        given_name: object = name
+        if not (isinstance(given_name, str) and given_name):
             raise ScopeInvalid(
                 f"{name!r} is no name of a scope", why="a scope has a name", fix='kernel.scope("request")'
             )
