@@ -121,7 +121,7 @@ def resolve(
         if settings is not None and reading.instance is not ABSENT and not reading.problems:
             instances[plugin] = reading.instance
         began, clock = clock, perf_counter()
-        seconds[plugin] = clock - began
+        seconds[plugin] = clock - began if settings is not None else 0.0
     if staged and stage:
         _check_stage(stage, problems)
     return Configuration(instances, tuple(problems), seconds, tuple(readings))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from objectkernel.errors import ServiceUndeclared
+from objectkernel.keys import Service
+from objectkernel.plugin import caller, expect_key
 
 if TYPE_CHECKING:
     from objectkernel.events import Subscription
     from objectkernel.kernel import ObjectKernel
-    from objectkernel.keys import Key, Service
+    from objectkernel.keys import Key
     from objectkernel.records import Record
     from objectkernel.scopes import Scope
 
@@ -33,35 +35,36 @@ class PluginContext:
         """The plugin's name."""
         return self._record.name
 
-    def _declared(self, key: Key[Any]) -> None:
+    def _declared(self, key: Key[Any], asked: str) -> None:
         declaration = self._record.declaration
         assert declaration is not None
-        names = {str(e.key) for e in declaration.edges.values()}
-        names |= {str(e.key) for s in declaration.steps for e in s.edges}
-        names |= {str(s.key) for s in declaration.steps if s.key is not None}
-        if str(key) not in names:
-            spelled = str(key).replace(".", "_").replace("-", "_")
+        expect_key(key, Service, asked, caller(3))
+        if str(key) not in declaration.services:
+            names = sorted(declaration.services)
+            attribute = str(key).rpartition(".")[2].replace("-", "_")
             raise ServiceUndeclared(
                 f"{self._record.name} asks for {str(key)!r}, which it does not declare",
                 where=declaration.where,
-                why=f"it declares {', '.join(sorted(names)) or 'nothing'}; without an edge it would be there by luck",
-                fix=f"add the line `{spelled.rpartition('_')[2]} = needs({spelled.upper()})` to the class",
+                why=f"it declares {', '.join(names) or 'nothing'}; without an edge it would be there by luck",
+                fix=f"add the line `{attribute} = needs({attribute.upper()})` to the class",
                 name=str(key),
             )
 
     def get(self, key: Service[T]) -> T:
         """The object of a declared service that is up."""
-        self._declared(key)
+        self._declared(key, "get")
         return self._kernel.get(key)
 
     async def aget(self, key: Service[T]) -> T:
         """The object of a declared service; a lazy or transient one is made."""
-        self._declared(key)
+        self._declared(key, "aget")
         return await self._kernel.aget(key)
 
     def scope(self, name: str, given: dict[Any, Any] | None = None) -> Scope:
         """Open a scope, as `ObjectKernel.scope` does."""
-        return self._kernel.scope(name, given)
+        from objectkernel.scopes import Scope
+
+        return Scope(self._kernel._running("scope"), name, given or {}, lambda key: self._declared(key, "scope.aget"))
 
     async def emit(self, event: object) -> None:
         """Await every handler of the event; the first error comes to the caller."""

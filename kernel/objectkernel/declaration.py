@@ -133,7 +133,7 @@ def _from_class(cls: type[Plugin]) -> Declaration:
             else:
                 mark = getattr(value, MARK, None)
                 if isinstance(value, staticmethod | classmethod):
-                    if type(mark) is Mark or isinstance(getattr(value, HOOK_MARK, None), dict):
+                    if any(hasattr(f, m) for f in (value, value.__func__) for m in (MARK, HOOK_MARK)):
                         unbound[name] = value
                 elif type(mark) is Mark:
                     marked[name] = (value, mark)
@@ -234,14 +234,7 @@ def _form_problems(mark: Mark, form: Form, declared: Mapping[str, Edge[Any]]) ->
     """(what, why, fix) of everything about one function that cannot be meant."""
     found: list[tuple[str, str, str]] = []
     if mark.lifetime not in LIFETIMES:
-        close = nearest(mark.lifetime, LIFETIMES)
-        found.append(
-            (
-                f"unknown lifetime {mark.lifetime!r}",
-                f"there are {', '.join(LIFETIMES)}",
-                f"write {close[0]!r}" if close else "",
-            )
-        )
+        found.append(_unknown_word("lifetime", mark.lifetime, LIFETIMES))
     if mark.lifetime == "transient" and form in ("generator", "async_generator"):
         found.append(
             (
@@ -269,7 +262,7 @@ def _form_problems(mark: Mark, form: Form, declared: Mapping[str, Edge[Any]]) ->
     if mark.kind == "background" and form != "async":
         found.append(("a background task is not an async def", "it runs beside the application", "write async def"))
     if mark.on_crash not in CRASH_POLICIES:
-        found.append((f"unknown crash policy {mark.on_crash!r}", f"there are {', '.join(CRASH_POLICIES)}", ""))
+        found.append(_unknown_word("crash policy", mark.on_crash, CRASH_POLICIES))
     if mark.kind == "on" and form in ("generator", "async_generator"):
         found.append(("a handler yields", "it is called or awaited once for each event", "remove the yield"))
     for name in mark.uses or ():
@@ -283,6 +276,12 @@ def _form_problems(mark: Mark, form: Form, declared: Mapping[str, Edge[Any]]) ->
                 )
             )
     return found
+
+
+def _unknown_word(what: str, word: str, known: tuple[str, ...]) -> tuple[str, str, str]:
+    close = nearest(word, known)
+    fix = f"write {close[0]!r}" if close else "write one of them"
+    return f"unknown {what} {word!r}", f"there are {', '.join(known)}", fix
 
 
 def _call_problems(function: Any, mark: Mark, keywords: tuple[str, ...]) -> list[tuple[str, str, str]]:

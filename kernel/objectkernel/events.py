@@ -7,7 +7,10 @@ handler that is subscribed during an emit is called from the next one on.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
+from functools import partial
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from objectkernel.errors import EventUndeclared, HandlerInvalid
@@ -16,7 +19,7 @@ from objectkernel.plugin import code_place
 T = TypeVar("T")
 log = logging.getLogger("objectkernel.events")
 
-_Entry = tuple[Callable[[Any], Any], bool]
+_Entry = tuple[Callable[[Any], Any], bool, float]  # handler, whether it is asynchronous, its place in the order
 
 
 class Subscription:
@@ -47,8 +50,11 @@ class Events:
     def __init__(self) -> None:
         self._table: dict[type, tuple[_Entry, ...]] = {}
 
-    def on(self, event: type[T], handler: Callable[[T], Any]) -> Subscription:
+    def on(self, event: type[T], handler: Callable[[T], Any], place: float = math.inf) -> Subscription:
         """Subscribe `handler`, a function or coroutine function of one argument.
+
+        Args:
+            place: handlers are called in its order; those of equal place as they subscribed.
 
         Raises:
             EventUndeclared: `event` is no class.
@@ -67,15 +73,13 @@ class Events:
                 fix="give a function or coroutine function of one argument",
                 event=event,
             )
-        function = getattr(handler, "__func__", handler)
-        flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
-        entry = (handler, bool(flags & 0x80))
-        self._table[event] = (*self._table.get(event, ()), entry)
+        entry = (handler, _is_async(handler), place)
+        self._table[event] = tuple(sorted((*self._table.get(event, ()), entry), key=itemgetter(2)))
         return Subscription(self, event, entry)
 
     async def emit(self, event: object) -> None:
         """Await the handlers in turn; the first error ends it and comes to the caller."""
-        for handler, is_async in self._table.get(type(event)) or _nobody(event):
+        for handler, is_async, _ in self._table.get(type(event)) or _nobody(event):
             if is_async:
                 await handler(event)
             else:
@@ -84,7 +88,7 @@ class Events:
     async def notify(self, event: object) -> tuple[Exception, ...]:
         """Await the handlers in turn, whatever one raises; returns the errors, each of them logged."""
         errors: list[Exception] = []
-        for handler, is_async in self._table.get(type(event)) or _nobody(event):
+        for handler, is_async, _ in self._table.get(type(event)) or _nobody(event):
             try:
                 if is_async:
                     await handler(event)
@@ -102,7 +106,7 @@ class Events:
             HandlerInvalid: one of them is a coroutine function; none has been called then.
         """
         handlers = self._table.get(type(event)) or _nobody(event)
-        for handler, is_async in handlers:
+        for handler, is_async, _ in handlers:
             if is_async:
                 raise HandlerInvalid(
                     f"emit_sync({type(event).__name__}) has an asynchronous handler, {_name(handler)}",
@@ -111,7 +115,7 @@ class Events:
                     fix="await kernel.emit(event) instead, or make the handler a plain function",
                     event=type(event),
                 )
-        for handler, _ in handlers:
+        for handler, _, _ in handlers:
             handler(event)
 
 
@@ -124,6 +128,15 @@ def _nobody(event: object) -> tuple[_Entry, ...]:
             fix=f"emit {event.__name__}(...)",
         )
     return ()
+
+
+def _is_async(handler: Any) -> bool:
+    """Whether calling `handler` gives something to await: it, what it wraps, or its ``__call__`` is an async def."""
+    while isinstance(handler, partial):
+        handler = handler.func
+    function = getattr(handler, "__func__", handler)
+    code = getattr(function, "__code__", None) or getattr(vars(type(handler)).get("__call__"), "__code__", None)
+    return bool(getattr(code, "co_flags", 0) & 0x80)
 
 
 def _name(handler: Any) -> str:

@@ -98,7 +98,7 @@ class Graph:
         services: name → node.
         contributions: extension name → its nodes, in plugin order.
         plugins: plugin name → its nodes.
-        order: plugin names in start order, ties by name.
+        order: plugin names in start order, ties by name; `place` is the index in it.
         passed_over: (service, plugin) of providers that a choice of the host put aside.
         problems: all that is wrong; each carries `plugins`, the plugins concerned, as a fact.
     """
@@ -128,9 +128,9 @@ class Graph:
         self.nodes = self._sort()
         self._check_scopes()
         self.order = self._plugin_order()
-        place = {name: index for index, name in enumerate(self.order)}
+        self.place = {name: index for index, name in enumerate(self.order)}
         for items in self.contributions.values():
-            items.sort(key=lambda n: (place.get(n.plugin, -1), n.rank))
+            items.sort(key=lambda n: (self.place[n.plugin], n.rank))
 
     # -- nodes
 

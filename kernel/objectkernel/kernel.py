@@ -11,7 +11,6 @@ import anyio
 from objectkernel.compose import Composition, checked_key, environment
 from objectkernel.errors import (
     BootError,
-    HookUnknown,
     HostOptionInvalid,
     KernelError,
     KernelStateInvalid,
@@ -378,10 +377,9 @@ class ObjectKernel:
 
         For synchronous hooks that a plugin specifies (`Plugin.hookspecs`); the last plugin that came up is asked first.
         """
-        hooks = self._running("hook").composition.hooks
-        if hooks is None:
-            raise HookUnknown("no plugin of this kernel specifies or implements a hook", fix="see Plugin.hookspecs")
-        return hooks.hook
+        from objectkernel.hook_calls import HookCalls
+
+        return HookCalls(self._running("hook").composition.hooks)
 
     def findings(self) -> tuple[KernelError, ...]:
         """What the plugins find worth saying about the running kernel: the answers to the hook `kernel_findings`."""
@@ -502,7 +500,7 @@ class ObjectKernel:
         return await check_health(self, timeout)
 
     @property
-    def runtime(self) -> Runtime:
+    def _changes(self) -> Runtime:
         if self._runtime is None:
             from objectkernel.runtime import Runtime
 
@@ -511,11 +509,11 @@ class ObjectKernel:
 
     async def disable(self, name: str) -> None:
         """Stop a plugin: its hard dependents wait, its soft users are restarted and read None."""
-        await self.runtime.disable(self._known(name))
+        await self._changes.disable(self._known(name))
 
     async def enable(self, name: str) -> None:
         """Start a disabled or failed plugin again, and those that waited for it."""
-        await self.runtime.enable(self._known(name))
+        await self._changes.enable(self._known(name))
 
     async def reload(self, name: str) -> None:
         """Restart a plugin with its configuration read anew, and what depends on it.
@@ -524,19 +522,19 @@ class ObjectKernel:
             ConfigError: the new configuration is refused; nothing was stopped.
             BootError: the plugin did not start with it; the old one runs again.
         """
-        await self.runtime.reload(self._known(name))
+        await self._changes.reload(self._known(name))
 
     async def replace(self, key: Service[T], value: T) -> None:
         """Put an object in the place of a service's provider, until `restore`; dependents are restarted."""
-        await self.runtime.replace(self._node(key, "replace"), value)
+        await self._changes.replace(self._node(key, "replace"), value)
 
     async def restore(self, key: Service[Any]) -> None:
         """End a `replace`."""
-        await self.runtime.restore(self._node(key, "restore"))
+        await self._changes.restore(self._node(key, "restore"))
 
     def override(self, key: Service[T], value: T) -> AbstractAsyncContextManager[None]:
         """``async with kernel.override(KEY, fake):`` replaces a service for the length of the block."""
-        return self.runtime.override(self._node(key, "override"), value)
+        return self._changes.override(self._node(key, "override"), value)
 
     def _known(self, name: str) -> str:
         run = self._running("a run-time change")

@@ -486,6 +486,7 @@ class Lifecycle:
         if node.kind == "service":
             self.ready.pop(node.id, None)
         elif node.kind == "plugin":
+            self.records[node.plugin].forget()
             self.overseer.plugin_down(self.records[node.plugin])
         for plugin, attribute in node.consumers:
             self.records[plugin].withdraw(attribute)

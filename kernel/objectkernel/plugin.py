@@ -9,6 +9,7 @@ from typing import (
     TYPE_CHECKING,
     Any,
     ClassVar,
+    Concatenate,
     Generic,
     Literal,
     ParamSpec,
@@ -34,8 +35,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 S = TypeVar("S")
+R = TypeVar("R")
 P = ParamSpec("P")
 C = TypeVar("C")
+F = TypeVar("F", bound=Callable[..., Any])
+Lifespan = TypeVar("Lifespan", bound=Callable[..., AsyncIterator[None] | Iterator[None]])
+Background = TypeVar("Background", bound=Callable[..., Awaitable[object]])
 
 Lifetime = Literal["singleton", "lazy", "transient", "scoped"]
 CrashPolicy = Literal["fail", "degrade", "restart"]
@@ -303,7 +308,7 @@ def put_mark(function: Any, mark: Mark) -> None:
             why="each provider, contribution, lifespan, background task and handler is a function of its own",
             fix="write a second method",
         )
-    if not callable(function) or isinstance(function, type):
+    if not callable(function) or isinstance(function, type | staticmethod | classmethod):
         raise DeclarationInvalid(
             f"@{mark.kind} marks a function, not {function!r}",
             where=mark.where,
@@ -345,7 +350,9 @@ def provides(
     return decorate
 
 
-def contributes(key: Extension[T], *, uses: Sequence[str] | None = None) -> ProvidesDecorator[T]:
+def contributes(
+    key: Extension[T], *, uses: Sequence[str] | None = None
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Declare the function that makes one item of an extension.
 
     Args:
@@ -362,22 +369,19 @@ def contributes(key: Extension[T], *, uses: Sequence[str] | None = None) -> Prov
     return decorate
 
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
 @overload
-def lifespan(function: F, /) -> F: ...
+def lifespan(function: Lifespan, /) -> Lifespan: ...
 @overload
-def lifespan(*, uses: Sequence[str] | None = None) -> Callable[[F], F]: ...
+def lifespan(*, uses: Sequence[str] | None = None) -> Callable[[Lifespan], Lifespan]: ...
 def lifespan(function: Any = None, /, *, uses: Sequence[str] | None = None) -> Any:
     """Declare start and stop code without a service: up after the plugin's own services, down before them."""
     return _bare_or_called(function, Mark("lifespan", caller(), uses=uses))
 
 
 @overload
-def background(function: F, /) -> F: ...
+def background(function: Background, /) -> Background: ...
 @overload
-def background(*, on_crash: CrashPolicy = "fail") -> Callable[[F], F]: ...
+def background(*, on_crash: CrashPolicy = "fail") -> Callable[[Background], Background]: ...
 def background(function: Any = None, /, *, on_crash: CrashPolicy = "fail") -> Any:
     """Declare an ``async def`` that runs beside the application, from the ready phase until the plugin stops.
 
@@ -388,7 +392,7 @@ def background(function: Any = None, /, *, on_crash: CrashPolicy = "fail") -> An
     return _bare_or_called(function, Mark("background", caller(), on_crash=on_crash))
 
 
-def on(event: type[T]) -> Callable[[Callable[[S, T], Any]], Callable[[S, T], Any]]:
+def on(event: type[T]) -> Callable[[Callable[[S, T], R]], Callable[[S, T], R]]:
     """Declare the handler of an event class, called for events of exactly that class while the plugin runs."""
     where = caller()
     expect_event(event, where)
@@ -541,24 +545,29 @@ class PluginDef:
         decorate: Any = self._add(mark)
         return decorate  # type: ignore[no-any-return]
 
-    def contributes(self, key: Extension[T], *, needs: Mapping[str, Any] | None = None) -> ProvidesDecorator[T]:
+    def contributes(
+        self, key: Extension[T], *, needs: Mapping[str, Any] | None = None
+    ) -> Callable[[Callable[P, T]], Callable[P, T]]:
         """Declare the function that makes one item of the extension `key`."""
         where = caller()
         expect_key(key, Extension, "contributes", where)
-        decorate: Any = self._add(Mark("contributes", where, key=key, needs=self._edges(needs, where)))
-        return decorate  # type: ignore[no-any-return]
+        return self._add(Mark("contributes", where, key=key, needs=self._edges(needs, where)))
 
-    def lifespan(self, *, needs: Mapping[str, Any] | None = None) -> Callable[[F], F]:
+    def lifespan(self, *, needs: Mapping[str, Any] | None = None) -> Callable[[Lifespan], Lifespan]:
         """Declare start and stop code without a service."""
         where = caller()
         return self._add(Mark("lifespan", where, needs=self._edges(needs, where)))
 
-    def background(self, *, on_crash: CrashPolicy = "fail", needs: Mapping[str, Any] | None = None) -> Callable[[F], F]:
+    def background(
+        self, *, on_crash: CrashPolicy = "fail", needs: Mapping[str, Any] | None = None
+    ) -> Callable[[Background], Background]:
         """Declare an ``async def`` that runs beside the application."""
         where = caller()
         return self._add(Mark("background", where, on_crash=on_crash, needs=self._edges(needs, where)))
 
-    def on(self, event: type[T], *, needs: Mapping[str, Any] | None = None) -> Callable[[F], F]:
+    def on(
+        self, event: type[T], *, needs: Mapping[str, Any] | None = None
+    ) -> Callable[[Callable[Concatenate[T, P], R]], Callable[Concatenate[T, P], R]]:
         """Declare the handler of an event class; it receives the event, then what `needs` names."""
         where = caller()
         expect_event(event, where)

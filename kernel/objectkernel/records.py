@@ -176,11 +176,18 @@ class Record:
             return
         values = self.instance.__dict__
         for name, edge in self.declaration.edges.items():
-            if not edge.late and edge.key.scope is None and name not in values:
+            if not edge.late and edge.key.scope is None:
                 value = self._value_of(edge)
                 if value is not NO_VALUE:
                     values[name] = value
         self.injected = True
+
+    def forget(self) -> None:
+        """The plugin stops: its next start reads every value anew. Its teardown still has the ones it used."""
+        self.injected = False
+        if self.narrowed and self.instance is not None and self.declaration is not None:
+            for name in self.declaration.edges:  # its providers may stay up, and read through this record again
+                self.instance.__dict__.pop(name, None)
 
     def withdraw(self, attribute: str) -> None:
         """Take one value back; the next start puts it in again."""

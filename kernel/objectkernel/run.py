@@ -7,7 +7,7 @@ does not tear the teardown.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable
 from contextvars import copy_context
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ import anyio
 from objectkernel.declaration import Step
 from objectkernel.errors import BootAborted, BootError, PluginDuplicate, ShutdownError
 from objectkernel.graph import Node, closure
+from objectkernel.hook_calls import HookCarrier
 from objectkernel.host import Host, as_error, current_host
 from objectkernel.lifecycle import Batch, Lifecycle
 from objectkernel.plugin import BINDING, Plugin
@@ -315,7 +316,8 @@ class Run:
         else:
             handler = step.function.__get__(record.instance)
         assert step.event is not None
-        record.subscriptions.append(self.kernel.on(step.event, handler))
+        place = self.graph.place[record.name]
+        record.subscriptions.append(self.kernel.events.on(step.event, handler, place))
 
     def plugin_down(self, record: Record) -> None:
         for subscription in record.subscriptions:
@@ -456,16 +458,6 @@ class Run:
         if self.interrupt is not None:
             return self.interrupt
         return ShutdownError(self.stop_errors) if self.stop_errors else None
-
-
-class HookCarrier:
-    """What pluggy registers for a plugin: an object of its hooks only, since pluggy looks at every attribute."""
-
-    def __init__(self, instance: Any, hooks: Mapping[str, Callable[..., Any]]) -> None:
-        self.__dict__.update({name: function.__get__(instance) for name, function in hooks.items()})
-
-    def __dir__(self) -> Iterable[str]:
-        return self.__dict__
 
 
 class _HookOwner:

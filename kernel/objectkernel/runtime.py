@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from objectkernel.errors import BootError, ConfigError, PluginStateInvalid
 from objectkernel.graph import Node, closure
 from objectkernel.host import current_host, wrong_type
@@ -116,14 +118,25 @@ class Runtime:
                     why="only a disabled, failed or skipped plugin is enabled",
                     fix="nothing to do",
                 )
-            errors = await self._cycle(self._nodes(name), lambda: record.become("stopped"))
+            errors = await self._cycle(self._nodes(name), lambda: self._let_take_part(record))
             if errors:
                 raise BootError(errors)
+
+    def _let_take_part(self, record: Record) -> None:
+        """A plugin may start again, and those that were skipped because it was not there."""
+        record.become("stopped")
+        for node in closure(self._nodes(record.name), soft=False):
+            if self._run.records[node.plugin].state == "skipped":
+                self._run.records[node.plugin].become("stopped")
 
     async def reload(self, name: str) -> None:
         """Restart a plugin with its configuration read anew; see `ObjectKernel.reload`."""
         record = self._record(name)
         async with self._changing():
+            if record.state == "disabled":
+                raise PluginStateInvalid(
+                    f"{name} is disabled", why="a reload would start it", fix=f"call `await kernel.enable({name!r})`"
+                )
             settings = self._read_settings(record)
             old = self._put_settings(record, settings)
             errors = await self._cycle(self._nodes(name), lambda: record.become("stopped"))
@@ -155,7 +168,8 @@ class Runtime:
 
     def _record(self, name: str) -> Record:
         record = self._run.records[name]
-        if name not in self._run.graph.plugins or (record.instance is None and record.state == "failed"):
+        taken = name in self._run.graph.plugins
+        if not taken or (record.instance is None and isinstance(self._run.composition.target(name), type)):
             raise PluginStateInvalid(
                 f"{name} is {record.state} and takes no part in this kernel",
                 why=record.reason or "it was left out when the kernel was composed",
@@ -205,4 +219,5 @@ class Runtime:
         try:
             yield
         finally:
-            await self.restore(node)
+            with anyio.CancelScope(shield=True):
+                await self.restore(node)

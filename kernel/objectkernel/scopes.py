@@ -137,7 +137,13 @@ class Scope:
     singletons that it used from being stopped meanwhile.
     """
 
-    def __init__(self, run: Run, name: str, given: Mapping[Key[Any], Any]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        name: str,
+        given: Mapping[Key[Any], Any],
+        admit: Callable[[Key[Any]], None] | None = None,
+    ) -> None:
         given_name: object = name
         if not (isinstance(given_name, str) and given_name):
             raise ScopeInvalid(
@@ -158,7 +164,7 @@ class Scope:
         self._made: dict[Node, _Made] = {}
         self._order: list[_Made] = []
         self._leased: dict[Node, None] = {}
-        self._views: dict[str, Any] = {}
+        self._admit = admit  # refuses what a plugin that opened the scope does not declare
         self._state = "new"
         self._errors: list[BaseException] = []
         self._closed = anyio.Event()
@@ -221,6 +227,8 @@ class Scope:
         expect_key(key, Service, "aget", caller())
         if self._state != "open":
             raise self._wrong_state("used")
+        if self._admit is not None:
+            self._admit(key)
         if key.scope is not None:
             value: T = self._given_value(key)
             return value
@@ -235,6 +243,8 @@ class Scope:
         expect_key(key, Service, "aget", caller())
         if self._state != "open":
             raise self._wrong_state("used")
+        if self._admit is not None:
+            self._admit(key)
         if key.scope is not None:
             value: T = self._given_value(key)
             return value

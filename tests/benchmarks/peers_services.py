@@ -16,7 +16,6 @@ import wireup
 from asphalt.core import Context
 from dependency_injector import containers, providers
 from measuring import LIMIT, OURS, Contender, Row, Target, best_of, repeated
-
 from objectkernel import ObjectKernel, Plugin, Service, needs, provides
 
 COUNT = 200_000

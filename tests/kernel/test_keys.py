@@ -42,7 +42,9 @@ def test_a_key_carries_its_type_and_place() -> None:
     """`type` is the subscript, and `where` the line that made the key; both are None or told without a subscript."""
     typed, bare = Service[Ledger]("acme.ledger"), Extension("acme.rules")  # type: ignore[var-annotated]
     assert (typed.type, bare.type) == (Ledger, None)
-    assert typed.where == bare.where == f"{__file__}:{test_a_key_carries_its_type_and_place.__code__.co_firstlineno + 2}"
+    assert (
+        typed.where == bare.where == f"{__file__}:{test_a_key_carries_its_type_and_place.__code__.co_firstlineno + 2}"
+    )
     assert (repr(typed), repr(bare)) == ("Service[Ledger]('acme.ledger')", "Extension('acme.rules')")
 
 

@@ -599,13 +599,17 @@ async def test_plugin_opens_a_scope_of_its_own() -> None:
     got: list[str] = []
     done = anyio.Event()
 
-    class Worker(Plugin):
-        name = "worker"
+    class Sessions(Plugin):
+        name = "sessions"
         tenant = needs(TENANT)
 
         @provides(SESSION, lifetime="scoped")
         def session(self) -> str:
             return f"session of {self.tenant}"
+
+    class Worker(Plugin):
+        name = "worker"
+        session = needs(SESSION)
 
         @background
         async def work(self) -> None:
@@ -613,7 +617,7 @@ async def test_plugin_opens_a_scope_of_its_own() -> None:
                 got.append(await scope.aget(SESSION))
             done.set()
 
-    async with kernel_of(Worker):
+    async with kernel_of(Sessions, Worker):
         with anyio.fail_after(20):
             await done.wait()
     assert got == ["session of acme"]

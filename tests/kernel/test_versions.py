@@ -40,7 +40,9 @@ def test_an_unreadable_range_is_refused_where_it_is_written(edge: Any, specifier
 
 
 def problems(provided: str | None, **edges: Any) -> tuple[KernelError, ...]:
-    one = type("One", (Plugin,), {"name": "one", "a": provides(Service[str]("test.a", version=provided))(lambda self: "x")})
+    one = type(
+        "One", (Plugin,), {"name": "one", "a": provides(Service[str]("test.a", version=provided))(lambda self: "x")}
+    )
     two = type("Two", (Plugin,), {"name": "two", **edges})
     return ObjectKernel(plugins=[one, two], discover=False).check()
 

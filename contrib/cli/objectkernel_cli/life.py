@@ -97,12 +97,13 @@ class _Service:
             raise failure
 
     async def _live(self) -> None:
+        up = False
         with self.running:
-            self.cut_short = True
             await self.kernel.bootstrap()
-            self.cut_short = False
+            up = True
             self.booted()
             await self.kernel.wait_stopped()
+        self.cut_short = self.cut_short or not up
         await self.kernel.shutdown()
 
     async def _listen(self, *, task_status: TaskStatus[None]) -> None:

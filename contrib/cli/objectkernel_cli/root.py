@@ -135,4 +135,4 @@ def root(context: click.Context) -> None:
         raise click.UsageError("--app and --config exclude each other: the app configures its kernel itself")
     from objectkernel_cli.logs import log_to_stderr
 
-    log_to_stderr(program.verbose)
+    log_to_stderr(program.verbose, lambda: program.json)

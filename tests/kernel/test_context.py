@@ -1,0 +1,239 @@
+"""What a plugin may see: its declared services, through its attributes and its context (G16)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from objectkernel import (
+    BootError,
+    Extension,
+    KernelError,
+    ObjectKernel,
+    Plugin,
+    PluginContext,
+    PluginDef,
+    Service,
+    collects,
+    lifespan,
+    needs,
+    provides,
+    wants,
+)
+from objectkernel.errors import (
+    KeyInvalid,
+    ServiceNotReady,
+    ServiceUnavailable,
+    ServiceUndeclared,
+)
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left")]
+
+DB = Service[str]("test.db")
+CACHE = Service[str]("test.tax-cache")
+LEDGER = Service[str]("test.ledger")
+REPORT = Service[object]("test.report")
+ITEMS = Extension[str]("test.items")
+
+
+def kernel_of(*plugins: Any, **options: Any) -> ObjectKernel:
+    return ObjectKernel(plugins=plugins, discover=False, **options)
+
+
+def giving(name: str, key: Service[Any], **options: Any) -> type[Plugin]:
+    return type(name.title(), (Plugin,), {"name": name, "give": provides(key, **options)(lambda self: name)})
+
+
+async def context_of(kernel: ObjectKernel, name: str) -> PluginContext:
+    instance = kernel.compose().records[name].instance
+    context: PluginContext = instance.context
+    return context
+
+
+class Billing(Plugin):
+    name = "billing"
+    db = needs(DB)
+    items = collects(ITEMS)
+    report = wants(REPORT, late=True)
+
+    @provides(LEDGER)
+    def ledger(self) -> str:
+        return "ledger"
+
+
+async def test_a_declared_service_is_there() -> None:
+    """What the class needs, wants or provides can be asked for through its context."""
+    async with kernel_of(Billing, giving("db", DB), giving("report", REPORT, lifetime="lazy")) as kernel:
+        context = await context_of(kernel, "billing")
+        assert (context.get(DB), context.get(LEDGER), context.plugin) == ("db", "ledger", "billing")
+        with pytest.raises(ServiceNotReady):
+            context.get(REPORT)
+        assert await context.aget(REPORT) == "report"
+        assert repr(context) == "<context of billing>"
+
+
+async def test_an_undeclared_service_is_an_error_that_shows_the_line_to_add() -> None:
+    """It is refused although it is up, for the order would be luck; the fix can be pasted into the class (G16)."""
+    async with kernel_of(Billing, giving("db", DB), giving("cache", CACHE)) as kernel:
+        context = await context_of(kernel, "billing")
+        assert kernel.get(CACHE) == "cache"
+        with pytest.raises(ServiceUndeclared) as caught:
+            context.get(CACHE)
+        with pytest.raises(ServiceUndeclared):
+            await context.aget(CACHE)
+    assert caught.value.facts["name"] == "test.tax-cache"
+    assert caught.value.where.startswith(f"{__file__}:")
+    assert caught.value.fix == "add the line `tax_cache = needs(TAX_CACHE)` to the class"
+
+
+@pytest.mark.parametrize("key", ["test.db", None, 5, ["x"], ITEMS])
+async def test_a_context_takes_service_keys(key: Any) -> None:
+    """Something else than a service key is refused with the kernel's own error."""
+    async with kernel_of(Billing, giving("db", DB)) as kernel:
+        context = await context_of(kernel, "billing")
+        with pytest.raises(KernelError) as caught:
+            context.get(key)
+        assert isinstance(caught.value, KeyInvalid)
+        with pytest.raises(KeyInvalid):
+            await context.aget(key)
+
+
+async def test_a_context_emits_subscribes_and_opens_scopes() -> None:
+    """A plugin emits and subscribes through its context; what it subscribed ends with it."""
+    heard: list[int] = []
+    async with kernel_of(Billing, giving("db", DB)) as kernel:
+        context = await context_of(kernel, "billing")
+        context.on(int, heard.append)
+        await context.emit(1)
+        context.emit_sync(2)
+        assert await context.notify(3) == ()
+        async with context.scope("request") as scope:
+            assert scope.name == "request"
+        await kernel.disable("billing")
+        await kernel.emit(4)
+    assert heard == [1, 2, 3]
+
+
+# -- providers narrowed by uses= -----------------------------------------------------------------------
+
+
+def narrowed(reads: str) -> type[Plugin]:
+    class Narrowed(Plugin):
+        name = "narrowed"
+        db = needs(DB)
+        cache = wants(CACHE)
+
+        @provides(LEDGER, uses=("db",))
+        async def ledger(self) -> AsyncIterator[str]:
+            yield str(getattr(self, reads))
+
+        @lifespan
+        async def all_of_it(self) -> AsyncIterator[None]:
+            assert (self.db, self.cache) == ("db", "cache")
+            yield
+
+    return Narrowed
+
+
+async def test_a_narrowed_provider_reads_what_it_uses() -> None:
+    """`uses=("db",)` gives the provider that attribute; the rest of the plugin has all of them."""
+    async with kernel_of(narrowed("db"), giving("db", DB), giving("cache", CACHE)) as kernel:
+        assert kernel.get(LEDGER) == "db"
+
+
+async def test_a_narrowed_provider_reads_nothing_else() -> None:
+    """An attribute left out of `uses` is an error with the line to write, whether it is up or not."""
+    with pytest.raises(BootError) as caught:
+        await kernel_of(narrowed("cache"), giving("db", DB), giving("cache", CACHE)).bootstrap()
+    (error,) = caught.value.exceptions
+    assert isinstance(error, ServiceUndeclared)
+    assert error.fix == "write uses=('db', 'cache',)"
+    assert error.facts["name"] == CACHE
+
+
+async def test_narrowing_lets_two_plugins_serve_each_other() -> None:
+    """Edges run between services: A gives what B needs and needs what B gives, as long as no service is in a ring."""
+
+    class One(Plugin):
+        name = "one"
+        ledger = needs(LEDGER)
+
+        @provides(DB, uses=())
+        def db(self) -> str:
+            return "db"
+
+        @provides(CACHE)
+        def cache(self) -> str:
+            return f"cache of {self.ledger}"
+
+    class Two(Plugin):
+        name = "two"
+        db = needs(DB)
+
+        @provides(LEDGER)
+        def ledger(self) -> str:
+            return f"ledger on {self.db}"
+
+    async with kernel_of(One, Two) as kernel:
+        assert kernel.get(CACHE) == "cache of ledger on db"
+
+
+# -- when attributes are there -------------------------------------------------------------------------
+
+
+async def test_a_need_in_init_is_an_error() -> None:
+    """Needs are not there in __init__; the error says where to read them."""
+
+    class Hasty(Plugin):
+        name = "hasty"
+        db = needs(DB)
+
+        def __init__(self) -> None:
+            self.copy = self.db
+
+    with pytest.raises(BootError) as caught:
+        await kernel_of(Hasty, giving("db", DB)).bootstrap()
+    (error,) = caught.value.exceptions
+    assert isinstance(error, KernelError)
+    assert error.code == "K210"
+    assert "not in __init__" in error.why[0]
+
+
+async def test_after_shutdown_a_plugin_has_no_services() -> None:
+    """An instance that outlives its kernel reads nothing that has been stopped."""
+    kernel = kernel_of(Billing, giving("db", DB))
+    async with kernel:
+        billing: Any = kernel.compose().records["billing"].instance
+        assert billing.db == "db"
+    with pytest.raises(KernelError):
+        _ = billing.db
+    with pytest.raises(KernelError):
+        _ = billing.context
+
+
+async def test_a_stopped_need_is_unavailable() -> None:
+    """While a need is disabled, reading it tells the state of the plugin that reads."""
+    async with kernel_of(Billing, giving("db", DB)) as kernel:
+        billing: Any = kernel.compose().records["billing"].instance
+        await kernel.disable("db")
+        with pytest.raises(ServiceUnavailable) as caught:
+            _ = billing.db
+        assert "it needs 'test.db' of db" in caught.value.why[0]
+
+
+async def test_a_read_need_is_a_plain_attribute() -> None:
+    """An injected need stands in the instance's dictionary, so reading it costs no look-up in the kernel."""
+    async with kernel_of(Billing, giving("db", DB)) as kernel:
+        billing: Any = kernel.compose().records["billing"].instance
+        assert billing.__dict__["db"] == "db"
+        assert billing.__dict__["items"] == ()
+
+
+async def test_functional_needs_are_only_what_is_named() -> None:
+    """A function of a PluginDef receives what its `needs` name, and waits for nothing else."""
+    plugin = PluginDef("functional")
+    plugin.provides(DB, needs={"ledger": LEDGER})(lambda ledger: f"db on {ledger}")
+    plugin.provides(LEDGER)(lambda: "ledger")
+    async with kernel_of(plugin) as kernel:
+        assert kernel.get(DB) == "db on ledger"
