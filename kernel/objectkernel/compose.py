@@ -8,12 +8,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from objectkernel import __version__ as KERNEL_VERSION
-from objectkernel.declaration import HOOK_MARK, Declaration, declare, form_of
+from objectkernel.declaration import declare
 from objectkernel.errors import (
-    DeclarationInvalid,
     EntryPointInvalid,
-    HookInvalid,
-    HookUnknown,
     KernelError,
     KernelVersionMismatch,
     KeyInvalid,
@@ -345,22 +342,23 @@ class Composition:
         import pluggy
 
         from objectkernel import hookspecs
+        from objectkernel.hook_checks import hook_problem, no_specs, spec_functions
 
         manager = self.hooks = pluggy.PluginManager("objectkernel")
         manager.add_hookspecs(hookspecs)
-        specs = _spec_functions(hookspecs)
+        specs = spec_functions(hookspecs)
         for declaration in with_hooks:
             if declaration.hookspecs is None:
                 continue
-            own = _spec_functions(declaration.hookspecs)
+            own = spec_functions(declaration.hookspecs)
             if own:
                 manager.add_hookspecs(declaration.hookspecs)
                 specs.update(own)
             else:
-                self._fail(self.records[declaration.name], _no_specs(declaration))
+                self._fail(self.records[declaration.name], no_specs(declaration))
         for declaration in with_hooks:
             for name, function in declaration.hooks.items():
-                problem = _hook_problem(declaration, name, function, specs)
+                problem = hook_problem(declaration, name, function, specs)
                 if problem is not None:
                     self._fail(self.records[declaration.name], problem)
 
@@ -383,66 +381,6 @@ class Composition:
             record.become("failed", problem.what)
         if problem not in self.problems and problem not in self.tolerated:
             (self.problems if record.critical else self.tolerated).append(problem)
-
-
-def _spec_functions(module: Any) -> dict[str, Any]:
-    names = getattr(module, "__dict__", {}).items()
-    return {n: f for n, f in names if getattr(f, "objectkernel_spec", None) is not None}
-
-
-def _no_specs(declaration: Declaration) -> KernelError:
-    return DeclarationInvalid(
-        f"{declaration.name}: hookspecs is {declaration.hookspecs!r}, which has no specification",
-        where=declaration.where,
-        why="it is a module of functions marked with @hookspec",
-        fix="mark them with objectkernel.hookspec, or take the attribute out",
-    )
-
-
-def _hook_problem(declaration: Declaration, name: str, function: Any, specs: Mapping[str, Any]) -> KernelError | None:
-    where = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
-    spec = specs.get(name)
-    if spec is None and getattr(function, HOOK_MARK)["optionalhook"]:
-        return None
-    if spec is None:
-        close = nearest(name, specs)
-        return HookUnknown(
-            f"{declaration.name} implements the hook {name!r}, which nobody specifies",
-            where=where,
-            why=f"there are {', '.join(sorted(specs))}",
-            fix=f"did you mean {close[0]!r}?" if close else "remove @hookimpl, or install the plugin that calls it",
-            name=name,
-            known=close,
-        )
-    form, awaited = form_of(function), form_of(spec) == "async"
-    if form in ("async", "async_generator") and not awaited:
-        return HookInvalid(
-            f"{declaration.name} implements the synchronous hook {name!r} with async def",
-            where=where,
-            why="it is called as a plain function; nobody would await it",
-            fix=f"write def {name}(...), and do asynchronous work in kernel_ready or a @background task",
-            name=name,
-        )
-    if form in ("generator", "async_generator") and awaited:
-        return HookInvalid(
-            f"{declaration.name} implements {name!r} with a yield",
-            where=where,
-            why="it is called once and awaited; nobody would go on after the yield",
-            fix="remove the yield; what has a start and a stop is a @lifespan",
-            name=name,
-        )
-    known = spec.__code__.co_varnames[: spec.__code__.co_argcount]
-    taken = function.__code__.co_varnames[1 : function.__code__.co_argcount]
-    unknown = [a for a in taken if a not in known]
-    if unknown:
-        return HookInvalid(
-            f"{declaration.name} implements {name!r} with the argument {unknown[0]!r}, which it does not have",
-            where=where,
-            why=f"its arguments are {', '.join(known)}",
-            fix="take only those, by name",
-            name=name,
-        )
-    return None
 
 
 def _unnamed(target: Any, kind: Any) -> KernelError | None:

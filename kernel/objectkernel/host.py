@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -138,6 +138,9 @@ class Host:
             value = await generator.__anext__()
         except StopAsyncIteration:
             raise never_yielded(self.step) from None
+        if self.scope.cancel_called:
+            await self._leave_at_once(lambda: self._leave_async(generator))
+            return False
         problem = self.enter(value)
         if problem is None:
             try:
@@ -151,13 +154,18 @@ class Host:
                     return False
                 await generator.aclose()
                 raise yielded_twice(self.step) from None
+        await self._leave_async(generator)
+        if problem is not None:
+            raise problem
+        return False
+
+    async def _leave_async(self, generator: Any) -> None:
+        """Run what stands after the yield."""
         self.open = generator
         try:
             await generator.__anext__()
         except StopAsyncIteration:
-            if problem is not None:
-                raise problem from None
-            return False
+            return
         await generator.aclose()
         raise yielded_twice(self.step)
 
@@ -179,14 +187,28 @@ class Host:
                     return False
                 generator.close()
                 raise yielded_twice(self.step) from None
+        self._leave(generator)
+        if problem is not None:
+            raise problem
+        return False
+
+    def _leave(self, generator: Any) -> None:
+        """Run what stands after the yield."""
         try:
             next(generator)
         except StopIteration:
-            if problem is not None:
-                raise problem from None
-            return False
+            return
         generator.close()
         raise yielded_twice(self.step)
+
+    async def _leave_at_once(self, leave: Callable[[], Awaitable[None]]) -> None:
+        """The step reached its yield although it had been cancelled: nobody got the object, and the teardown runs
+        as for any other stop, in a scope of its own that the cancellation does not reach."""
+        self.stopping = True
+        engine = self.owner.engine
+        with anyio.CancelScope(shield=True) as self.scope:
+            engine.deadlines.watch(self, engine.stop_timeout(self.step.plugin))
+            await leave()
 
     def _ended_by_itself(self) -> None:
         if not self.scope.cancel_called:

@@ -350,9 +350,7 @@ def provides(
     return decorate
 
 
-def contributes(
-    key: Extension[T], *, uses: Sequence[str] | None = None
-) -> Callable[[Callable[P, T]], Callable[P, T]]:
+def contributes(key: Extension[T], *, uses: Sequence[str] | None = None) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Declare the function that makes one item of an extension.
 
     Args:

@@ -48,7 +48,7 @@ TENANT = Service[str]("test.tenant", scope="request")
 
 # -- one scenario for each error, by the name of its class ---------------------------------------------
 
-Scenario = Callable[[Path], Awaitable[object]]
+Scenario = Callable[[Path], Awaitable[None]]
 SCENARIOS: dict[str, Scenario] = {}
 
 
@@ -86,7 +86,7 @@ def install(site: Path, distribution: str, name: str, reference: str, module: st
 
 
 @scenario
-async def KernelError_(folder: Path) -> object:
+async def KernelError_(folder: Path) -> None:
     class Careful(Plugin):
         name = "careful"
 
@@ -100,23 +100,23 @@ async def KernelError_(folder: Path) -> object:
 
 
 @scenario
-async def PluginNameInvalid(folder: Path) -> object:
+async def PluginNameInvalid(folder: Path) -> None:
     await boot(made("Not A Name"))
 
 
 @scenario
-async def PluginDuplicate(folder: Path) -> object:
+async def PluginDuplicate(folder: Path) -> None:
     one = made("one")
     await boot(one, one)
 
 
 @scenario
-async def DeclarationInvalid(folder: Path) -> object:
+async def DeclarationInvalid(folder: Path) -> None:
     await boot(made("one", a=giving(A, lifetime="singelton")))
 
 
 @scenario
-async def HookUnknown(folder: Path) -> object:
+async def HookUnknown(folder: Path) -> None:
     @hookimpl
     def kernel_redy(self: Any) -> None: ...
 
@@ -124,7 +124,7 @@ async def HookUnknown(folder: Path) -> object:
 
 
 @scenario
-async def HookInvalid(folder: Path) -> object:
+async def HookInvalid(folder: Path) -> None:
     @hookimpl
     async def kernel_findings(self: Any) -> None: ...
 
@@ -132,58 +132,58 @@ async def HookInvalid(folder: Path) -> object:
 
 
 @scenario
-async def KernelVersionMismatch(folder: Path) -> object:
+async def KernelVersionMismatch(folder: Path) -> None:
     await boot(made("one", requires_kernel=">=99"))
 
 
 @scenario
-async def KeyConflict(folder: Path) -> object:
+async def KeyConflict(folder: Path) -> None:
     await boot(made("one", a=giving(A)), made("two", items=collects(Extension[str]("test.a"))))
 
 
 @scenario
-async def PluginUnknown(folder: Path) -> object:
+async def PluginUnknown(folder: Path) -> None:
     await boot(made("billing"), optional=["biling"])
 
 
 @scenario
-async def HostOptionInvalid(folder: Path) -> object:
+async def HostOptionInvalid(folder: Path) -> None:
     await boot(start_timeout="soon")
 
 
 @scenario
-async def KeyInvalid(folder: Path) -> object:
+async def KeyInvalid(folder: Path) -> None:
     needs("test.a")  # type: ignore[arg-type]
 
 
 @scenario
-async def ServiceMissing(folder: Path) -> object:
+async def ServiceMissing(folder: Path) -> None:
     await boot(made("one", a=needs(A)))
 
 
 @scenario
-async def ServiceCycle(folder: Path) -> object:
+async def ServiceCycle(folder: Path) -> None:
     await boot(made("one", a=giving(A), b=needs(B)), made("two", b=giving(B), a=needs(A)))
 
 
 @scenario
-async def ServiceDuplicate(folder: Path) -> object:
+async def ServiceDuplicate(folder: Path) -> None:
     await boot(made("one", a=giving(A)), made("two", a=giving(A)))
 
 
 @scenario
-async def ServiceVersionMismatch(folder: Path) -> object:
+async def ServiceVersionMismatch(folder: Path) -> None:
     old = Service[str]("test.a", version="1.1")
     await boot(made("one", a=giving(old)), made("two", a=needs(A, version=">=1.2")))
 
 
 @scenario
-async def ScopeMismatch(folder: Path) -> object:
+async def ScopeMismatch(folder: Path) -> None:
     await boot(made("one", tenant=needs(TENANT), a=giving(A)))
 
 
 @scenario
-async def ServiceUndeclared(folder: Path) -> object:
+async def ServiceUndeclared(folder: Path) -> None:
     class Curious(Plugin):
         name = "curious"
 
@@ -195,30 +195,30 @@ async def ServiceUndeclared(folder: Path) -> object:
 
 
 @scenario
-async def ServiceTypeMismatch(folder: Path) -> object:
+async def ServiceTypeMismatch(folder: Path) -> None:
     await boot(made("one", a=giving(A, 5)))
 
 
 @scenario
-async def ServiceNotReady(folder: Path) -> object:
+async def ServiceNotReady(folder: Path) -> None:
     async with kernel_of(made("one", a=giving(A, lifetime="lazy"))) as kernel:
         kernel.get(A)
 
 
 @scenario
-async def ServiceUnavailable(folder: Path) -> object:
+async def ServiceUnavailable(folder: Path) -> None:
     async with kernel_of(made("one", a=giving(A))) as kernel:
         await kernel.disable("one")
         kernel.get(A)
 
 
 @scenario
-async def ServiceUnset(folder: Path) -> object:
-    return made("one", a=needs(A)).fake().a  # type: ignore[attr-defined]
+async def ServiceUnset(folder: Path) -> None:
+    _ = made("one", a=needs(A)).fake().a  # type: ignore[attr-defined]
 
 
 @scenario
-async def ScopeInvalid(folder: Path) -> object:
+async def ScopeInvalid(folder: Path) -> None:
     async with kernel_of() as kernel, kernel.scope("request") as scope:
         await scope.aget(TENANT)
 
@@ -239,43 +239,43 @@ def configured(kind: type = Settings) -> type[Plugin]:
 
 
 @scenario
-async def ConfigUnknownKey(folder: Path) -> object:
+async def ConfigUnknownKey(folder: Path) -> None:
     await boot(configured(), config={"plugins": {"one": {"ulr": "x"}}})
 
 
 @scenario
-async def ConfigUnknownSection(folder: Path) -> object:
+async def ConfigUnknownSection(folder: Path) -> None:
     await boot(configured(), config={"plugins": {"oen": {"url": "x"}}})
 
 
 @scenario
-async def ConfigTypeInvalid(folder: Path) -> object:
+async def ConfigTypeInvalid(folder: Path) -> None:
     await boot(configured(), config={"plugins": {"one": {"port": "eighty"}}})
 
 
 @scenario
-async def ConfigMissing(folder: Path) -> object:
+async def ConfigMissing(folder: Path) -> None:
     await boot(configured(Demanding))
 
 
 @scenario
-async def ConfigInvalid(folder: Path) -> object:
+async def ConfigInvalid(folder: Path) -> None:
     await boot(configured(), config={"plugins": {"one": {"port": -1}}})
 
 
 @scenario
-async def ConfigFileMissing(folder: Path) -> object:
+async def ConfigFileMissing(folder: Path) -> None:
     await boot(config=folder / "absent.toml")
 
 
 @scenario
-async def ConfigFileInvalid(folder: Path) -> object:
+async def ConfigFileInvalid(folder: Path) -> None:
     (folder / "objectkernel.toml").write_text("[kernel\n")
     await boot(config=folder / "objectkernel.toml")
 
 
 @scenario
-async def ConfigError(folder: Path) -> object:
+async def ConfigError(folder: Path) -> None:
     file = folder / "objectkernel.toml"
     file.write_text("[plugins.one]\nport = 1\n")
     async with kernel_of(configured(), config=file) as kernel:
@@ -284,26 +284,26 @@ async def ConfigError(folder: Path) -> object:
 
 
 @scenario
-async def PluginImportFailed(folder: Path) -> object:
+async def PluginImportFailed(folder: Path) -> None:
     install(folder, "acme", "acme", "acme_that_fails:Acme", "import a_module_that_is_not_there")
     await ObjectKernel(only=["acme"]).bootstrap()
 
 
 @scenario
-async def EntryPointInvalid(folder: Path) -> object:
+async def EntryPointInvalid(folder: Path) -> None:
     install(folder, "acme", "acme", "acme_without_plugin:Acme", "Acme = 5")
     await ObjectKernel(only=["acme"]).bootstrap()
 
 
 @scenario
-async def EntryPointConflict(folder: Path) -> object:
+async def EntryPointConflict(folder: Path) -> None:
     install(folder, "acme", "acme", "acme_one:Acme", "")
     install(folder, "emca", "acme", "acme_two:Acme", "")
     await ObjectKernel(only=["acme"]).bootstrap()
 
 
 @scenario
-async def KernelStateInvalid(folder: Path) -> object:
+async def KernelStateInvalid(folder: Path) -> None:
     kernel_of(made("one", a=giving(A))).get(A)
 
 
@@ -318,12 +318,12 @@ def hanging(**options: Any) -> type[Plugin]:
 
 
 @scenario
-async def StartTimeout(folder: Path) -> object:
+async def StartTimeout(folder: Path) -> None:
     await boot(hanging(start_timeout=0.01))
 
 
 @scenario
-async def StopTimeout(folder: Path) -> object:
+async def StopTimeout(folder: Path) -> None:
     async def slow(self: Any) -> AsyncIterator[str]:
         yield "value"
         await anyio.sleep_forever()
@@ -332,7 +332,7 @@ async def StopTimeout(folder: Path) -> object:
 
 
 @scenario
-async def ProviderInvalid(folder: Path) -> object:
+async def ProviderInvalid(folder: Path) -> None:
     def twice(self: Any) -> Iterator[str]:
         yield "one"
         yield "two"
@@ -341,18 +341,18 @@ async def ProviderInvalid(folder: Path) -> object:
 
 
 @scenario
-async def PluginExited(folder: Path) -> object:
+async def PluginExited(folder: Path) -> None:
     await boot(made("one", a=provides(A)(lambda self: sys.exit(3))))
 
 
 @scenario
-async def PluginStateInvalid(folder: Path) -> object:
+async def PluginStateInvalid(folder: Path) -> None:
     async with kernel_of(made("one", a=giving(A))) as kernel:
         await kernel.enable("one")
 
 
 @scenario
-async def LeaseTimeout(folder: Path) -> object:
+async def LeaseTimeout(folder: Path) -> None:
     kernel = kernel_of(made("one", a=giving(A)), drain_timeout=0.01)
     await kernel.bootstrap()
     async with kernel.lease(A):
@@ -360,7 +360,7 @@ async def LeaseTimeout(folder: Path) -> object:
 
 
 @scenario
-async def KernelLeaked(folder: Path) -> object:
+async def KernelLeaked(folder: Path) -> None:
     from objectkernel import run
 
     kernel = kernel_of()
@@ -372,7 +372,7 @@ async def KernelLeaked(folder: Path) -> object:
 
 
 @scenario
-async def BootAborted(folder: Path) -> object:
+async def BootAborted(folder: Path) -> None:
     kernel = kernel_of(hanging())
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(kernel.bootstrap)
@@ -381,7 +381,7 @@ async def BootAborted(folder: Path) -> object:
 
 
 @scenario
-async def PluginStuck(folder: Path) -> object:
+async def PluginStuck(folder: Path) -> None:
     release = anyio.Event()
 
     async def stubborn(self: Any) -> str:
@@ -397,12 +397,12 @@ async def PluginStuck(folder: Path) -> object:
 
 
 @scenario
-async def BootError_(folder: Path) -> object:
+async def BootError_(folder: Path) -> None:
     await boot(made("one", a=needs(A)))
 
 
 @scenario
-async def ShutdownError_(folder: Path) -> object:
+async def ShutdownError_(folder: Path) -> None:
     def throwing(self: Any) -> Iterator[str]:
         yield "value"
         raise ValueError("no")
@@ -411,7 +411,7 @@ async def ShutdownError_(folder: Path) -> object:
 
 
 @scenario
-async def HandlerInvalid(folder: Path) -> object:
+async def HandlerInvalid(folder: Path) -> None:
     async def handler(event: int) -> None: ...
 
     async with kernel_of() as kernel:
@@ -420,7 +420,7 @@ async def HandlerInvalid(folder: Path) -> object:
 
 
 @scenario
-async def EventUndeclared(folder: Path) -> object:
+async def EventUndeclared(folder: Path) -> None:
     on("paid")  # type: ignore[arg-type]
 
 

@@ -115,7 +115,7 @@ async def test_get_does_not_make() -> None:
 
 
 async def test_a_scope_may_be_closed_early() -> None:
-    """`close` tears down what the scope made, the last first; a second call and the end of the block do nothing more."""
+    """`close` tears down what the scope made, the last first; a second call, and the end of the block, do nothing."""
     journal: list[str] = []
     plugin = PluginDef("one")
 

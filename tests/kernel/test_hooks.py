@@ -113,7 +113,7 @@ async def test_stopping_is_isolated() -> None:
 
 
 async def test_services_are_up_in_every_phase_and_background_work_from_bootstrapped() -> None:
-    """All services are up at kernel_ready, also others'; background tasks start after it, before kernel_bootstrapped."""
+    """All services are up at kernel_ready; background tasks start after it, before kernel_bootstrapped."""
     seen: list[str] = []
 
     class Early(Plugin):

@@ -73,7 +73,7 @@ def only_problem(*plugins: Any, **options: Any) -> KernelError:
 
 
 async def test_all_problems_of_one_composition_are_one_report(tmp_path: Path) -> None:
-    """A typo, a missing provider, a ring of three, a duplicate, a version, two wrong settings: one report, no code ran."""
+    """A typo, a missing provider, a ring of three, a duplicate, wrong settings, and more: one report, no code ran."""
     ran: list[str] = []
     file = tmp_path / "objectkernel.toml"
     file.write_text(

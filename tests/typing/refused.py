@@ -41,6 +41,18 @@ class NotALedger:
     """It lacks what the Protocol asks for."""
 
 
+def takes_ledger(ledger: Ledger) -> None: ...
+
+
+def takes_cache(cache: Cache) -> None: ...
+
+
+def takes_database(database: Database) -> None: ...
+
+
+def takes_rules(rules: list[Rule]) -> None: ...
+
+
 class Keys(Plugin):
     """The wrong kind of key."""
 
@@ -61,10 +73,10 @@ class Reads(Plugin):
     rules = collects(RULES)
 
     def use(self) -> None:
-        ledger: Ledger = self.db  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
-        cache: Cache = self.cache  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+        takes_ledger(self.db)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        takes_cache(self.cache)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         self.cache.read("a")  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
-        rules: list[Rule] = self.rules  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+        takes_rules(self.rules)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 class Forms(Plugin):
@@ -171,7 +183,7 @@ async def host(kernel: ObjectKernel) -> None:
     kernel.get("example.ledger")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await kernel.aget(RULES)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     kernel.contributions(LEDGER)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    cache: Cache = kernel.get(LEDGER)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    takes_cache(kernel.get(LEDGER))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     kernel.provide(LEDGER, NotALedger())  # type: ignore[misc]  # pyright: ignore[reportArgumentType]
     kernel.use(NotALedger())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await kernel.replace(CACHE, NotALedger())  # type: ignore[misc]  # pyright: ignore[reportArgumentType]
@@ -180,7 +192,7 @@ async def host(kernel: ObjectKernel) -> None:
     async with kernel.lease(RULES):  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         pass
     async with kernel.scope("request", {"example.tenant": 1}) as scope:  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
-        database: Database = await scope.aget(SESSION)  # type: ignore[arg-type]  # pyright: ignore[reportAssignmentType]
+        takes_database(await scope.aget(SESSION))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def sent(event: OrderSent) -> None: ...
