@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from objectkernel.host import Host, as_error, current_host
+from objectkernel.host import Host, as_error, current_host, is_cancellation
 
 if TYPE_CHECKING:
     from objectkernel.lifecycle import Lifecycle
@@ -24,6 +24,10 @@ async def run_background(host: Host, lifecycle: Lifecycle) -> None:
     try:
         with host.scope:
             crash = await _until_settled(host, lifecycle)
+    except BaseException as caught:  # not the cancellation of the scope, which takes its own
+        if is_cancellation(caught):
+            raise
+        crash = as_error(caught, host.step)
     finally:
         life = host.node.life
         if host.stopping or crash is not None:
@@ -39,10 +43,14 @@ async def _until_settled(host: Host, lifecycle: Lifecycle) -> BaseException | No
     log = lifecycle.records[step.plugin].log
     while True:
         try:
+            if host.prepare is not None:
+                await host.prepare()
             host.open = lifecycle.call(host)
             await host.open
             return None
-        except (Exception, SystemExit, KeyboardInterrupt) as caught:
+        except BaseException as caught:
+            if host.scope.cancel_called or is_cancellation(caught):
+                raise
             error = as_error(caught, step)
         if host.stopping or step.on_crash == "fail" or not isinstance(error, Exception):
             return error

@@ -34,21 +34,18 @@ class Subscription:
 
     def end(self) -> None:
         """Call the handler no more."""
-        table = self._events._table
-        left = tuple(e for e in table.get(self._event, ()) if e is not self._entry)
-        if left:
-            table[self._event] = left
-        else:
-            table.pop(self._event, None)
+        entries = self._events._table.get(self._event, ())
+        self._events._put(self._event, tuple(e for e in entries if e is not self._entry))
 
 
 class Events:
     """The handlers of one kernel."""
 
-    __slots__ = ("_table",)
+    __slots__ = ("_plain", "_table")
 
     def __init__(self) -> None:
         self._table: dict[type, tuple[_Entry, ...]] = {}
+        self._plain: dict[type, tuple[Callable[[Any], Any], ...]] = {}  # of events without an asynchronous handler
 
     def on(self, event: type[T], handler: Callable[[T], Any], place: float = math.inf) -> Subscription:
         """Subscribe `handler`, a function or coroutine function of one argument.
@@ -74,8 +71,19 @@ class Events:
                 event=event,
             )
         entry = (handler, _is_async(handler), place)
-        self._table[event] = tuple(sorted((*self._table.get(event, ()), entry), key=itemgetter(2)))
+        self._put(event, tuple(sorted((*self._table.get(event, ()), entry), key=itemgetter(2))))
         return Subscription(self, event, entry)
+
+    def _put(self, event: type, entries: tuple[_Entry, ...]) -> None:
+        """Let `entries` be the handlers of an event class."""
+        if entries:
+            self._table[event] = entries
+        else:
+            self._table.pop(event, None)
+        if entries and not any(is_async for _, is_async, _ in entries):
+            self._plain[event] = tuple(handler for handler, _, _ in entries)
+        else:
+            self._plain.pop(event, None)
 
     async def emit(self, event: object) -> None:
         """Await the handlers in turn; the first error ends it and comes to the caller."""
@@ -105,8 +113,15 @@ class Events:
         Raises:
             HandlerInvalid: one of them is a coroutine function; none has been called then.
         """
-        handlers = self._table.get(type(event)) or _nobody(event)
-        for handler, is_async, _ in handlers:
+        handlers = self._plain.get(type(event))
+        if handlers is None:
+            self._refuse_async(event)
+            return
+        for handler in handlers:
+            handler(event)
+
+    def _refuse_async(self, event: object) -> None:
+        for handler, is_async, _ in self._table.get(type(event)) or _nobody(event):
             if is_async:
                 raise HandlerInvalid(
                     f"emit_sync({type(event).__name__}) has an asynchronous handler, {_name(handler)}",
@@ -115,8 +130,6 @@ class Events:
                     fix="await kernel.emit(event) instead, or make the handler a plain function",
                     event=type(event),
                 )
-        for handler, _, _ in handlers:
-            handler(event)
 
 
 def _nobody(event: object) -> tuple[_Entry, ...]:

@@ -270,7 +270,7 @@ class Graph:
             for node in nodes[:-1]:
                 assert node.step is not None
                 node.edges = node.step.edges
-                if self._scoped and node.kind != "service":  # it may open scopes itself; reading one here is an error
+                if self._scoped and node.kind != "service" and not node.step.by_keyword:  # it may open scopes itself
                     node.edges = tuple(e for e in node.edges if not self._is_scoped(e))
                 self._connect_edges(node, reported)
                 if node.kind == "lifespan":

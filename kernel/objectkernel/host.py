@@ -8,6 +8,7 @@ generator, where the group expects it.
 from __future__ import annotations
 
 import gc
+import sys
 import traceback
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -98,6 +99,10 @@ class Host:
                     told = await _FORMS[self.step.form](self)
                 except (Exception, SystemExit, KeyboardInterrupt) as caught:
                     error = as_error(caught, self.step)
+        except BaseException as caught:  # not the cancellation of this scope, which takes its own
+            if is_cancellation(caught):
+                raise
+            error = as_error(caught, self.step)
         finally:
             if not told:
                 self.owner.left(self, self._outcome(error))
@@ -239,15 +244,39 @@ _FORMS: dict[str, Callable[[Host], Any]] = {
 }
 
 
+def is_cancellation(caught: BaseException) -> bool:
+    """Whether `caught` is the event loop's wish that this task ends.
+
+    On asyncio a CancelledError may also come from awaiting something that was cancelled by somebody else: that one is
+    an error of the step like any other.
+    """
+    if not isinstance(caught, anyio.get_cancelled_exc_class()):
+        return False
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or not isinstance(caught, asyncio.CancelledError):
+        return True
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def as_error(caught: BaseException, step: Step) -> BaseException:
-    """SystemExit from plugin code becomes an error of the plugin; everything else is kept as it is."""
-    if not isinstance(caught, SystemExit):
+    """The error of a step for what came out of it.
+
+    An exception is kept as it is, and KeyboardInterrupt too, also out of a group; anything else that would pass every
+    ``except Exception``, such as SystemExit, becomes an error with it as the cause.
+    """
+    if isinstance(caught, Exception | KeyboardInterrupt):
         return caught
+    if isinstance(caught, BaseExceptionGroup) and caught.subgroup(KeyboardInterrupt) is not None:
+        interrupt = KeyboardInterrupt()
+        interrupt.__cause__ = caught
+        return interrupt
+    cancelled = isinstance(caught, anyio.get_cancelled_exc_class())
     error = PluginExited(
-        f"{step.plugin}.{step.name} raised SystemExit({caught.code!r})",
+        f"{step.plugin}.{step.name} ended with {caught!r}" + (", which nobody asked for" if cancelled else ""),
         where=step.where,
-        why="a plugin may not end the host's process",
-        fix="raise an error that says what is wrong",
+        why="something it awaited was cancelled" if cancelled else "a plugin may not end the host's process",
+        fix="catch it where it is awaited" if cancelled else "raise an error that says what is wrong",
         plugin=step.plugin,
     )
     error.__cause__ = caught

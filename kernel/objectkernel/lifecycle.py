@@ -7,7 +7,7 @@ no node waits at a barrier for its level.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from operator import attrgetter
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,13 +16,14 @@ import anyio
 
 from objectkernel.background_tasks import run_background
 from objectkernel.deadlines import Deadlines
-from objectkernel.errors import LeaseTimeout
+from objectkernel.errors import LeaseTimeout, ServiceUnavailable
 from objectkernel.graph import Graph, Node
 from objectkernel.host import Host, as_error, current_host, wrong_type
 from objectkernel.records import NO_VALUE, Record
 from objectkernel.spawn import Spawner
 
 if TYPE_CHECKING:
+    from objectkernel.declaration import Step
     from objectkernel.plugin import Edge
 
 
@@ -231,7 +232,12 @@ class Lifecycle:
             self._entered(node, life.replacement[0])
             return
         if node.step is None or node.lifetime == "transient":
-            self._start_whole(node, record)
+            prepare = self._preparation(node) if node.step is None else None
+            if prepare is None:
+                self._start_whole(node, record)
+            else:
+                life.state = "starting"
+                self.spawner.start_guarded(self._prepare_whole, node, record, prepare, name=node.id)
             return
         life.state = "starting"
         host = life.host = Host(node, self, self.spawner.gate(), self._preparation(node))
@@ -253,6 +259,17 @@ class Lifecycle:
             self._not_entered(node, error)
             return
         self._entered(node, None)
+
+    async def _prepare_whole(self, node: Node, record: Record, prepare: Callable[[], Awaitable[None]]) -> None:
+        """Make the transients that only handlers, hooks and background tasks of a plugin read, then go on."""
+        try:
+            with anyio.fail_after(self.start_timeout(record.name)):
+                await prepare()
+        except Exception as error:
+            self._not_entered(node, error)
+        else:
+            self._start_whole(node, record)
+        self.pump()
 
     def _start_inline(self, host: Host) -> None:
         """A plain function needs no task: it is over before anyone could cancel it."""
@@ -280,10 +297,25 @@ class Lifecycle:
         assert step is not None
         record = self.records[node.plugin]
         if step.by_keyword:
-            return step.function(**{e.name: self.value(record, e) for e in step.edges})
+            return step.function(**self.keywords(step))
         if not record.narrowed:
-            record.inject()
+            record.inject(step.edges)
         return step.function(record.instance)
+
+    def keywords(self, step: Step) -> dict[str, Any]:
+        """What a step of the functional form is called with."""
+        record = self.records[step.plugin]
+        values = {edge.name: self.value(record, edge) for edge in step.edges}
+        for edge in step.edges:
+            if values[edge.name] is NO_VALUE:
+                raise ServiceUnavailable(
+                    f"{step.plugin}.{step.name} cannot have {edge.target!r}: it is not up",
+                    where=edge.where,
+                    why=f"the plugin is {record.state}",
+                    fix="call it between start and stop of what it needs",
+                    name=edge.target,
+                )
+        return values
 
     def value(self, record: Record, edge: Edge[Any]) -> Any:
         """The present value of an edge; NO_VALUE where a needed service is not up."""
@@ -292,7 +324,9 @@ class Lifecycle:
             return tuple(n.value for n in targets if n.life.state == "up")
         if targets and targets[0].life.state in ("up", "draining", "stopping"):
             target = targets[0]
-            return target.value if target.lifetime != "transient" else self._transient(target, record, edge)
+            if target.lifetime != "transient" or target.life.replacement is not None:
+                return target.value
+            return self._transient(target, record, edge)
         return None if edge.kind == "wants" else NO_VALUE
 
     # -- transients, which are made anew for each plugin that needs them
@@ -304,7 +338,10 @@ class Lifecycle:
         assert target.step is not None
         if target.step.form == "async":
             return NO_VALUE
-        return self.check(self.invoke(target), target)
+        try:
+            return self.check(self.invoke(target), target)
+        except SystemExit as caught:
+            raise as_error(caught, target.step) from caught
 
     def _preparation(self, node: Node) -> Any:
         """A coroutine function that makes what `node` needs of asynchronous transients, or None."""
@@ -318,8 +355,12 @@ class Lifecycle:
 
         async def prepare() -> None:
             for edge, target in todo:
-                if edge not in record.transients:
-                    record.transients[edge] = (self.check(await self.invoke(target), target),)
+                if edge not in record.transients and target.life.replacement is None:
+                    try:
+                        record.transients[edge] = (self.check(await self.invoke(target), target),)
+                    except SystemExit as caught:
+                        assert target.step is not None
+                        raise as_error(caught, target.step) from caught
 
         return prepare
 

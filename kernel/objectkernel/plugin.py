@@ -308,7 +308,8 @@ def put_mark(function: Any, mark: Mark) -> None:
             why="each provider, contribution, lifespan, background task and handler is a function of its own",
             fix="write a second method",
         )
-    if not callable(function) or isinstance(function, type | staticmethod | classmethod):
+    markable = callable(function) and hasattr(function, "__dict__")  # a built-in function takes no mark
+    if not markable or isinstance(function, type | staticmethod | classmethod):
         raise DeclarationInvalid(
             f"@{mark.kind} marks a function, not {function!r}",
             where=mark.where,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -170,17 +171,18 @@ class Record:
     def _value_of(self, edge: Edge[Any]) -> Any:
         return self._lifecycle.value(self, edge) if self._lifecycle is not None else NO_VALUE
 
-    def inject(self) -> None:
-        """Put every value into the instance, so that reading one is an attribute read."""
+    def inject(self, edges: Collection[Edge[Any]] | None = None) -> None:
+        """Put the values of `edges`, by default of all, into the instance: reading one is an attribute read then."""
         if self.injected or self.instance is None or self.declaration is None:
             return
         values = self.instance.__dict__
-        for name, edge in self.declaration.edges.items():
+        every = self.declaration.edges.values()
+        for edge in every if edges is None else edges:
             if not edge.late and edge.key.scope is None:
                 value = self._value_of(edge)
                 if value is not NO_VALUE:
-                    values[name] = value
-        self.injected = True
+                    values[edge.name] = value
+        self.injected = edges is None or len(edges) == len(every)
 
     def forget(self) -> None:
         """The plugin stops: its next start reads every value anew. Its teardown still has the ones it used."""
@@ -202,10 +204,15 @@ class Record:
         host = current_host.get()
         if host is not None and host.node.plugin == self.name and host.node.step is not None:
             step = host.node.step
-            if step.narrowed and edge not in step.edges and (host.open is not None or host.node.value is None):
+            if (
+                edge not in step.edges
+                and not edge.late
+                and step.kind != "hook"
+                and (host.open is not None or host.node.value is None)
+            ):
                 names = ", ".join(repr(e.name) for e in (*step.edges, edge))
                 raise ServiceUndeclared(
-                    f"{self.name}.{step.name} reads self.{edge.name}, which its uses=(...) leaves out",
+                    f"{self.name}.{step.name} reads self.{edge.name}, which is not among what it uses",
                     where=step.where,
                     why="whether it is up at this moment would be luck",
                     fix=f"write uses=({names},)",

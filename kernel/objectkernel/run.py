@@ -267,11 +267,17 @@ class Run:
         node = Node(f"{record.name}.{name}", "hook", record.name, step=step)
         owner = _HookOwner(self.lifecycle, lambda: function(*arguments))
         host = Host(node, owner, self._spawner.gate())
-        stopping = name == "kernel_stopping"
-        limit = self.lifecycle.stop_timeout if stopping else self.lifecycle.start_timeout
-        host.stopping = stopping
+        host.stopping = name == "kernel_stopping"
+        limit = self.lifecycle.stop_timeout if host.stopping else self.lifecycle.start_timeout
         self.lifecycle.deadlines.watch(host, limit(record.name))
-        await host.run()
+        host.task = self._spawner.start(host.run, name=node.id)
+        try:
+            await owner.done.wait()
+        except BaseException:  # the boot is cancelled
+            host.scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await owner.done.wait()
+            raise
         return owner.error
 
     # -- what the lifecycle reports (lifecycle.Overseer)
@@ -311,7 +317,7 @@ class Run:
 
     def _subscribe(self, record: Record, step: Step) -> None:
         if step.by_keyword:
-            extra = {e.name: self.lifecycle.value(record, e) for e in step.edges}
+            extra = self.lifecycle.keywords(step)
             handler: Any = step.function if not extra else _with_keywords(step.function, extra)
         else:
             handler = step.function.__get__(record.instance)
@@ -461,12 +467,13 @@ class Run:
 
 
 class _HookOwner:
-    """Collects how a hook ended."""
+    """Collects how a hook ended. It runs in a task of its own: one that goes on after it was cancelled is left behind."""
 
     def __init__(self, lifecycle: Lifecycle, call: Callable[[], Any]) -> None:
         self._lifecycle = lifecycle
         self._call = call
         self.error: BaseException | None = None
+        self.done = anyio.Event()
 
     @property
     def engine(self) -> Lifecycle:
@@ -479,14 +486,15 @@ class _HookOwner:
         pass
 
     def entered(self, host: Host, value: Any) -> None:
-        self._lifecycle.deadlines.drop(host)
+        self.left(host, None)
 
     def left(self, host: Host, error: BaseException | None) -> None:
         self._lifecycle.deadlines.drop(host)
         self.error = error
+        self.done.set()
 
     def gave_up(self, host: Host, error: BaseException) -> None:
-        self.error = error
+        self.left(host, error)
 
 
 def _pseudo_step(record: Record, name: str, function: Any, form: Any) -> Step:

@@ -208,16 +208,21 @@ class Runtime:
                 self._run.lifecycle.ready[node.id] = node.value
 
         async with self._changing():
-            errors = await self._cycle([node], change, also=[node] if replacement is not None else ())
+            errors = await self._cycle(
+                [node],
+                change,
+                also=[node] if replacement is not None and node.lifetime in ("singleton", "lazy") else (),
+            )
         if errors:
             raise BootError(errors)
 
     @asynccontextmanager
     async def override(self, node: Node, value: Any) -> AsyncIterator[None]:
         """Replace a service for the length of the block; see `ObjectKernel.override`."""
+        before = node.life.replacement
         await self.replace(node, value)
         try:
             yield
         finally:
             with anyio.CancelScope(shield=True):
-                await self.restore(node)
+                await self._swap(node, before)

@@ -17,12 +17,14 @@ from objectkernel.errors import (
     nearest,
 )
 from objectkernel.graph import Node
-from objectkernel.host import Host
+from objectkernel.host import Host, as_error, is_cancellation
 from objectkernel.keys import Key, Service
 from objectkernel.plugin import BINDING, Edge, caller, expect_key
 
 if TYPE_CHECKING:
+    from objectkernel.context import PluginContext
     from objectkernel.kernel import ObjectKernel
+    from objectkernel.records import Record
     from objectkernel.run import Run
 
 T = TypeVar("T")
@@ -32,15 +34,25 @@ async def make(run: Run, node: Node) -> Any:
     """The object of a lazy or transient node; a lazy one is made once, however many ask at once."""
     if node.lifetime == "scoped" or node.bound:
         raise _needs_scope(node)
+    if node.life.replacement is not None:
+        return node.life.replacement[0]
     _expect_alive(run, node)
-    if node.lifetime == "transient":
-        await _up(run, node)
-        value = run.lifecycle.invoke(node)
-        if node.step is not None and node.step.form == "async":
-            value = await value
-        return run.lifecycle.check(value, node)
     await _up(run, node)
+    if node.lifetime == "transient":
+        return await _call_once(run, node, lambda: run.lifecycle.invoke(node))
     return node.value
+
+
+async def _call_once(run: Run, node: Node, call: Callable[[], Any]) -> Any:
+    """Call the provider of a transient."""
+    assert node.step is not None
+    try:
+        value = call()
+        if node.step.form == "async":
+            value = await value
+    except SystemExit as caught:
+        raise as_error(caught, node.step) from caught
+    return run.lifecycle.check(value, node)
 
 
 async def _up(run: Run, node: Node) -> None:
@@ -94,6 +106,16 @@ def _needs_scope(node: Node) -> ServiceNotReady:
 async def lease(kernel: ObjectKernel, node: Node) -> AsyncIterator[Any]:
     """Hold a service: it is stopped when the lease is left, or its drain deadline has passed."""
     run = kernel._running("lease")
+    if node.lifetime == "scoped" or node.bound:
+        raise _needs_scope(node)
+    if node.lifetime == "transient":
+        raise ServiceNotReady(
+            f"{node.id!r} is transient: there is nothing to lease",
+            where=node.where,
+            why="it is made anew for everyone who asks, and nobody stops it",
+            fix="write `await kernel.aget(KEY)`",
+            name=node.id,
+        )
     if node.lifetime == "lazy":
         await make(run, node)
     take(run, node)
@@ -278,12 +300,12 @@ class Scope:
         )
 
     async def _value_of(self, node: Node) -> Any:
+        if node.life.replacement is not None and node.lifetime in ("scoped", "transient"):
+            return node.life.replacement[0]
         if node.lifetime == "scoped":
             return await self._single(node)
         if node.bound:  # a transient that needs what is scoped
-            call = await self._call(node)
-            value = call()
-            return self._run.lifecycle.check(await value if node.step and node.step.form == "async" else value, node)
+            return await _call_once(self._run, node, await self._call(node))
         value = await make(self._run, node) if node.lifetime != "singleton" and node.step else None
         if node.lifetime == "transient":
             return value
@@ -310,8 +332,11 @@ class Scope:
         """In a task of the kernel: gather what the provider needs, then live its life."""
         try:
             call = await self._call(node)
-        except Exception as error:
-            self._failed(node, made, error)
+        except BaseException as error:
+            assert node.step is not None
+            self._failed(node, made, as_error(error, node.step))
+            if is_cancellation(error):
+                raise
             return
         host = made.host = Host(node, _ScopedOwner(self, made, call), self._run.lifecycle.spawner.gate())
         if self._state != "open":
@@ -332,16 +357,24 @@ class Scope:
         """The function of a scoped step with the values of this scope."""
         step = node.step
         assert step is not None
-        values = {edge.name: await self._edge(edge) for edge in step.edges}
+        values = {edge.name: await self._edge(edge) for edge in step.edges if not edge.late}
+        record = self._run.records[node.plugin]
         if step.by_keyword:
+            values.update({edge.name: self.read_late(edge) for edge in step.edges if edge.late})
             return lambda: step.function(**values)
-        instance = self._run.records[node.plugin].instance
-        view = object.__new__(type(instance))  # its attributes, with the values of this scope
-        view.__dict__.update(instance.__dict__)
-        view.__dict__.pop(BINDING, None)
+        view = object.__new__(type(record.instance))  # its attributes, with the values of this scope
+        view.__dict__.update(record.instance.__dict__)
         view.__dict__.update(values)
-        view.__dict__[BINDING] = self._run.records[node.plugin]
+        view.__dict__[BINDING] = _ScopeBinding(self, record)
         return lambda: step.function(view)
+
+    def read_late(self, edge: Edge[Any]) -> Any:
+        """What a late edge leads to at this moment, None where it is not there."""
+        targets = self._run.graph.targets(edge)
+        made = self._made.get(targets[0]) if targets else None
+        if made is not None:
+            return made.value if made.done.is_set() else None
+        return targets[0].value if targets and targets[0].life.state == "up" else None
 
     async def _edge(self, edge: Edge[Any]) -> Any:
         if edge.key.scope is not None:
@@ -357,6 +390,23 @@ class Scope:
             if edge.hard:
                 raise
             return None
+
+
+class _ScopeBinding:
+    """Through which a plugin's view in a scope reads what is not set on it."""
+
+    __slots__ = ("_record", "_scope")
+
+    def __init__(self, scope: Scope, record: Record) -> None:
+        self._scope = scope
+        self._record = record
+
+    @property
+    def context(self) -> PluginContext:
+        return self._record.context
+
+    def read(self, edge: Edge[Any]) -> Any:
+        return self._scope.read_late(edge) if edge.late else self._record.read(edge)
 
 
 class _ScopedOwner:

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 import anyio
 
+from objectkernel.host import is_cancellation
+
 log = logging.getLogger("objectkernel")
 
 
@@ -76,7 +78,9 @@ class Spawner:
         async def guarded() -> None:
             try:
                 await function(*args)
-            except Exception as error:
+            except BaseException as error:
+                if is_cancellation(error):
+                    raise
                 log.critical("%s failed: a defect of the kernel", name, exc_info=error)
 
         task = self.start(guarded, name=name)

@@ -55,6 +55,7 @@ def main() -> int:
             options.json.write_text(found + "\n")
         print(table(rows))
         print(f"\n{len(missed)} of {len(rows)} miss their target" + (f": {'; '.join(missed)}" if missed else ""))
+        print("chain: 45 µs a plugin is the aim where the limit takes 5.7, 4.9, 5.2 µs for 10, 100, 1,000")
         print(f"Python {platform.python_version()}, {took:.0f} s; times of one machine, ratios count")
     return 1 if missed and options.check else 0
 

@@ -100,7 +100,10 @@ async def test_a_context_takes_service_keys(key: Any) -> None:
 
 
 async def test_a_context_emits_subscribes_and_opens_scopes() -> None:
-    """A plugin emits and subscribes through its context; what it subscribed ends with it."""
+    """A plugin emits and subscribes through its context; what it subscribed ends with it.
+
+    A tool uses the same bus as `kernel.events`.
+    """
     heard: list[int] = []
     async with kernel_of(Billing, giving("db", DB)) as kernel:
         context = await context_of(kernel, "billing")
@@ -112,7 +115,12 @@ async def test_a_context_emits_subscribes_and_opens_scopes() -> None:
             assert scope.name == "request"
         await kernel.disable("billing")
         await kernel.emit(4)
-    assert heard == [1, 2, 3]
+        assert heard == [1, 2, 3]
+        with_tool = kernel.events.on(int, heard.append)
+        await kernel.emit(5)
+        with_tool.end()
+        await kernel.emit(6)
+    assert heard == [1, 2, 3, 5]
 
 
 # -- providers narrowed by uses= -----------------------------------------------------------------------

@@ -151,7 +151,7 @@ def test_arguments_with_defaults_do_no_harm() -> None:
     def with_default(self: Any, more: int = 1, *rest: int, other: int = 2) -> str:
         return "x"
 
-    assert problems(a=provides(A)(with_default), b=provides(B)(partial(plain))) == ()
+    assert problems(a=provides(A)(with_default), b=provides(B)(partial(min))) == ()
 
 
 @pytest.mark.parametrize("wrapper", [staticmethod, classmethod])

@@ -232,7 +232,7 @@ def test_one_function_does_one_thing() -> None:
         contributes(RULES)(provides(DB)(lambda self: "x"))
 
 
-@pytest.mark.parametrize("target", [5, "x", Settings])
+@pytest.mark.parametrize("target", [5, "x", Settings, len])
 def test_decorators_mark_functions(target: Any) -> None:
     """Something that is no function is refused by the decorator."""
     for decorator in (provides(DB), contributes(RULES), on(int)):

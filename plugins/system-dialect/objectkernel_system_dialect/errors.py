@@ -151,3 +151,12 @@ class DialectUnsupported(DataError):
     """A database was asked for that this dialect does not speak, or a URI that does not belong to it."""
 
     code = "D407"
+
+
+class RowDamaged(DataError):
+    """A stored row holds a value that its field cannot have; the row was not delivered.
+
+    Attributes: entity and key of the row ("" and None where they are not known, as behind `Dialect.execute`), field.
+    """
+
+    code = "D408"
