@@ -53,7 +53,7 @@ class Declaration:
         target: the class or the `PluginDef` it was compiled from.
         edges: attribute name → edge.
         hooks: hook name → function, as marked with ``@hookimpl``.
-        provided: the steps that provide a service.
+        provided, handlers: the steps that provide a service, that handle an event.
         all_edges: the edges of the class and of every step.
         services, extensions: the names that it uses as the one and as the other.
         scoped: whether it provides or reads what lives in a scope.
@@ -74,6 +74,7 @@ class Declaration:
     stop_timeout: float | None
     problems: tuple[KernelError, ...]
     provided: tuple[Step, ...] = attrs.field(init=False)
+    handlers: tuple[Step, ...] = attrs.field(init=False)
     all_edges: tuple[Edge[Any], ...] = attrs.field(init=False)
     services: frozenset[str] = attrs.field(init=False)
     extensions: frozenset[str] = attrs.field(init=False)
@@ -86,6 +87,7 @@ class Declaration:
         keys = [s.key for s in steps if s.key is not None] + [e.key for e in edges]
         derived = {
             "provided": tuple(s for s in steps if s.kind == "provides"),
+            "handlers": tuple(s for s in steps if s.kind == "on"),
             "all_edges": edges,
             "services": frozenset(str(k) for k in keys if k.kind == "service"),
             "extensions": frozenset(str(k) for k in keys if k.kind == "extension"),

@@ -279,7 +279,7 @@ class Graph:
                     self._link(node, [whole], hard=True)
             whole.edges = tuple(declaration.edges.values())
             if isinstance(declaration.target, PluginDef):
-                whole.edges = tuple(e for s in declaration.steps if s.kind == "on" for e in s.edges)
+                whole.edges = tuple(e for s in declaration.handlers for e in s.edges)
             if self._scoped:
                 whole.edges = tuple(e for e in whole.edges if not self._is_scoped(e))
             self._connect_edges(whole, reported)

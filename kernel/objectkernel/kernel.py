@@ -392,7 +392,7 @@ class ObjectKernel:
 
     def services(self) -> tuple[str, ...]:
         """The names of the services that are up."""
-        return tuple(self._ready)
+        return tuple(str(key) for key in self._ready)
 
     def plugins(self) -> tuple[PluginInfo, ...]:
         """Every plugin that is installed or composed, with its state and the reason for it, in start order."""

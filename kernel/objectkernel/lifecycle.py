@@ -131,7 +131,7 @@ class Lifecycle:
             node.life = Life()
             if node.kind == "given":
                 node.life.state = "up"
-                self.ready[node.id] = node.value
+                self.ready[node.key or node.id] = node.value
 
     # -- bringing up
 
@@ -395,7 +395,7 @@ class Lifecycle:
         life.entered_at = life.entered_at or perf_counter()
         node.value = value
         if node.kind == "service" and node.lifetime != "transient":
-            self.ready[node.id] = value
+            self.ready[node.key or node.id] = value  # the key itself: a look-up with it ends at its identity
         elif node.kind == "plugin":
             record = self.records[node.plugin]
             record.become("running")

@@ -202,22 +202,27 @@ class Run:
             instance.__dict__[configured.name] = self.composition.configuration.instances[record.name]
 
     def wanted(self) -> list[Node]:
-        """The nodes that are up in a running kernel: eager ones of plugins that take part, and what they need."""
-        todo = [n for n in self.graph.nodes if n.eager and self._takes_part(n)]
-        wanted = dict.fromkeys(todo)
+        """The nodes that are up in a running kernel: eager ones of plugins that take part, and what they need.
+
+        A transient is among them: it runs nothing, and whoever asks may have it.
+        """
+        out = self._left_out()
+        todo = [
+            n
+            for n in self.graph.nodes
+            if (n.eager or n.lifetime == "transient") and n.plugin not in out and n.kind != "given"
+        ]
+        lazy: dict[Node, None] = {}
         for node in todo:
             for target in node.before:
-                if target not in wanted and target.lifetime != "scoped" and self._takes_part(target):
-                    wanted[target] = None
+                if target.lifetime == "lazy" and target not in lazy and target.plugin not in out:
+                    lazy[target] = None
                     todo.append(target)
-        for node in self.graph.nodes:  # a transient runs nothing, and whoever asks may have it
-            if node.lifetime == "transient" and self._takes_part(node):
-                wanted[node] = None
-        return [n for n in wanted if n.kind != "given"]
+        return todo
 
-    def _takes_part(self, node: Node) -> bool:
-        record = self.records.get(node.plugin)
-        return record is None or record.state not in ("failed", "skipped", "disabled", "blocked")
+    def _left_out(self) -> set[str]:
+        """The plugins that take no part, or no longer."""
+        return {n for n, r in self.records.items() if r.state in ("failed", "skipped", "disabled", "blocked")}
 
     async def _start(self, nodes: Iterable[Node]) -> None:
         """Bring nodes up; take down again what belongs to plugins that failed, and restart who used them softly."""
@@ -234,9 +239,9 @@ class Run:
 
     async def _drop_lost(self) -> list[Node]:
         """Take down what is up of plugins that failed or are skipped; returns the soft users, to be started again."""
-        lost = [n for n in self.graph.nodes if n.life.state == "up" and not self._takes_part(n)]
-        around = closure(lost)
-        users = [n for n in around if n.life.state == "up" and self._takes_part(n)]
+        out = self._left_out()
+        around = closure(n for name in out for n in self.graph.plugins.get(name, ()) if n.life.state == "up")
+        users = [n for n in around if n.life.state == "up" and n.plugin not in out]
         await self.lifecycle.take_down(around)
         return users
 
@@ -307,8 +312,7 @@ class Run:
 
     def plugin_up(self, record: Record) -> None:
         log.debug("plugin %s is up", record.name)
-        handlers = [s for s in self.graph.declarations[record.name].steps if s.kind == "on"]
-        for step in handlers:
+        for step in self.graph.declarations[record.name].handlers:
             self._subscribe(record, step)
         if record.declaration is not None and record.declaration.hooks and self.composition.hooks is not None:
             carrier = HookCarrier(record.instance, record.declaration.hooks)
@@ -467,7 +471,7 @@ class Run:
 
 
 class _HookOwner:
-    """Collects how a hook ended. It runs in a task of its own: one that goes on after it was cancelled is left behind."""
+    """Collects how a hook ended. It has a task of its own: one that goes on after it was cancelled is left behind."""
 
     def __init__(self, lifecycle: Lifecycle, call: Callable[[], Any]) -> None:
         self._lifecycle = lifecycle

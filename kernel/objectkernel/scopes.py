@@ -360,7 +360,7 @@ class Scope:
         values = {edge.name: await self._edge(edge) for edge in step.edges if not edge.late}
         record = self._run.records[node.plugin]
         if step.by_keyword:
-            values.update({edge.name: self.read_late(edge) for edge in step.edges if edge.late})
+            values.update({edge.name: self._read_late(edge) for edge in step.edges if edge.late})
             return lambda: step.function(**values)
         view = object.__new__(type(record.instance))  # its attributes, with the values of this scope
         view.__dict__.update(record.instance.__dict__)
@@ -368,7 +368,7 @@ class Scope:
         view.__dict__[BINDING] = _ScopeBinding(self, record)
         return lambda: step.function(view)
 
-    def read_late(self, edge: Edge[Any]) -> Any:
+    def _read_late(self, edge: Edge[Any]) -> Any:
         """What a late edge leads to at this moment, None where it is not there."""
         targets = self._run.graph.targets(edge)
         made = self._made.get(targets[0]) if targets else None
@@ -406,7 +406,7 @@ class _ScopeBinding:
         return self._record.context
 
     def read(self, edge: Edge[Any]) -> Any:
-        return self._scope.read_late(edge) if edge.late else self._record.read(edge)
+        return self._scope._read_late(edge) if edge.late else self._record.read(edge)
 
 
 class _ScopedOwner:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -32,6 +32,7 @@ class Stored(TypeDecorator[Any]):
     """The column type of a field.
 
     Attributes:
+        storage: the type that the driver gives and takes, beside None.
         encode: from the field's Python value to what the driver takes; None where they are the same.
         decode: from what the driver gives to the field's Python value; None where they are the same.
     """
@@ -40,10 +41,11 @@ class Stored(TypeDecorator[Any]):
     cache_ok = True
 
     def __init__(self, kind: FieldType, length: int, precision: int, scale: int, items: ItemType) -> None:
-        super().__init__()
+        # Not `super().__init__()`: what an operator means is decided by `impl`, which each kind has of its own.
         self.kind, self.length, self.precision, self.scale, self.items = kind, length, precision, scale, items
-        field = Field(kind, precision=precision, scale=scale, items=items)
-        self.check = type_check(field)
+        self.impl = _declared(kind, length)
+        self.check = type_check(Field(kind, precision=precision, scale=scale, items=items))
+        self.storage = _STORAGE.get(kind, str)
         self.encode: Convert | None
         self.decode: Convert | None
         if kind == "decimal":
@@ -56,21 +58,6 @@ class Stored(TypeDecorator[Any]):
         """The column type for `field`."""
         length = max(map(len, field.enum), default=1) if field.type == "enum" else field.length
         return cls(field.type, length, field.precision, field.scale, field.items)
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        match self.kind:
-            case "string" | "enum":
-                return String(self.length)
-            case "integer" | "decimal":
-                return BigInteger()
-            case "boolean":
-                return Integer()
-            case "number":
-                return Float()
-            case "binary":
-                return LargeBinary()
-            case _:
-                return Text()
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         if value is None:
@@ -87,6 +74,22 @@ def column_type(field: Field) -> TypeEngine[Any]:
     return Integer() if field.type == "sequence" else Stored.of(field)
 
 
+def _declared(kind: FieldType, length: int) -> TypeEngine[Any]:
+    match kind:
+        case "string" | "enum":
+            return String(length)
+        case "integer" | "decimal":
+            return BigInteger()
+        case "boolean" | "sequence":
+            return Integer()
+        case "number":
+            return Float()
+        case "binary":
+            return LargeBinary()
+        case _:
+            return Text()
+
+
 def _scaled(scale: int, value: Decimal) -> int:
     return int(value.scaleb(scale, PRECISE))
 
@@ -99,13 +102,35 @@ def _instant(value: datetime) -> str:
     return value.isoformat(timespec="microseconds")
 
 
+def _moment(text: str) -> datetime:
+    value = datetime.fromisoformat(text)
+    if value.tzinfo is not UTC:
+        raise ValueError("a stored time has another zone than UTC, or none")
+    return value
+
+
+def _list(text: str) -> list[Any]:
+    value = json.loads(text)
+    if not isinstance(value, list):
+        raise ValueError("a stored array is none")
+    return value
+
+
 _dump = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
 
 _ENCODE: Final[Mapping[str, Convert]] = {"datetime": _instant, "json": _dump, "array": _dump, "uuid": str}
 _DECODE: Final[Mapping[str, Convert]] = {
-    "datetime": datetime.fromisoformat,
+    "datetime": _moment,
     "json": json.loads,
-    "array": json.loads,
+    "array": _list,
     "uuid": UUID,
     "boolean": bool,
+}
+_STORAGE: Final[Mapping[str, type]] = {
+    "integer": int,
+    "decimal": int,
+    "boolean": int,
+    "sequence": int,
+    "number": float,
+    "binary": bytes,
 }
