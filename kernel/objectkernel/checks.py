@@ -74,6 +74,10 @@ def call_problems(function: Any, mark: Mark, keywords: tuple[str, ...]) -> list[
     """(what, why, fix) where a function cannot be called with what the kernel gives it."""
     positional = (mark.needs is None) + (mark.kind == "on")
     code = getattr(function, "__code__", None)
+    if code is not None and code.co_filename.endswith("contextlib.py"):
+        return [
+            ("it is decorated as a context manager", "the kernel calls the generator itself", "remove the decorator")
+        ]
     if code is not None and code.co_argcount == positional and not keywords and not code.co_kwonlyargcount:
         return []
     from inspect import signature

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -35,6 +36,7 @@ class Deadlines:
         self._scope = anyio.CancelScope()
         self._waiting_for = waiting_for
         self._watched: dict[Host, None] = {}
+        self._scopes: dict[anyio.CancelScope, None] = {}
         self._asleep_until = math.inf
         self._wake: anyio.Event | None = None
 
@@ -56,9 +58,21 @@ class Deadlines:
         """`host` is done."""
         self._watched.pop(host, None)
 
+    @contextmanager
+    def at_most(self, seconds: float) -> Iterator[None]:
+        """A block that ends after `seconds`, or at the limit if that comes sooner."""
+        with anyio.CancelScope(deadline=self.until(seconds)) as scope:
+            self._scopes[scope] = None
+            try:
+                yield
+            finally:
+                del self._scopes[scope]
+
     def shorten(self, limit: float) -> None:
         """Let no deadline, present or future, lie behind `limit`."""
         limit = self.limit = min(limit, self.limit)
+        for scope in self._scopes:
+            scope.deadline = min(scope.deadline, limit)
         for host in self._watched:
             host.deadline = min(host.deadline, limit)
         if self._wake is not None:

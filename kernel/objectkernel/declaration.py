@@ -98,17 +98,31 @@ class Declaration:
 
 
 def form_of(function: Any) -> Form:
-    """How a function gives its object: returned, awaited, yielded or yielded asynchronously."""
-    code = getattr(function, "__code__", None)
-    while code is None and hasattr(function, "func"):  # functools.partial
-        function = function.func
-        code = getattr(function, "__code__", None)
-    flags = getattr(code, "co_flags", 0)
-    if flags & 0x200:
-        return "async_generator"
-    if flags & 0x80:
-        return "async"
-    return "generator" if flags & 0x20 else "value"
+    """How a function gives its object: returned, awaited, yielded or yielded asynchronously.
+
+    A plain wrapper (``functools.wraps``, ``functools.partial``) gives what the function that it wraps gives.
+    """
+    while True:
+        flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+        if flags & 0x200:
+            return "async_generator"
+        if flags & 0x80:
+            return "async"
+        if flags & 0x20:
+            return "generator"
+        inner = getattr(function, "__wrapped__", None) or getattr(function, "func", None)
+        if inner is None:
+            return "value"
+        function = inner
+
+
+def innermost(function: Any) -> Any:
+    """The function under all wrappers, which has the names of the arguments."""
+    while True:
+        inner = getattr(function, "__wrapped__", None) or getattr(function, "func", None)
+        if inner is None:
+            return function
+        function = inner
 
 
 def declare(target: type[Plugin] | PluginDef) -> Declaration:
@@ -183,7 +197,7 @@ def _from_functions(plugin: PluginDef) -> Declaration:
     for function in plugin.functions:
         mark: Mark = getattr(function, MARK)
         edges = tuple((mark.needs or {}).values())
-        steps.append(_step(plugin.name, function.__name__, function, mark, edges, True, problems, {}))
+        steps.append(_step(plugin.name, innermost(function).__name__, function, mark, edges, True, problems, {}))
     return Declaration(
         name=plugin.name,
         target=plugin,

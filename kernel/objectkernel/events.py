@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from functools import partial
 from operator import itemgetter
 from typing import Any, TypeVar
 
+from objectkernel.declaration import form_of
 from objectkernel.errors import EventUndeclared, HandlerInvalid
 from objectkernel.plugin import code_place
 
@@ -145,11 +145,9 @@ def _nobody(event: object) -> tuple[_Entry, ...]:
 
 def _is_async(handler: Any) -> bool:
     """Whether calling `handler` gives something to await: it, what it wraps, or its ``__call__`` is an async def."""
-    while isinstance(handler, partial):
-        handler = handler.func
-    function = getattr(handler, "__func__", handler)
-    code = getattr(function, "__code__", None) or getattr(vars(type(handler)).get("__call__"), "__code__", None)
-    return bool(getattr(code, "co_flags", 0) & 0x80)
+    if form_of(getattr(handler, "__func__", handler)) == "async":
+        return True
+    return form_of(vars(type(handler)).get("__call__")) == "async"
 
 
 def _name(handler: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from objectkernel.declaration import innermost
 from objectkernel.errors import HookUnknown, nearest
 
 if TYPE_CHECKING:
@@ -19,6 +20,13 @@ class HookCarrier:
 
     def __dir__(self) -> Iterable[str]:
         return self.__dict__
+
+
+def call_hook(function: Callable[..., Any], instance: Any, kernel: Any) -> Any:
+    """Call a plugin's implementation of one of the kernel's hooks, with the argument if it takes it."""
+    code = innermost(function).__code__
+    taken = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    return function(instance, **({"kernel": kernel} if "kernel" in taken else {}))
 
 
 class HookCalls:

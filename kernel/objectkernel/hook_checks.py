@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from objectkernel.declaration import HOOK_MARK, Declaration, form_of
+from objectkernel.declaration import HOOK_MARK, Declaration, form_of, innermost
 from objectkernel.errors import DeclarationInvalid, HookInvalid, HookUnknown, KernelError, nearest
+from objectkernel.plugin import code_place
 
 
 def spec_functions(module: Any) -> dict[str, Any]:
@@ -24,10 +25,22 @@ def no_specs(declaration: Declaration) -> KernelError:
 
 
 def hook_problem(declaration: Declaration, name: str, function: Any, specs: Mapping[str, Any]) -> KernelError | None:
-    where = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
+    options = getattr(function, HOOK_MARK)
+    function = innermost(function)
+    where = code_place(function)
     spec = specs.get(name)
-    if spec is None and getattr(function, HOOK_MARK)["optionalhook"]:
+    if spec is None and options["optionalhook"]:
         return None
+    unsupported = [o for o in ("wrapper", "hookwrapper", "specname") if options.get(o)]
+    if unsupported or not where:
+        return HookInvalid(
+            f"{declaration.name} implements {name!r} "
+            + (f"with the option {unsupported[0]!r}" if unsupported else f"with {function!r}, which is no function"),
+            where=where or declaration.where,
+            why="a hook is called once for each plugin, under its own name",
+            fix=f"write @hookimpl above def {name}(self, ...)",
+            name=name,
+        )
     if spec is None:
         close = nearest(name, specs)
         return HookUnknown(

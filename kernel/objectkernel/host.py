@@ -283,6 +283,10 @@ def as_error(caught: BaseException, step: Step) -> BaseException:
     return error
 
 
+_NUMBERS: dict[type, tuple[type, ...]] = {float: (int,), complex: (int, float)}
+"""Types that type checkers accept for another (PEP 484, the numeric tower)."""
+
+
 def wrong_type(value: Any, node: Node) -> KernelError | None:
     """The error for an object that is not of its key's type, where that can be told at run time."""
     expected = node.key.type if node.key is not None else None
@@ -295,6 +299,8 @@ def wrong_type(value: Any, node: Node) -> KernelError | None:
         if isinstance(value, origin):
             return None
     except TypeError:  # a Protocol that is not runtime_checkable
+        return None
+    if origin in _NUMBERS and isinstance(value, _NUMBERS[origin]):
         return None
     return ServiceTypeMismatch(
         f"{node.plugin} provides {node.id!r} with {type(value).__qualname__}, not {origin.__qualname__}",

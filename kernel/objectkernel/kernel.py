@@ -53,7 +53,8 @@ class ObjectKernel:
         options: the host options of ``[kernel]``, see `objectkernel.options.KernelOptions`; they win over the file.
 
     Raises:
-        ConfigFileMissing, ConfigFileInvalid, HostOptionInvalid: on the first use of the composition.
+        HostOptionInvalid: an argument cannot be meant. What is wrong with the composition is told by `check`, and by
+            `bootstrap` in one `BootError`.
     """
 
     def __init__(
@@ -176,12 +177,13 @@ class ObjectKernel:
         """
         self._expect("idle", "bootstrap", "a kernel runs once; make a new one")
         try:
-            composition = self.compose()
-            if composition.problems:
-                raise BootError(composition.problems)
+            problems = self.compose().problems
         except KernelError as error:
-            self._boot_error = error
-            raise
+            problems = [error]
+        if problems:
+            self._boot_error = BootError(problems)
+            raise self._boot_error
+        composition = self.compose()
         run = self._run = Run(self, composition)
         run.start()
         try:
@@ -217,6 +219,14 @@ class ObjectKernel:
             ShutdownError: every teardown ran, and these raised.
             KernelStateInvalid: the kernel never ran.
         """
+        given: object = timeout
+        if given is not None and (isinstance(given, bool) or not isinstance(given, int | float) or given < 0):
+            raise HostOptionInvalid(
+                f"shutdown(timeout={timeout!r})",
+                where=caller(),
+                why="it is a number of seconds, 0 or more",
+                fix="timeout=5",
+            )
         run = self._run
         if run is None:
             if self._boot_error is not None:
@@ -253,7 +263,8 @@ class ObjectKernel:
         return self
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
-        assert self._body is not None
+        if self._body is None:
+            raise self._wrong_state("__aexit__", "enter it with `async with kernel:`")
         scope, coroutine = self._body
         self._body = None
         crash: BaseException | None = None
@@ -383,11 +394,12 @@ class ObjectKernel:
 
     def findings(self) -> tuple[KernelError, ...]:
         """What the plugins find worth saying about the running kernel: the answers to the hook `kernel_findings`."""
+        from objectkernel.hook_calls import call_hook
+
         run = self._running("findings")
         found: list[KernelError] = []
         for record, function in run.hook_functions("kernel_findings"):
-            arguments = (record.instance, record.context)[: function.__code__.co_argcount]
-            found += function(*arguments) or ()
+            found += call_hook(function, record.instance, record.context) or ()
         return tuple(found)
 
     def services(self) -> tuple[str, ...]:
@@ -468,21 +480,27 @@ class ObjectKernel:
             self._events = Events()
         return self._events
 
+    def _bus(self, asked: str) -> Events:
+        """The events of a kernel that runs."""
+        if self._run is None or self._run.closed_in is not None:
+            raise self._wrong_state(asked, "emit between bootstrap() and the end of shutdown()")
+        return self._events or self.events
+
     def on(self, event: type[T], handler: Callable[[T], Any]) -> Subscription:
         """Subscribe a handler to events of exactly this class; the subscription's `end()` ends it."""
         return self.events.on(event, handler)
 
     def emit(self, event: object) -> Awaitable[None]:
         """Await the handlers in turn; the first error ends it and comes to the caller."""
-        return self.events.emit(event)
+        return self._bus("emit").emit(event)
 
     def notify(self, event: object) -> Awaitable[tuple[Exception, ...]]:
         """Await the handlers in turn, whatever one raises; the errors are logged and returned."""
-        return self.events.notify(event)
+        return self._bus("notify").notify(event)
 
     def emit_sync(self, event: object) -> None:
         """Call the handlers in turn; one that is a coroutine function is an error before any is called."""
-        self.events.emit_sync(event)
+        self._bus("emit_sync").emit_sync(event)
 
     @property
     def timeline(self) -> Timeline:

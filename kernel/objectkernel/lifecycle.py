@@ -122,6 +122,8 @@ class Lifecycle:
         self.start_timeout = start_timeout
         self.stop_timeout = stop_timeout
         self._drain_timeout = drain_timeout
+        self.closing = False  # nothing is started any more
+        self._open: dict[Batch, None] = {}  # those that are being brought up
         self._serial = 0
         self._starts: list[tuple[int, Node]] = []
         self._stops: list[tuple[int, int, Node]] = []
@@ -138,7 +140,8 @@ class Lifecycle:
     def begin(self, nodes: Iterable[Node]) -> Batch:
         """Start `nodes`, each as soon as what it needs is up; `done` of the batch tells that all of them settled."""
         down = {n for n in nodes if n.life.state in ("idle", "failed", "skipped")}
-        batch = Batch(sorted(down, key=attrgetter("rank")))
+        batch = Batch(sorted(down if not self.closing else (), key=attrgetter("rank")))
+        self._open[batch] = None
         now = perf_counter()
         for node in batch.nodes:
             life = node.life
@@ -151,7 +154,15 @@ class Lifecycle:
             if node.life.state == "waiting" and not node.life.unmet and not self._free(node):
                 self._settle(node, "skipped")
         self.pump()
+        if batch.done.is_set():
+            self._open.pop(batch, None)
         return batch
+
+    def close(self) -> None:
+        """Start nothing any more: end what is starting, and refuse the rest."""
+        self.closing = True
+        for batch in list(self._open):
+            self.abort(batch)
 
     async def bring_up(self, nodes: Iterable[Node]) -> Batch:
         """`begin`, and wait until every node is up, failed or skipped."""
@@ -200,6 +211,7 @@ class Lifecycle:
                 life.batch.left -= 1
                 if not life.batch.left:
                     life.batch.done.set()
+                    self._open.pop(life.batch, None)
                 life.batch = None
 
     # -- launching, one after the other
@@ -228,6 +240,7 @@ class Lifecycle:
         record = self.records[node.plugin]
         if record.state in ("discovered", "waiting", "stopped", "draining"):
             record.become("starting")
+        life.state = "starting"
         if life.replacement is not None:
             self._entered(node, life.replacement[0])
             return
@@ -236,10 +249,8 @@ class Lifecycle:
             if prepare is None:
                 self._start_whole(node, record)
             else:
-                life.state = "starting"
                 self.spawner.start_guarded(self._prepare_whole, node, record, prepare, name=node.id)
             return
-        life.state = "starting"
         host = life.host = Host(node, self, self.spawner.gate(), self._preparation(node))
         if node.kind == "background":
             host.task = self.spawner.start(run_background, host, self, name=f"{node.plugin}.{node.step.name}")
@@ -420,6 +431,8 @@ class Lifecycle:
             if error is not None:
                 self.overseer.node_failed(node, error)
         elif state in ("draining", "stopping"):
+            if state == "draining":  # it crashed before it was asked to stop
+                self._down(node)
             if error is not None:
                 self.overseer.teardown_failed(error)
             self._stopped(node)
@@ -458,6 +471,7 @@ class Lifecycle:
         """
         nodes = list(nodes)
         await self._end_starts(nodes)
+        others = {n.life.batch for n in nodes if n.life.state in ("draining", "stopping") and n.life.batch is not None}
         chosen = [n for n in nodes if n.life.state == "up" and n.kind != "given"]
         chosen.sort(key=lambda n: n.life.serial, reverse=True)
         batch = Batch(chosen)
@@ -470,7 +484,8 @@ class Lifecycle:
             if not node.life.users:
                 self._may_stop(node)
         self.pump()
-        await batch.done.wait()
+        for one in (batch, *others):  # somebody else may be taking some of them down
+            await one.done.wait()
 
     async def _end_starts(self, nodes: list[Node]) -> None:
         """Cancel those of `nodes` that are still starting (lazy ones may be), and wait until they have ended."""
@@ -488,7 +503,7 @@ class Lifecycle:
 
     async def _drain(self, node: Node) -> None:
         node.life.freed = anyio.Event()
-        with anyio.CancelScope(deadline=self.deadlines.until(self._drain_timeout)):
+        with self.deadlines.at_most(self._drain_timeout):
             await node.life.freed.wait()
         if node.life.leases:
             self.overseer.teardown_failed(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -513,7 +514,7 @@ class PluginDef:
             )
         for name, key in given.items():
             if isinstance(key, Edge):
-                edges[name] = key
+                edges[name] = copy(key)
             elif isinstance(key, Extension):
                 edges[name] = Collect(key, where)
             else:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from objectkernel.declaration import Step
+from objectkernel.declaration import Step, form_of
 from objectkernel.errors import BootAborted, BootError, PluginDuplicate, ShutdownError
 from objectkernel.graph import Node, closure
-from objectkernel.hook_calls import HookCarrier
+from objectkernel.hook_calls import HookCarrier, call_hook
 from objectkernel.host import Host, as_error, current_host
 from objectkernel.lifecycle import Batch, Lifecycle
 from objectkernel.plugin import BINDING, Plugin
@@ -37,6 +37,7 @@ class Run:
     Attributes:
         state: initializing, running, degraded, stopping, stopped or failed.
         booted: set when the boot is over, either way.
+        closed_in: the state in which it closed, None before.
         closed: set when nothing of the kernel is alive any more.
         crash: the error of a critical plugin that made the kernel stop.
         ended_in_order: everything was taken down by the kernel, not by the end of the event loop.
@@ -62,6 +63,7 @@ class Run:
         self.scopes: dict[Any, None] = {}
         self.change_failed: Callable[[Node, Exception], None] | None = None
         self.ended_in_order = False
+        self.closed_in: str | None = None
         self._spawner: Spawner
         self._root: Any = None
         self._stop = anyio.Event()
@@ -75,11 +77,11 @@ class Run:
         context = copy_context()
         context.run(current_host.set, None)  # a kernel inside a plugin of another one is nobody's part
         self._spawner = Spawner(context)
+        self._make_lifecycle(self._spawner)
         self._root = self._spawner.start(self._main, name="objectkernel root")
 
     async def _main(self) -> None:
         try:
-            self._make_lifecycle(self._spawner)
             with self._boot_scope:
                 await self._boot()
             if self.state == "initializing" and not self.boot_errors and self.interrupt is None:  # cancelled
@@ -117,6 +119,7 @@ class Run:
                 del record.instance.__dict__[BINDING]
         self.lifecycle.deadlines.close()
         self.kernel._use_services({})
+        self.closed_in = self.state
         self.booted.set()
         self.closed.set()
 
@@ -267,10 +270,9 @@ class Run:
         """Run one implementation with the plugin's start timeout; returns its error."""
         assert record.declaration is not None
         function = record.declaration.hooks[name]
-        step = _pseudo_step(record, name, function, "async" if function.__code__.co_flags & 0x80 else "value")
-        arguments = (record.instance, record.context)[: function.__code__.co_argcount]
+        step = _pseudo_step(record, name, function, form_of(function))
         node = Node(f"{record.name}.{name}", "hook", record.name, step=step)
-        owner = _HookOwner(self.lifecycle, lambda: function(*arguments))
+        owner = _HookOwner(self.lifecycle, lambda: call_hook(function, record.instance, record.context))
         host = Host(node, owner, self._spawner.gate())
         host.stopping = name == "kernel_stopping"
         limit = self.lifecycle.stop_timeout if host.stopping else self.lifecycle.start_timeout
@@ -293,7 +295,7 @@ class Run:
             self._interrupted(error)
         elif node.lifetime == "lazy" and node.life.state == "starting" and self.state in ("running", "degraded"):
             log.error("lazy service %s could not be made", node.id, exc_info=error)  # whoever asked gets it
-        elif self.change_failed is not None:
+        elif self.change_failed is not None and node.life.state == "starting":
             self.change_failed(node, error)
         elif self.state == "initializing":
             self._plugin_failed(record, error)
@@ -432,6 +434,7 @@ class Run:
 
     async def _shutdown(self) -> None:
         self.state = "stopping"
+        self.lifecycle.close()
         began = perf_counter()
         log.info("kernel stops")
         self.lifecycle.deadlines.shorten(anyio.current_time() + self.options.shutdown_timeout)
@@ -448,6 +451,7 @@ class Run:
         """Close every scope, then take everything down."""
         if self.state == "failed":
             self.state = "stopping"
+            self.lifecycle.close()
             self.lifecycle.deadlines.shorten(anyio.current_time() + self.options.shutdown_timeout)
         async with self.changes:
             for scope in list(reversed(self.scopes)):

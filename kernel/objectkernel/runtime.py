@@ -6,7 +6,7 @@ changed, and all of it that can run is started again in order. Changes are taken
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +30,8 @@ class Runtime:
         self._run = run
         self._failures: list[tuple[Node, Exception]] = []
 
-    @asynccontextmanager
-    async def _changing(self) -> AsyncIterator[None]:
+    async def _change(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work` in a task of the kernel, alone, and wait for it; a cancelled caller does not tear it."""
         host = current_host.get()
         if host is not None and host.owner.engine is self._run.lifecycle:
             raise PluginStateInvalid(
@@ -40,16 +40,33 @@ class Runtime:
                 why="the change may have to stop the task that waits for it",
                 fix="leave run-time changes to the host",
             )
-        async with self._run.changes:
-            self._kernel._running("a run-time change")
-            self._failures.clear()
-            self._run.change_failed = lambda node, error: self._failures.append((node, error))
+        done = anyio.Event()
+        errors: list[Exception] = []
+
+        async def alone() -> None:
             try:
-                yield
+                async with self._run.changes:
+                    self._expect_running()
+                    self._failures.clear()
+                    self._run.change_failed = lambda node, error: self._failures.append((node, error))
+                    await work()
+            except Exception as error:
+                errors.append(error)
             finally:
                 self._run.change_failed = None
                 if self._run.state in ("running", "degraded"):
                     self._run.reassess()
+                done.set()
+
+        self._expect_running()
+        self._run.lifecycle.spawner.start_guarded(alone, name="run-time change")
+        await done.wait()
+        if errors:
+            raise errors[0]
+
+    def _expect_running(self) -> None:
+        if self._run.state not in ("running", "degraded"):
+            raise self._kernel._wrong_state("a run-time change", "make it between bootstrap() and shutdown()")
 
     async def _cycle(
         self, seeds: Iterable[Node], change: Callable[[], None], also: Iterable[Node] = ()
@@ -61,6 +78,8 @@ class Runtime:
             if name in run.records and run.records[name].state in ("running", "degraded"):
                 run.records[name].become("draining", "it is restarted for a change")
         await run.lifecycle.take_down(around)
+        if run.lifecycle.closing:
+            raise self._kernel._wrong_state("a run-time change", "it was ended by a shutdown")
         change()
         self._failures.clear()
         for name in {n.plugin for n in around}:
@@ -69,6 +88,8 @@ class Runtime:
         await run.lifecycle.bring_up(
             [n for n in run.wanted() if n in around] + [n for n in also if n.life.state != "up"]
         )
+        if run.lifecycle.closing:
+            raise self._kernel._wrong_state("a run-time change", "it was ended by a shutdown")
         errors = [error for _, error in self._failures]
         await self._leave_out({self._run.records[n.plugin]: e for n, e in self._failures if n.plugin in run.records})
         self._mark_waiting(around)
@@ -103,15 +124,19 @@ class Runtime:
 
     async def disable(self, name: str) -> None:
         """Stop a plugin; see `ObjectKernel.disable`."""
-        record = self._record(name)
-        async with self._changing():
+
+        async def work() -> None:
+            record = self._record(name)
             if record.state != "disabled":
                 await self._cycle(self._nodes(name), lambda: record.become("disabled", "by kernel.disable"))
 
+        await self._change(work)
+
     async def enable(self, name: str) -> None:
         """Start a plugin again; see `ObjectKernel.enable`."""
-        record = self._record(name)
-        async with self._changing():
+
+        async def work() -> None:
+            record = self._record(name)
             if record.state not in ("disabled", "failed", "skipped"):
                 raise PluginStateInvalid(
                     f"{name} is {record.state}",
@@ -122,6 +147,8 @@ class Runtime:
             if errors:
                 raise BootError(errors)
 
+        await self._change(work)
+
     def _let_take_part(self, record: Record) -> None:
         """A plugin may start again, and those that were skipped because it was not there."""
         record.become("stopped")
@@ -131,8 +158,9 @@ class Runtime:
 
     async def reload(self, name: str) -> None:
         """Restart a plugin with its configuration read anew; see `ObjectKernel.reload`."""
-        record = self._record(name)
-        async with self._changing():
+
+        async def work() -> None:
+            record = self._record(name)
             if record.state == "disabled":
                 raise PluginStateInvalid(
                     f"{name} is disabled", why="a reload would start it", fix=f"call `await kernel.enable({name!r})`"
@@ -144,6 +172,8 @@ class Runtime:
                 self._put_settings(record, old)
                 errors += await self._cycle(self._nodes(name), lambda: record.become("stopped"))
                 raise BootError(errors)
+
+        await self._change(work)
 
     def _read_settings(self, record: Record) -> Any:
         """The plugin's settings from file and environment as they are now."""
@@ -207,14 +237,13 @@ class Runtime:
                 node.value = replacement[0] if replacement is not None else self._run.composition.given[node.key]
                 self._run.lifecycle.ready[node.id] = node.value
 
-        async with self._changing():
-            errors = await self._cycle(
-                [node],
-                change,
-                also=[node] if replacement is not None and node.lifetime in ("singleton", "lazy") else (),
-            )
-        if errors:
-            raise BootError(errors)
+        async def work() -> None:
+            eager = replacement is not None and node.lifetime in ("singleton", "lazy")
+            errors = await self._cycle([node], change, also=[node] if eager else ())
+            if errors:
+                raise BootError(errors)
+
+        await self._change(work)
 
     @asynccontextmanager
     async def override(self, node: Node, value: Any) -> AsyncIterator[None]:

@@ -16,8 +16,8 @@ from objectkernel.errors import (
     ServiceUnavailable,
     nearest,
 )
-from objectkernel.graph import Node
-from objectkernel.host import Host, as_error, is_cancellation
+from objectkernel.graph import HOST, Node
+from objectkernel.host import Host, as_error, is_cancellation, wrong_type
 from objectkernel.keys import Key, Service
 from objectkernel.plugin import BINDING, Edge, caller, expect_key
 
@@ -180,6 +180,9 @@ class Scope:
                     fix=f'declare it: KEY = Service[Type]("{key}", scope="{name}")',
                     name=str(key),
                 )
+            problem = wrong_type(given[key], Node(str(key), "given", HOST, key=key, where=key.where))
+            if problem is not None:
+                raise problem
         self.name = name
         self._run = run
         self._given = {str(k): v for k, v in given.items()}
@@ -309,6 +312,8 @@ class Scope:
         value = await make(self._run, node) if node.lifetime != "singleton" and node.step else None
         if node.lifetime == "transient":
             return value
+        if self._state != "open":  # it was closed meanwhile, and would never give the lease back
+            raise self._wrong_state("used")
         if node not in self._leased and node.kind != "given":
             take(self._run, node)
             self._leased[node] = None

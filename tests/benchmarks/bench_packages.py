@@ -22,28 +22,34 @@ from time import perf_counter
 from typing import Any
 
 from objectkernel import ObjectKernel
-from objectkernel_package_service import PACKAGES, PackageService, PackageServicePlugin
+from objectkernel_package_service import PACKAGES, PackageServicePlugin
 from objectkernel_system_dialect.plugin import SystemDialectPlugin
 
 TABLE = """
 CREATE TABLE sys_packages (
-  sequence INTEGER PRIMARY KEY AUTOINCREMENT, id VARCHAR(200) NOT NULL, version VARCHAR(100) NOT NULL,
-  manifest TEXT NOT NULL, metadata TEXT NOT NULL, hash VARCHAR(64) NOT NULL,
-  created_at TEXT NOT NULL, updated_at TEXT NOT NULL, UNIQUE (id, version));
+  id VARCHAR(200) NOT NULL, version VARCHAR(100) NOT NULL, hash VARCHAR(64) NOT NULL, previous_hash VARCHAR(64),
+  created_at TEXT NOT NULL, updated_at TEXT NOT NULL, latest INTEGER NOT NULL,
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT, manifest TEXT NOT NULL, metadata TEXT NOT NULL, UNIQUE (id, version));
 CREATE INDEX by_time ON sys_packages (id, created_at DESC);
 CREATE INDEX by_sequence ON sys_packages (id, sequence DESC);
+CREATE INDEX by_mark ON sys_packages (latest, sequence DESC);
 """
 NOW = "2024-05-01T00:00:00.000000+00:00"
-PUBLISH = """
-INSERT INTO sys_packages (id, version, manifest, metadata, hash, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (id, version) DO UPDATE SET manifest = excluded.manifest, metadata = excluded.metadata,
-  hash = excluded.hash, updated_at = excluded.updated_at RETURNING *
+INSERT = """
+INSERT INTO sys_packages (id, version, manifest, metadata, hash, created_at, updated_at, latest)
+VALUES (?, ?, ?, ?, ?, ?, ?, 1)
 """
-LATEST = "SELECT * FROM sys_packages WHERE id = ? ORDER BY sequence DESC LIMIT 1"
+SUPERSEDE = """
+UPDATE sys_packages SET latest = 0 WHERE sequence =
+  (SELECT sequence FROM sys_packages WHERE id = ? AND sequence < ? ORDER BY sequence DESC LIMIT 1)
+"""
+LATEST = """
+SELECT id, version, hash, previous_hash, created_at, updated_at, manifest, metadata FROM sys_packages
+WHERE id = ? ORDER BY sequence DESC LIMIT 1
+"""
 NEWEST = """
-SELECT id, version, hash, created_at, updated_at, sequence FROM sys_packages AS p
-WHERE NOT EXISTS (SELECT 1 FROM sys_packages AS q WHERE q.id = p.id AND q.sequence > p.sequence)
+SELECT id, version, hash, previous_hash, created_at, updated_at, sequence FROM sys_packages AS p
+WHERE latest = 1 AND NOT EXISTS (SELECT 1 FROM sys_packages AS q WHERE q.id = p.id AND q.sequence > p.sequence)
 ORDER BY sequence DESC LIMIT 50
 """
 
@@ -65,22 +71,27 @@ class Raw:
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + TABLE)
 
-    async def run(self, sql: str, *values: object) -> list[Any]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, lambda: self._connection.execute(sql, values).fetchall())
+    async def run(self, job: Callable[[sqlite3.Connection], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, job, self._connection)
 
     async def publish(self, package: dict[str, Any]) -> object:
         manifest, metadata = (json.dumps(package[part], separators=(",", ":")) for part in ("manifest", "metadata"))
         hash = hashlib.sha256((manifest + metadata).encode()).hexdigest()
-        own = package["manifest"]
-        return await self.run(PUBLISH, own["id"], own["version"], manifest, metadata, hash, NOW, NOW)
+        id, version = package["manifest"]["id"], package["manifest"]["version"]
+
+        def job(connection: sqlite3.Connection) -> None:
+            connection.execute("BEGIN IMMEDIATE")
+            row = connection.execute(INSERT, (id, version, manifest, metadata, hash, NOW, NOW))
+            connection.execute(SUPERSEDE, (id, row.lastrowid))
+            connection.execute("COMMIT")
+
+        return await self.run(job)
 
     async def get(self, id: str) -> object:
-        (row,) = await self.run(LATEST, id)
-        return row
+        return await self.run(lambda connection: connection.execute(LATEST, (id,)).fetchone())
 
     async def page(self) -> object:
-        return await self.run(NEWEST)
+        return await self.run(lambda connection: connection.execute(NEWEST).fetchall())
 
     def close(self) -> None:
         self._thread.shutdown()
@@ -145,23 +156,29 @@ async def compare(folder: Path, packages: int, versions: int) -> None:
     raw.close()
 
 
-async def page_cost(folder: Path, packages: int, versions: int) -> float:
-    """Seconds for a page in the middle of a registry of that size, filled past the service."""
-    path = folder / f"{packages}.db"
+async def page_costs(folder: Path, packages: int, versions: int) -> list[float]:
+    """Seconds for the first, the middle and the last page of a registry of that size, filled past the service.
+
+    The versions of each package lie together, so that old ones fill the space between the last few latest ones.
+    """
+    path = folder / f"{packages}x{versions}.db"
     async with host(path):
         pass
     with sqlite3.connect(path) as connection:
-        rows = ((f"p{n}", f"1.{step}.0", "{}", "{}", "", NOW, NOW) for step in range(versions) for n in range(packages))
-        connection.executemany(PUBLISH.replace("RETURNING *", ""), rows)
+        rows = (
+            (f"p{n}", f"1.{step}.0", "{}", "{}", "0" * 64, NOW, NOW, step == versions - 1)
+            for n in range(packages)
+            for step in range(versions)
+        )
+        connection.executemany(INSERT.replace("1)", "?)"), rows)
     connection.close()
-    kernel = host(path)
-    await kernel.bootstrap()
-    try:
-        service: PackageService = kernel.get(PACKAGES)
-        cursor = str(packages * versions - packages // 2)
-        return 1 / await rate(500, lambda n: service.list(after=cursor))
-    finally:
-        await kernel.shutdown()
+    async with host(path) as kernel:
+        service = kernel.get(PACKAGES)
+        cursors = [str(number * versions + 1) for number in (packages, packages // 2, 50)]
+        for cursor in cursors:
+            assert len((await service.list(after=cursor)).items) == 50
+        rates = [await rate(500, lambda _, cursor=cursor: service.list(after=cursor)) for cursor in cursors]
+        return [1 / a_second for a_second in rates]
 
 
 async def main() -> None:
@@ -173,13 +190,11 @@ async def main() -> None:
     print(f"SQLite file, WAL, synchronous NORMAL: {size.packages} packages x {size.versions} versions")
     with tempfile.TemporaryDirectory() as folder:
         await compare(Path(folder), size.packages, size.versions)
-        small = await page_cost(Path(folder), 1_000, 3)
-        large = await page_cost(Path(folder), size.large, 3)
-    print(
-        f"page of 50 at 1,000 packages {small * 1e6:,.0f} us, at {size.large:,} {large * 1e6:,.0f} us: ",
-        end="",
-    )
-    print(f"{large / small:.2f}x   target 1x")
+        small = await page_costs(Path(folder), 1_000, 2)
+        large = await page_costs(Path(folder), size.large, size.versions)
+    print(f"\na page of 50, us: 1,000 packages x 2 versions -> {size.large:,} x {size.versions}")
+    for name, few, many in zip(("first", "middle", "last"), small, large, strict=True):
+        print(f"{name:<32}{few * 1e6:>10,.0f} {many * 1e6:>14,.0f}     {many / few:>8.2f}x  target 1x")
 
 
 if __name__ == "__main__":

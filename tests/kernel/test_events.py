@@ -9,7 +9,7 @@ import anyio
 import attrs
 import pytest
 from objectkernel import ObjectKernel, Plugin, PluginDef, Service, hookimpl, needs, on, provides
-from objectkernel.errors import EventUndeclared, HandlerInvalid
+from objectkernel.errors import EventUndeclared, HandlerInvalid, KernelStateInvalid
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left")]
 
@@ -190,10 +190,12 @@ async def test_plugin_handler_hears_while_its_plugin_runs() -> None:
             heard.append(f"{event.number} with {self.db}")
 
     kernel = kernel_of(Listening).provide(DB, "db")
-    await kernel.emit(OrderPaid(0))
+    with pytest.raises(KernelStateInvalid):
+        await kernel.emit(OrderPaid(0))
     async with kernel:
         await kernel.emit(OrderPaid(1))
-    await kernel.emit(OrderPaid(2))
+    with pytest.raises(KernelStateInvalid):
+        await kernel.notify(OrderPaid(2))
     assert heard == ["1 with db"]
 
 

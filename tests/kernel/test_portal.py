@@ -92,7 +92,7 @@ def test_scope_and_lease_around_blocking_code() -> None:
             assert portal.call(scope.aget, SESSION) == "session of acme"
             assert "-session of acme" not in world.journal
         assert world.journal[-1] == "-session of acme"
-        with portal.lease(DB) as db, ThreadPoolExecutor(1) as pool:
+        with ThreadPoolExecutor(1) as pool, portal.lease(DB) as db:
             disabled = pool.submit(portal.call, kernel.disable, "world")
             while kernel.plugins()[0].state != "draining":
                 assert not disabled.done()

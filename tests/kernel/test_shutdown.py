@@ -363,12 +363,11 @@ async def test_shutdown_waits_for_open_leases() -> None:
     """A leased service is stopped when the lease is given back, not before."""
     journal: list[str] = []
     kernel = await kernel_of(journaling("db", DB, journal)).bootstrap()
-    async with anyio.create_task_group() as tasks:
-        async with kernel.lease(DB) as db:
-            tasks.start_soon(kernel.shutdown)
-            await anyio.wait_all_tasks_blocked()
-            assert kernel.state == "stopping"
-            assert (db, journal) == ("db", ["+db"])
+    async with anyio.create_task_group() as tasks, kernel.lease(DB) as db:
+        tasks.start_soon(kernel.shutdown)
+        await anyio.wait_all_tasks_blocked()
+        assert kernel.state == "stopping"
+        assert (db, journal) == ("db", ["+db"])
     assert journal == ["+db", "-db"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -88,6 +89,7 @@ async def test_plugins_have_the_seconds_of_import_and_configuration(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-to-import\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[objectkernel.plugins.v1]\nslow-import = slow_to_import:Slow\n")
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "slow_to_import", raising=False)
 
     @attrs.frozen
     class Settings:

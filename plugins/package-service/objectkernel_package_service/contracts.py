@@ -30,6 +30,10 @@ class PackageSummary:
     version: str
     hash: str
     """SHA-256 of the package's canonical JSON, 64 hexadecimal digits."""
+    previous_hash: str | None
+    """The hash before this version was published again, None where it was not; another one than `hash`: it was
+    overwritten with other content.
+    """
     created_at: datetime
     """When this version was first published; aware, UTC."""
     updated_at: datetime
@@ -66,6 +70,8 @@ class Page:
     """One page of a list, newest first."""
 
     items: tuple[PackageSummary, ...]
+    damaged: tuple[PackageDamaged, ...] = ()
+    """An error for each row of the page that cannot be read; its `id` and `version` are None where that is the part."""
     after: str | None
     """What to pass as `after` for the next page; None on the last one."""
 
@@ -81,6 +87,8 @@ class PackageService(Protocol):
     async def publish(self, package: Package) -> PackageRecord:
         """Store one version; the same one again gets the new content and keeps `created_at` and its place.
 
+        `previous_hash` of the record tells whether the version was there, and with which content.
+
         Raises:
             PackageInvalid: `problems` names everything that is wrong with it; nothing was stored.
         """
@@ -94,12 +102,13 @@ class PackageService(Protocol):
         """
         ...
 
-    async def list(self, limit: int = 50, after: str | None = None) -> Page:
+    async def list(self, limit: int = 50, after: str | None = None, *, all_versions: bool = False) -> Page:
         """The latest version of each package, newest first, without its content.
 
         Args:
             limit: 1 to 500 items.
             after: the `after` of the page before.
+            all_versions: every version of each package.
         """
         ...
 
@@ -152,7 +161,7 @@ class PackageInvalid(PackageError, ValueError):
 
 
 class PackageDamaged(PackageError):
-    """What is stored is not what was published. Attributes: id, version."""
+    """What is stored is not what was published. Attributes: id, version, each None where it cannot be read."""
 
     code = "P102"
 

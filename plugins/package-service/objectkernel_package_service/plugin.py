@@ -12,7 +12,8 @@ from objectkernel_package_service.config import PackageServiceConfig
 from objectkernel_package_service.contracts import PACKAGES, PackageService
 from objectkernel_package_service.package import Limits
 from objectkernel_package_service.registry import PackageRegistry
-from objectkernel_package_service.storage import PACKAGE, PackageStore
+from objectkernel_package_service.storage import PackageStore
+from objectkernel_package_service.table import PACKAGE
 
 if TYPE_CHECKING:
     from click import Command

@@ -58,8 +58,9 @@ class PackageRegistry:
             return await self._store.remove_all(id)
         return await self._store.remove(id, version)
 
-    async def list(self, limit: int = 50, after: str | None = None) -> Page:
-        return await self._store.newest(*_window(limit, after))
+    async def list(self, limit: int = 50, after: str | None = None, *, all_versions: bool = False) -> Page:
+        pages = self._store.everything if all_versions else self._store.newest
+        return await pages(*_window(limit, after))
 
 
 def _window(limit: Any, after: Any) -> tuple[int, int]:

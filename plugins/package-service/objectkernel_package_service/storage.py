@@ -1,25 +1,14 @@
-"""The table `sys_packages`: rows in, verified records out."""
+"""Packages in the table `sys_packages`: rows in, verified records out."""
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Final
 
-from objectkernel_system_dialect.contracts import (
-    DataError,
-    Dialect,
-    EntitySchema,
-    Field,
-    Index,
-    Repository,
-    Row,
-)
-from sqlalchemy import Integer, Select, Table, bindparam, exists, select
+from objectkernel_system_dialect.contracts import DataError, Dialect, DuplicateKey, Repository, Row, RowDamaged
 
-from objectkernel_package_service.canonical import content_of, digest
 from objectkernel_package_service.contracts import (
     LATEST,
     PackageDamaged,
@@ -28,131 +17,207 @@ from objectkernel_package_service.contracts import (
     PackageSummary,
     Page,
 )
-from objectkernel_package_service.naming import LONGEST_ID, LONGEST_VERSION
 from objectkernel_package_service.package import Canonical
+from objectkernel_package_service.rows import damaged, log, record, summary
+from objectkernel_package_service.table import PACKAGE, RECORD, SUMMARY, Query, statements
 
-PACKAGE: Final = EntitySchema(
-    name="Package",
-    collection="sys_packages",
-    key=("id", "version"),
-    fields={
-        "id": Field("string", required=True, length=LONGEST_ID),
-        "version": Field("string", required=True, length=LONGEST_VERSION),
-        "manifest": Field("text", required=True),
-        "metadata": Field("text", required=True),
-        "hash": Field("string", required=True, length=64),
-        "sequence": Field("sequence"),
-    },
-    timestamps=True,
-    indexes=(Index({"id": 1, "created_at": -1}), Index({"id": 1, "sequence": -1})),
-)
-"""One row a version. `sequence` is its place among all insertions: clocks tie and turn back, it does not."""
-
-SUMMARY: Final = ("id", "version", "hash", "created_at", "updated_at", "sequence")
-
-UNREADABLE: Final = (AttributeError, LookupError, TypeError, ValueError)
-"""What typing a row raises where somebody wrote a value of another type into it."""
-
-log = logging.getLogger("objectkernel.plugin.package-service")
+NEWEST_FIRST: Final = {"sequence": -1}
 
 
 class PackageStore:
     """Packages in one dialect, whose `PACKAGE` is registered."""
 
     def __init__(self, dialect: Dialect) -> None:
-        self._dialect = dialect
+        self._execute = dialect.execute
         self._rows = Repository(dialect, PACKAGE)
-        self._newest, self._versions = _lists(dialect.table(PACKAGE))
+        self._statements = statements(dialect.table(PACKAGE))
+
+    # --- writing ----------------------------------------------------------------------------------------
 
     async def put(self, package: Canonical) -> PackageRecord:
         """Insert the version, or replace its content where it is; its `sequence` and `created_at` stay."""
         with answering(f"publishing {package.id}@{package.version}"):
-            row = await self._rows.upsert(
-                {
-                    "id": package.id,
-                    "version": package.version,
-                    "manifest": package.manifest.decode(),
-                    "metadata": package.metadata.decode(),
-                    "hash": package.hash,
-                }
-            )
-        with legible(package.id, package.version):
-            return _verified(row)
+            while True:  # a second round only when somebody deleted the version in the first, or it is mended
+                put = await self._insert(package) or await self._replace(package)
+                if put is not None:
+                    return put
 
-    async def exact(self, id: str, version: str) -> PackageRecord | None:
-        """The record of this very version."""
-        with answering(f"reading {id}@{version}"), legible(id, version):
-            row = await self._rows.find_by_id((id, version))
-            return None if row is None else _verified(row)
+    async def _insert(self, package: Canonical) -> PackageRecord | None:
+        """The record of a version that was not there; None when it is."""
+        now = datetime.now(UTC)
+        row = {
+            "id": package.id,
+            "version": package.version,
+            "hash": package.hash,
+            "created_at": now,
+            "updated_at": now,
+            "manifest": package.manifest.decode(),
+            "metadata": package.metadata.decode(),
+        }
+        try:
+            await self._rows.create(row)
+        except DuplicateKey:
+            return None
+        await self._execute(self._statements.supersede, {"package": package.id, "this": package.version})
+        return _published(package, created_at=now, updated_at=now, previous_hash=None)
 
-    async def latest(self, id: str) -> PackageRecord | None:
-        """The record of the version inserted last."""
-        with answering(f"reading the latest version of {id}"), legible(id, LATEST):
-            row = await self._rows.find_one({"id": id}, sort={"sequence": -1})
-            return None if row is None else _verified(row)
+    async def _replace(self, package: Canonical) -> PackageRecord | None:
+        """The record of a version that was there; None when it is not any more, or had to be mended first."""
+        now = datetime.now(UTC)
+        new = {
+            "package": package.id,
+            "this": package.version,
+            "new_manifest": package.manifest.decode(),
+            "new_metadata": package.metadata.decode(),
+            "new_hash": package.hash,
+            "now": now,
+        }
+        try:
+            rows = await self._execute(self._statements.replace, new)
+            sound = all(row["created_at"].tzinfo for row in rows)
+        except RowDamaged:
+            sound = False
+        if not sound:
+            await self._mend(package, now)
+            return None
+        for row in rows:
+            if row["previous_hash"] != package.hash:
+                log.warning(
+                    "package %s@%s was overwritten with other content: its hash was %s and is %s",
+                    *(package.id, package.version, row["previous_hash"], package.hash),
+                )
+            return _published(package, updated_at=now, **row)
+        return None
 
-    async def newest(self, limit: int, before: int) -> Page:
-        """The latest version of each package, of those whose sequence is below `before`."""
-        return await self._page(self._newest, {"before": before}, limit)
-
-    async def versions(self, id: str, limit: int, before: int) -> Page:
-        """The versions of one package whose sequence is below `before`."""
-        return await self._page(self._versions, {"package": id, "before": before}, limit)
+    async def _mend(self, package: Canonical, now: datetime) -> None:
+        """Make legible what `replace` keeps of a damaged row, so that publishing over it works."""
+        this = {"id": package.id, "version": package.version}
+        for field, sound in (("created_at", now), ("hash", package.hash)):
+            try:
+                row = await self._rows.find_one(this, select=(field,))
+                legible = row is None or field == "hash" or row[field].tzinfo is not None
+            except RowDamaged:
+                legible = False
+            if not legible:
+                where = {"package": package.id, "this": package.version}
+                await self._execute(self._statements.mend[field], {**where, "sound": sound})
+                log.warning("package %s@%s: its %s could not be read and is mended", *this.values(), field)
 
     async def remove(self, id: str, version: str) -> bool:
         """Remove one version; whether it was there."""
+        this = {"package": id, "this": version}
         with answering(f"deleting {id}@{version}"):
-            return await self._rows.delete((id, version))
+            while await self._rows.exists({"id": id, "version": version}):
+                await self._execute(self._statements.promote, this)
+                if await self._execute(self._statements.remove, this):
+                    return True
+                # Another publish has taken the mark away again in between.
+            return False
 
     async def remove_all(self, id: str) -> bool:
         """Remove every version of a package; whether there was one."""
         with answering(f"deleting all versions of {id}"):
             return await self._rows.delete_many({"id": id}) > 0
 
+    # --- reading ----------------------------------------------------------------------------------------
+
+    async def exact(self, id: str, version: str) -> PackageRecord | None:
+        """The record of this very version."""
+        with answering(f"reading {id}@{version}"):
+            try:
+                row = await self._rows.find_one({"id": id, "version": version}, select=RECORD)
+            except RowDamaged as error:
+                raise _illegible(id, version, error) from error
+        return None if row is None else record(row)
+
+    async def latest(self, id: str) -> PackageRecord | None:
+        """The record of the version inserted last."""
+        with answering(f"reading the latest version of {id}"):
+            try:
+                row = await self._rows.find_one({"id": id}, sort=NEWEST_FIRST, select=RECORD)
+            except RowDamaged as error:
+                version = await self._part({"id": id}, "version")
+                raise _illegible(id, LATEST if version is None else version, error) from error
+        return None if row is None else record(row)
+
+    async def newest(self, limit: int, before: int) -> Page:
+        """The latest version of each package, of those whose sequence is below `before`."""
+        return await self._page(self._statements.newest, {"before": before}, limit)
+
+    async def versions(self, id: str, limit: int, before: int) -> Page:
+        """The versions of one package whose sequence is below `before`."""
+        return await self._page(self._statements.versions, {"package": id, "before": before}, limit)
+
+    async def everything(self, limit: int, before: int) -> Page:
+        """Every version of every package whose sequence is below `before`."""
+        return await self._page(self._statements.everything, {"before": before}, limit)
+
     async def _page(self, statement: Query, params: Mapping[str, object], limit: int) -> Page:
         """A page of `limit` rows; the one row beyond it only says that there is more."""
         params = {**params, "rows": limit + 1}
         with answering("listing packages"):
             try:
-                rows = await self._dialect.execute(statement, params)
-            except UNREADABLE:
-                rows = await self._one_by_one(statement, params)
-        items = tuple(_summary(row) for row in rows[:limit] if "hash" in row)
-        return Page(items=items, after=str(rows[limit - 1]["sequence"]) if len(rows) > limit else None)
+                rows = await self._execute(statement, params)
+                items, bad = _summaries(rows[:limit])
+            except RowDamaged:
+                rows = await self._execute(statement.with_only_columns(statement.selected_columns.sequence), params)
+                items, bad = await self._one_by_one([row["sequence"] for row in rows[:limit]])
+        after = str(rows[limit - 1]["sequence"]) if len(rows) > limit else None
+        return Page(items=tuple(items), damaged=tuple(bad), after=after)
 
-    async def _one_by_one(self, statement: Query, params: Mapping[str, object]) -> list[Row]:
-        """The rows of a list in which one cannot be read; of that one the key alone."""
-        table = self._dialect.table(PACKAGE)
-        keys = statement.with_only_columns(table.c.id, table.c.version, table.c.sequence)
-        rows = []
-        for key in await self._dialect.execute(keys, params):
+    async def _one_by_one(self, sequences: list[int]) -> Summaries:
+        """The summaries of rows of which one cannot be read, and the damage of that one."""
+        items, bad = [], []
+        for sequence in sequences:
+            this = {"sequence": sequence}
             try:
-                with legible(key["id"], key["version"]):
-                    found = await self._rows.find_one({"sequence": key["sequence"]}, select=SUMMARY)
-            except PackageDamaged:
-                found = key
-            rows += [found] if found else []
-        return rows
+                row = await self._rows.find_one(this, select=SUMMARY)
+            except RowDamaged as error:
+                bad.append(_illegible(await self._part(this, "id"), await self._part(this, "version"), error))
+            else:
+                more = _summaries([row] if row is not None else [])
+                items += more[0]
+                bad += more[1]
+        return items, bad
+
+    async def _part(self, filter: Mapping[str, object], part: str) -> str | None:
+        """One part of a row's key, None where it cannot be read."""
+        try:
+            row = await self._rows.find_one(filter, sort=NEWEST_FIRST, select=(part,))
+        except RowDamaged:
+            return None
+        return None if row is None else row[part]
 
 
-Query = Select[tuple[object, ...]]
+Summaries = tuple[list[PackageSummary], list[PackageDamaged]]
 
 
-def _lists(table: Table) -> tuple[Query, Query]:
-    """The latest version of each package, and the versions of one, newest first, below a sequence.
+def _summaries(rows: list[Row]) -> Summaries:
+    items, bad = [], []
+    for row in rows:
+        try:
+            items.append(summary(row))
+        except PackageDamaged as error:
+            bad.append(error)
+    return items, bad
 
-    Each is one walk down an index; for the first, with one look into an index a row, latest is the version of
-    which no other of the same id has a higher sequence.
-    """
-    newer = table.alias("newer")
-    superseded = exists().where(newer.c.id == table.c.id, newer.c.sequence > table.c.sequence)
-    rows = (
-        select(*(table.c[name] for name in SUMMARY))
-        .where(table.c.sequence < bindparam("before"))
-        .order_by(table.c.sequence.desc())
-        .limit(bindparam("rows", type_=Integer))
+
+def _published(
+    package: Canonical, *, created_at: datetime, updated_at: datetime, previous_hash: str | None
+) -> PackageRecord:
+    return PackageRecord(
+        id=package.id,
+        version=package.version,
+        hash=package.hash,
+        previous_hash=previous_hash,
+        created_at=created_at,
+        updated_at=updated_at,
+        content=package.content,
     )
-    return rows.where(~superseded), rows.where(table.c.id == bindparam("package"))
+
+
+def _illegible(id: str | None, version: str | None, error: RowDamaged) -> PackageDamaged:
+    return damaged(id, version, f"what is stored as its {error.field} cannot be read")
 
 
 @contextmanager
@@ -167,47 +232,3 @@ def answering(doing: str) -> Iterator[None]:
             fix=error.fix or "see to the system database, then ask again",
             operation=doing,
         ) from error
-
-
-@contextmanager
-def legible(id: str, version: str) -> Iterator[None]:
-    """Turn what happens on reading a value that is not of its column's type into PackageDamaged."""
-    try:
-        yield
-    except UNREADABLE as error:
-        raise _damaged(id, version, f"a stored value cannot be read ({type(error).__name__})") from error
-
-
-def _summary(row: Row) -> PackageSummary:
-    return PackageSummary(**{name: row[name] for name in SUMMARY if name != "sequence"})
-
-
-def _verified(row: Row) -> PackageRecord:
-    """The record of a row, if its bytes have their hash and are of the package that the key says."""
-    id, version = row["id"], row["version"]
-    content = content_of(row["manifest"].encode(), row["metadata"].encode())
-    found = digest(content)
-    if found != row["hash"]:
-        raise _damaged(id, version, f"its bytes have the hash {found}, stored is {row['hash']}")
-    manifest = json.loads(row["manifest"])
-    if (manifest["id"], manifest["version"]) != (id, version):
-        raise _damaged(id, version, f"its manifest is that of {manifest['id']}@{manifest['version']}")
-    return PackageRecord(
-        id=id,
-        version=version,
-        hash=found,
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        content=content,
-    )
-
-
-def _damaged(id: str, version: str, why: str) -> PackageDamaged:
-    log.error("package %s@%s is damaged: %s", id, version, why)
-    return PackageDamaged(
-        f"package {id}@{version} is damaged and was not delivered",
-        why=why,
-        fix="publish this version again from its source, or restore the database from a backup",
-        id=id,
-        version=version,
-    )

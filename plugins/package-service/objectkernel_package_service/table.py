@@ -9,6 +9,7 @@ come one after another is what a database with one writer gives.)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
@@ -56,11 +57,12 @@ class Statements:
         newest: of each package the row inserted last, newest first: before, rows.
         versions: the rows of one package, newest first: package, before, rows.
         everything: all rows, newest first: before, rows.
-        supersede: take the mark from the row below the one that was inserted: package, inserted.
+        supersede: take the mark from the row below this one, if this one is there: package, this.
         promote: mark the row that is newest without this one: package, this.
         remove: delete this row, unless the newest without it is not marked: package, this.
         replace: put new content where a version is, and keep the hash that it had: package, this, new_manifest,
             new_metadata, new_hash, now; returns `created_at` and `previous_hash`.
+        mend: by column, put a sound value where one is that cannot be read: package, this, sound.
     """
 
     newest: Query
@@ -70,6 +72,7 @@ class Statements:
     promote: Update
     remove: Delete
     replace: Update
+    mend: Mapping[str, Update]
 
 
 def statements(table: Table) -> Statements:
@@ -77,7 +80,6 @@ def statements(table: Table) -> Statements:
     other = table.alias("other")
     package: Any = bindparam("package")
     this: Any = bindparam("this")
-    inserted: Any = bindparam("inserted")
     marked = literal(True, table.c.latest.type)
     superseded = exists().where(other.c.id == table.c.id, other.c.sequence > table.c.sequence)
     everything: Query = (
@@ -87,9 +89,12 @@ def statements(table: Table) -> Statements:
         .limit(bindparam("rows", type_=Integer))
     )
     others = select(other.c.sequence).where(other.c.id == package).order_by(other.c.sequence.desc()).limit(1)
-    below = others.where(other.c.sequence < inserted, exists().where(table.alias("new").c.sequence == inserted))
+    new = table.alias("new")
+    its_sequence = select(new.c.sequence).where(new.c.id == package, new.c.version == this).scalar_subquery()
+    below = others.where(other.c.sequence < its_sequence)
     without_this = others.where(other.c.version != this)
     successor_marked = without_this.with_only_columns(other.c.latest).scalar_subquery()
+    this_row = (table.c.id == package, table.c.version == this)
     return Statements(
         newest=everything.where(table.c.latest == marked, ~superseded),
         versions=everything.where(table.c.id == package),
@@ -97,10 +102,10 @@ def statements(table: Table) -> Statements:
         supersede=update(table).where(table.c.sequence == below.scalar_subquery()).values(latest=False),
         promote=update(table).where(table.c.sequence == without_this.scalar_subquery()).values(latest=True),
         remove=delete(table)
-        .where(table.c.id == package, table.c.version == this, func.coalesce(successor_marked, marked) == marked)
+        .where(*this_row, func.coalesce(successor_marked, marked) == marked)
         .returning(table.c.sequence),
         replace=update(table)
-        .where(table.c.id == package, table.c.version == this)
+        .where(*this_row)
         .values(
             manifest=bindparam("new_manifest"),
             metadata=bindparam("new_metadata"),
@@ -109,4 +114,8 @@ def statements(table: Table) -> Statements:
             updated_at=bindparam("now"),
         )
         .returning(table.c.created_at, table.c.previous_hash),
+        mend={
+            "created_at": update(table).where(*this_row).values(created_at=bindparam("sound")),
+            "hash": update(table).where(*this_row).values(hash=bindparam("sound")),
+        },
     )

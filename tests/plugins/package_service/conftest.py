@@ -16,7 +16,7 @@ def database(tmp_path):
 @pytest.fixture
 def open_dialect(database):
     """Opens the dialect on the file, the table made."""
-    from objectkernel_package_service.storage import PACKAGE
+    from objectkernel_package_service.table import PACKAGE
     from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
 
     @asynccontextmanager

@@ -9,7 +9,8 @@ import pytest
 from objectkernel_package_service.contracts import PackageDamaged, PackageStoreUnavailable
 from objectkernel_package_service.package import Limits
 from objectkernel_package_service.registry import PackageRegistry
-from objectkernel_package_service.storage import PACKAGE, PackageStore
+from objectkernel_package_service.storage import PackageStore
+from objectkernel_package_service.table import PACKAGE
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 pytestmark = pytest.mark.anyio
