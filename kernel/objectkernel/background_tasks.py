@@ -42,6 +42,7 @@ async def _until_settled(host: Host, lifecycle: Lifecycle) -> BaseException | No
     pause = FIRST_PAUSE
     log = lifecycle.records[step.plugin].log
     while True:
+        began = anyio.current_time()
         try:
             if host.prepare is not None:
                 await host.prepare()
@@ -57,6 +58,8 @@ async def _until_settled(host: Host, lifecycle: Lifecycle) -> BaseException | No
         if step.on_crash == "degrade":
             lifecycle.overseer.node_degraded(host.node, error)
             return None
+        if anyio.current_time() - began > LONGEST_PAUSE:  # it ran well for a while
+            pause = FIRST_PAUSE
         wait = pause * random.uniform(0.75, 1.25)
         log.error("background task %s crashed, again in %.2f s", step.name, wait, exc_info=error)
         pause = min(pause * 2, LONGEST_PAUSE)

@@ -51,6 +51,8 @@ def form_problems(mark: Mark, form: Form, declared: Mapping[str, Edge[Any]]) -> 
         found.append(_unknown_word("crash policy", mark.on_crash, CRASH_POLICIES))
     if mark.kind == "on" and form in ("generator", "async_generator"):
         found.append(("a handler yields", "it is called or awaited once for each event", "remove the yield"))
+    if isinstance(mark.uses, str):
+        return [*found, (f"uses={mark.uses!r} is a string", "it is a tuple of names", f"write uses=({mark.uses!r},)")]
     for name in mark.uses or ():
         if name not in declared:
             close = nearest(name, declared)

@@ -299,28 +299,34 @@ class Composition:
 
     def _skip_dependents(self) -> None:
         """Skip every plugin with a hard need that only a failed or skipped plugin would meet."""
-        while any(r.state in ("failed", "skipped") for r in self.records.values()):
-            there = {str(key) for key in self.given}
-            lost: dict[str, str] = {}
-            for name, record in self.records.items():
-                offers = [str(s.key) for s in record.declaration.provided] if record.declaration else []
-                if record.state == "discovered":
-                    there.update(offers)
-                elif record.state in ("failed", "skipped"):
-                    offers = offers or [s for s, refs in self._would_provide.items() if record.reference in refs]
-                    lost.update(dict.fromkeys(offers, name))
-            changed = False
-            for record in self.records.values():
-                if record.state != "discovered" or record.declaration is None:
-                    continue
+        out = [r for r in self.records.values() if r.state in ("failed", "skipped")]
+        if not out:
+            return
+        offered = {str(key): 1 for key in self.given}
+        needing: dict[str, list[Record]] = {}
+        for record in self.records.values():
+            if record.state == "discovered" and record.declaration is not None:
+                for step in record.declaration.provided:
+                    offered[step.target] = offered.get(step.target, 0) + 1
                 for edge in record.declaration.all_edges:
-                    if edge.hard and str(edge.key) not in there and str(edge.key) in lost:
-                        because = lost[str(edge.key)]
-                        record.become("skipped", f"it needs {str(edge.key)!r} of {because}", because)
-                        changed = True
-                        break
-            if not changed:
-                return
+                    if edge.hard:
+                        needing.setdefault(edge.target, []).append(record)
+        for lost in out:
+            for service in self._offers(lost):
+                if lost.state == "skipped" and offered.get(service):
+                    offered[service] -= 1
+                if offered.get(service):
+                    continue
+                for record in needing.get(service, ()):
+                    if record.state == "discovered":
+                        record.become("skipped", f"it needs {service!r} of {lost.name}", lost.name)
+                        out.append(record)
+
+    def _offers(self, record: Record) -> list[str]:
+        """The services of a plugin, as its class or else its metadata tells them."""
+        if record.declaration is not None:
+            return [step.target for step in record.declaration.provided]
+        return [service for service, refs in self._would_provide.items() if record.reference in refs]
 
     def _elsewhere(self, service: str) -> str:
         """Who would provide a missing service but takes no part, for the error's text."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from objectkernel.errors import PluginStuck, StartTimeout, StopTimeout
+from objectkernel.errors import PluginStuck, StartTimeout, StopTimeout, shortened
 
 if TYPE_CHECKING:
     from objectkernel.graph import Node
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 STUCK_AFTER = 2.0
 """Seconds that cancelled code may go on before the kernel gives it up."""
+A_MOMENT = 0.05
+"""Seconds that it always has, however far the whole shutdown is behind its limit."""
 
 
 class Deadlines:
@@ -47,6 +49,7 @@ class Deadlines:
     def watch(self, host: Host, seconds: float) -> None:
         """Cancel `host` in `seconds`, or give it up if it has been cancelled by then."""
         host.deadline = self.until(seconds)
+        host.seconds = seconds
         self._watched[host] = None
         if self._wake is None:
             self._wake = anyio.Event()
@@ -96,7 +99,7 @@ class Deadlines:
     def _expire(self, host: Host) -> None:
         step = host.step
         stack = host.stack()
-        facts = {"plugin": step.plugin, "node": host.node.id, "stack": stack}
+        facts = {"plugin": step.plugin, "node": host.node.id, "stack": stack, "seconds": host.seconds}
         why = [f"it is suspended here:\n{stack.rstrip()}"] if stack else []
         if host.scope.cancel_called:
             del self._watched[host]
@@ -113,7 +116,7 @@ class Deadlines:
             return
         if host.stopping:
             host.timeout = StopTimeout(
-                f"{step.plugin}.{step.name} did not stop in time and was cancelled",
+                f"{step.plugin}.{step.name} did not stop within {host.seconds:g} s and was cancelled",
                 where=step.where,
                 why=why,
                 fix=f"make its teardown quicker, or raise stop_timeout of {step.plugin}",
@@ -122,12 +125,13 @@ class Deadlines:
         else:
             waiting = self._waiting_for(host.node)
             host.timeout = StartTimeout(
-                f"{step.plugin}.{step.name} did not start in time and was cancelled",
+                f"{step.plugin}.{step.name} did not start within {host.seconds:g} s and was cancelled",
                 where=step.where,
-                why=why + waiting,
+                why=why + shortened(waiting),
                 fix=f"find out what it waits for, or raise start_timeout of {step.plugin}",
                 waiting=tuple(waiting),
                 **facts,
             )
-        host.deadline = anyio.current_time() + STUCK_AFTER
+        now = self._clock()
+        host.deadline = max(min(now, self.limit) + STUCK_AFTER, now + A_MOMENT)
         host.scope.cancel()

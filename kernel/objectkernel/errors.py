@@ -14,6 +14,12 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
     return tuple(folded[m] for m in difflib.get_close_matches(wanted, folded, count, 0.6))
 
 
+def shortened(lines: Sequence[str], limit: int = 10) -> list[str]:
+    """The first lines of a long list, and how many more there are."""
+    rest = len(lines) - limit
+    return [*lines[:limit], f"and {rest} more"] if rest > 0 else list(lines)
+
+
 class KernelError(Exception):
     """The base of all kernel errors.
 
@@ -423,6 +429,13 @@ class ShutdownError(_Report):
 
     code = "K511"
     headline = "the kernel stopped with errors"
+
+
+class ChangeError(BootError):
+    """A run-time change did not work out as asked; what could run on, or run again, does."""
+
+    code = "K513"
+    headline = "the change failed"
 
 
 class ConfigError(_Report):

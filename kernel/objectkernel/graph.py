@@ -20,6 +20,7 @@ from objectkernel.errors import (
     ServiceMissing,
     ServiceVersionMismatch,
     nearest,
+    shortened,
 )
 from objectkernel.host import wrong_type
 from objectkernel.keys import Key
@@ -479,10 +480,11 @@ class Graph:
             spelled = f"{edge.kind} {str(edge.key)!r} (self.{edge.name}) at {edge.where}" if edge else "is part of it"
             steps.append(f"{node.id!r} of {node.plugin} {spelled}")
         path = (*(n.id for n in ring), ring[0].id)
+        shown = " -> ".join(path if len(path) <= 20 else (*path[:10], f"({len(path) - 11} more)", path[-1]))
         return ServiceCycle(
-            f"services need each other in a ring: {' -> '.join(path)}",
+            f"services need each other in a ring: {shown}",
             where=ring[0].where,
-            why=steps,
+            why=shortened(steps, 20),
             fix="narrow one provider with uses=(...), split it in two, or read one of them late: wants(KEY, late=True)",
             path=path,
             plugins=tuple(dict.fromkeys(n.plugin for n in ring)),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import attrs
 
+from objectkernel.declaration import form_of
+
 if TYPE_CHECKING:
     from objectkernel.kernel import ObjectKernel
 
@@ -47,17 +49,17 @@ async def check_health(kernel: ObjectKernel, timeout: float) -> Health:
     found: dict[str, ServiceHealth] = {}
 
     async def ask(name: str, plugin: str, value: Any) -> None:
-        ping: Any = getattr(value, "ping", None)
         began = anyio.current_time()
         status, detail = "up", ""
-        if ping is not None:
-            try:
-                with anyio.fail_after(timeout):
+        try:
+            ping: Any = getattr(value, "ping", None)
+            with anyio.move_on_after(timeout) as limit:
+                if form_of(getattr(ping, "__func__", ping)) == "async":
                     await ping()
-            except TimeoutError:
+            if limit.cancelled_caught:
                 status, detail = "degraded", f"no answer within {timeout:g} s"
-            except Exception as error:
-                status, detail = "degraded", type(error).__name__
+        except Exception as error:
+            status, detail = "degraded", type(error).__name__
         found[name] = ServiceHealth(
             service=name, plugin=plugin, state=status, detail=detail, seconds=anyio.current_time() - began
         )

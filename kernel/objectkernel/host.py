@@ -62,6 +62,7 @@ class Host:
         "owner",
         "prepare",
         "scope",
+        "seconds",
         "stop",
         "stopping",
         "task",
@@ -79,6 +80,7 @@ class Host:
         self.open: Any = None
         self.timeout: KernelError | None = None
         self.deadline = 0.0
+        self.seconds = 0.0
 
     @property
     def step(self) -> Step:

@@ -260,6 +260,8 @@ class ObjectKernel:
         scope = anyio.CancelScope()
         scope.__enter__()
         self._body = (scope, anyio.get_current_task().coro)
+        if self._run is not None and self._run.stop_asked:  # it crashed before this task went on
+            scope.cancel()
         return self
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
@@ -277,15 +279,19 @@ class ObjectKernel:
         swallowed = bool(same and scope.__exit__(kind, error, trace))
         if crash is None:
             return swallowed
-        if isinstance(error, Exception) and isinstance(crash, ShutdownError) and not swallowed:
+        if error is None or swallowed or not isinstance(crash, ShutdownError):
+            raise crash
+        if isinstance(error, Exception):
             raise ShutdownError([error, *crash.exceptions]) from None
-        raise crash
+        error.add_note(str(crash))  # KeyboardInterrupt and cancellation pass; the errors have been logged
+        return False
 
     def _cancel_body(self) -> None:
         """End the body of ``async with kernel``, because the kernel stops by itself."""
         if self._body is not None:
             scope, coroutine = self._body
-            if getattr(coroutine, "cr_frame", coroutine) is not None:  # the task that entered is not over
+            over = getattr(coroutine, "cr_frame", coroutine) is None  # the task that entered
+            if not over and anyio.get_current_task().coro is not coroutine:  # nor is it the body itself that asked
                 scope.cancel()
 
     def portal(self) -> AbstractContextManager[KernelPortal]:

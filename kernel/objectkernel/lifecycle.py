@@ -180,9 +180,11 @@ class Lifecycle:
         """Do not start a node that waits; cancel it where it is starting."""
         if node.life.state == "waiting":
             self._settle(node, "skipped")
-        elif node.life.state == "starting" and node.life.host is not None:
-            self.deadlines.watch(node.life.host, self.stop_timeout(node.plugin))
-            node.life.host.scope.cancel()
+            return
+        host = node.life.host
+        if node.life.state == "starting" and host is not None and not host.scope.cancel_called:
+            self.deadlines.watch(host, self.stop_timeout(node.plugin))
+            host.scope.cancel()
 
     def _free(self, node: Node) -> bool:
         """The last thing `node` waited for has settled: queue it, unless a need of it is not up."""
@@ -284,15 +286,12 @@ class Lifecycle:
 
     def _start_inline(self, host: Host) -> None:
         """A plain function needs no task: it is over before anyone could cancel it."""
-        token = current_host.set(host)
         try:
-            value = self.call(host)
+            value = self.spawner.call(self._call_inline, host)
             problem = wrong_type(value, host.node)
         except BaseException as error:
             self._not_entered(host.node, as_error(error, host.step))
             return
-        finally:
-            current_host.reset(token)
         if problem is not None:
             self._not_entered(host.node, problem)
         else:
@@ -327,6 +326,10 @@ class Lifecycle:
                     name=edge.target,
                 )
         return values
+
+    def _call_inline(self, host: Host) -> Any:
+        current_host.set(host)
+        return self.call(host)
 
     def value(self, record: Record, edge: Edge[Any]) -> Any:
         """The present value of an edge; NO_VALUE where a needed service is not up."""
@@ -456,10 +459,14 @@ class Lifecycle:
     def waiting_for(self, node: Node) -> list[str]:
         """``x waits for y`` for everything that waits for `node`, directly or not."""
         lines: list[str] = []
+        hung = {node}
         for waiter in self.graph.nodes[node.rank :]:
-            if waiter.life.state == "waiting" and waiter.kind != "plugin":
-                needed = [n for n in waiter.before if n.life.state in ("waiting", "starting")]
-                lines += [f"{waiter.id!r} of {waiter.plugin} waits for {n.id!r} of {n.plugin}" for n in needed]
+            if waiter.life.state == "waiting":
+                needed = [n for n in waiter.before if n in hung]
+                if needed:
+                    hung.add(waiter)
+                if waiter.kind != "plugin":
+                    lines += [f"{waiter.id!r} of {waiter.plugin} waits for {n.id!r} of {n.plugin}" for n in needed]
         return lines
 
     # -- taking down
@@ -554,6 +561,8 @@ class Lifecycle:
             life = node.life
             life.state = "idle"
             life.host = None
+            life.leases = life.serial = 0  # a lease that is still held is one of an object that is gone
+            life.freed = None
             node.value = None
             for target in node.before:
                 if target.life is not None and target.life.state == "draining" and target.life.users:

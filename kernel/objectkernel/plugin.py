@@ -119,9 +119,9 @@ class Edge(Generic[T]):
             return binding.read(self)
         owner = type(instance).__name__
         raise ServiceUnset(
-            f"{owner}.{self.name} ({self.key}) was read before the kernel set it",
+            f"{owner}.{self.name} ({self.key}) was read outside of the plugin's life",
             where=self.where,
-            why="the services of a plugin are set before its first provider runs, not in __init__",
+            why="services are set after __init__, before the first provider runs, and taken back when the kernel stops",
             fix=f"read self.{self.name} in a provider, a lifespan or later; in a test {owner}.fake({self.name}=...)",
             name=str(self.key),
         )

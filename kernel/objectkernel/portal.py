@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from objectkernel.errors import ShutdownError
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
@@ -55,5 +57,12 @@ def open_portal(kernel: ObjectKernel) -> Iterator[KernelPortal]:
         portal.call(kernel.bootstrap)
         try:
             yield KernelPortal(kernel, portal)
-        finally:
-            portal.call(kernel.shutdown)
+        except BaseException as error:
+            try:
+                portal.call(kernel.shutdown)
+            except ShutdownError as failure:
+                if isinstance(error, Exception):
+                    raise ShutdownError([error, *failure.exceptions]) from None
+                error.add_note(str(failure))
+            raise
+        portal.call(kernel.shutdown)

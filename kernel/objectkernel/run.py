@@ -19,6 +19,7 @@ from objectkernel.errors import BootAborted, BootError, PluginDuplicate, Shutdow
 from objectkernel.graph import Node, closure
 from objectkernel.hook_calls import HookCarrier, call_hook
 from objectkernel.host import Host, as_error, current_host
+from objectkernel.leases import held_handler
 from objectkernel.lifecycle import Batch, Lifecycle
 from objectkernel.plugin import BINDING, Plugin
 from objectkernel.spawn import Spawner
@@ -62,6 +63,7 @@ class Run:
         self.changes = anyio.Lock()
         self.scopes: dict[Any, None] = {}
         self.change_failed: Callable[[Node, Exception], None] | None = None
+        self.change_errors: list[Exception] | None = None  # of the teardowns of a change that is going on
         self.ended_in_order = False
         self.closed_in: str | None = None
         self._spawner: Spawner
@@ -328,8 +330,8 @@ class Run:
         else:
             handler = step.function.__get__(record.instance)
         assert step.event is not None
-        place = self.graph.place[record.name]
-        record.subscriptions.append(self.kernel.events.on(step.event, handler, place))
+        held = held_handler(handler, self.graph.plugins[record.name][-1], step.form == "async")
+        record.subscriptions.append(self.kernel.events.on(step.event, held, self.graph.place[record.name]))
 
     def plugin_down(self, record: Record) -> None:
         for subscription in record.subscriptions:
@@ -343,7 +345,7 @@ class Run:
 
     def teardown_failed(self, error: BaseException) -> None:
         if isinstance(error, Exception):
-            self.stop_errors.append(error)
+            (self.stop_errors if self.change_errors is None else self.change_errors).append(error)
             log.error("error while stopping", exc_info=error)
         else:
             self._interrupted(error)
@@ -419,6 +421,11 @@ class Run:
             await self.lifecycle.bring_up(users)
 
     # -- shutdown
+
+    @property
+    def stop_asked(self) -> bool:
+        """Whether the kernel stops, or is about to."""
+        return self._stop.is_set()
 
     def request_stop(self, timeout: float | None = None) -> None:
         """Ask the root task to stop the kernel, within `timeout` seconds; during the boot, cancel that."""

@@ -6,13 +6,14 @@ changed, and all of it that can run is started again in order. Changes are taken
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from objectkernel.errors import BootError, ConfigError, PluginStateInvalid
+from objectkernel.errors import ChangeError, ConfigError, PluginStateInvalid
 from objectkernel.graph import Node, closure
 from objectkernel.host import current_host, wrong_type
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from objectkernel.run import Run
 
 
+log = logging.getLogger("objectkernel")
+
+
 class Runtime:
     """The run-time changes of one kernel."""
 
@@ -29,16 +33,18 @@ class Runtime:
         self._kernel = kernel
         self._run = run
         self._failures: list[tuple[Node, Exception]] = []
+        self._failed: list[Record] = []
 
-    async def _change(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def _change(self, seeds: Iterable[Node], work: Callable[[], Awaitable[None]]) -> None:
         """Do `work` in a task of the kernel, alone, and wait for it; a cancelled caller does not tear it."""
         host = current_host.get()
-        if host is not None and host.owner.engine is self._run.lifecycle:
+        inside = host is not None and host.owner.engine is self._run.lifecycle
+        if host is not None and inside and host.node.plugin in {node.plugin for node in closure(seeds)}:
             raise PluginStateInvalid(
-                f"{host.node.plugin} asks for a run-time change from its own task",
+                f"{host.node.plugin} asks for a change that would stop itself",
                 where=host.step.where,
-                why="the change may have to stop the task that waits for it",
-                fix="leave run-time changes to the host",
+                why="the task that waits for the change is one that the change has to stop",
+                fix="leave this change to the host, or to a plugin that does not depend on what changes",
             )
         done = anyio.Event()
         errors: list[Exception] = []
@@ -48,12 +54,15 @@ class Runtime:
                 async with self._run.changes:
                     self._expect_running()
                     self._failures.clear()
+                    teardowns = self._run.change_errors = []
                     self._run.change_failed = lambda node, error: self._failures.append((node, error))
                     await work()
+                    if teardowns:
+                        raise ChangeError(teardowns)
             except Exception as error:
                 errors.append(error)
             finally:
-                self._run.change_failed = None
+                self._run.change_failed = self._run.change_errors = None
                 if self._run.state in ("running", "degraded"):
                     self._run.reassess()
                 done.set()
@@ -97,13 +106,21 @@ class Runtime:
 
     async def _leave_out(self, failed: dict[Record, Exception]) -> None:
         """Stop the other parts of plugins that failed to start."""
+        self._failed = list(failed)
         for record, error in failed.items():
+            log.error("plugin %s did not start again after a change", record.name, exc_info=error)
             record.error = error
             record.become("failed", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
             around = closure(self._run.graph.plugins[record.name])
             users = [n for n in around if n.life.state == "up" and n.plugin != record.name]
             await self._run.lifecycle.take_down(around)
             await self._run.lifecycle.bring_up(users)
+
+    def _forgive(self) -> None:
+        """Let those that the last cycle broke start again, for they did with what is put back."""
+        for record in self._failed:
+            record.become("stopped")
+        self._failed = []
 
     def _mark_waiting(self, around: Iterable[Node]) -> None:
         """A plugin that is not up as a whole waits for what it needs."""
@@ -128,9 +145,11 @@ class Runtime:
         async def work() -> None:
             record = self._record(name)
             if record.state != "disabled":
-                await self._cycle(self._nodes(name), lambda: record.become("disabled", "by kernel.disable"))
+                errors = await self._cycle(self._nodes(name), lambda: record.become("disabled", "by kernel.disable"))
+                if errors:
+                    raise ChangeError(errors)
 
-        await self._change(work)
+        await self._change(self._run.graph.plugins.get(name, ()), work)
 
     async def enable(self, name: str) -> None:
         """Start a plugin again; see `ObjectKernel.enable`."""
@@ -145,9 +164,9 @@ class Runtime:
                 )
             errors = await self._cycle(self._nodes(name), lambda: self._let_take_part(record))
             if errors:
-                raise BootError(errors)
+                raise ChangeError(errors)
 
-        await self._change(work)
+        await self._change(self._run.graph.plugins.get(name, ()), work)
 
     def _let_take_part(self, record: Record) -> None:
         """A plugin may start again, and those that were skipped because it was not there."""
@@ -170,10 +189,10 @@ class Runtime:
             errors = await self._cycle(self._nodes(name), lambda: record.become("stopped"))
             if errors:
                 self._put_settings(record, old)
-                errors += await self._cycle(self._nodes(name), lambda: record.become("stopped"))
-                raise BootError(errors)
+                errors += await self._cycle(self._nodes(name), self._forgive)
+                raise ChangeError(errors)
 
-        await self._change(work)
+        await self._change(self._run.graph.plugins.get(name, ()), work)
 
     def _read_settings(self, record: Record) -> Any:
         """The plugin's settings from file and environment as they are now."""
@@ -231,19 +250,26 @@ class Runtime:
         await self._swap(node, None)
 
     async def _swap(self, node: Node, replacement: tuple[Any] | None) -> None:
-        def change() -> None:
+        before = node.life.replacement
+
+        def put(replacement: tuple[Any] | None) -> None:
             node.life.replacement = replacement
             if node.kind == "given" and node.key is not None:
                 node.value = replacement[0] if replacement is not None else self._run.composition.given[node.key]
                 self._run.lifecycle.ready[node.id] = node.value
 
         async def work() -> None:
-            eager = replacement is not None and node.lifetime in ("singleton", "lazy")
-            errors = await self._cycle([node], change, also=[node] if eager else ())
-            if errors:
-                raise BootError(errors)
+            async def cycle(value: tuple[Any] | None) -> list[Exception]:
+                eager = value is not None and node.lifetime in ("singleton", "lazy")
+                return await self._cycle([node], lambda: put(value), also=[node] if eager else ())
 
-        await self._change(work)
+            errors = await cycle(replacement)
+            if errors:
+                self._forgive()
+                errors += await cycle(before)
+                raise ChangeError(errors)
+
+        await self._change([node], work)
 
     @asynccontextmanager
     async def override(self, node: Node, value: Any) -> AsyncIterator[None]:

@@ -19,6 +19,7 @@ from objectkernel.errors import (
 from objectkernel.graph import HOST, Node
 from objectkernel.host import Host, as_error, is_cancellation, wrong_type
 from objectkernel.keys import Key, Service
+from objectkernel.leases import Lease
 from objectkernel.plugin import BINDING, Edge, caller, expect_key
 
 if TYPE_CHECKING:
@@ -118,25 +119,18 @@ async def lease(kernel: ObjectKernel, node: Node) -> AsyncIterator[Any]:
         )
     if node.lifetime == "lazy":
         await make(run, node)
-    take(run, node)
+    held = take(run, node)
     try:
         yield node.value
     finally:
-        give_back(node)
+        held.end()
 
 
-def take(run: Run, node: Node) -> None:
+def take(run: Run, node: Node) -> Lease:
     """Count one more user of a node that is up."""
     if node.life.state != "up":
         raise _unavailable(run, node)
-    node.life.leases += 1
-
-
-def give_back(node: Node) -> None:
-    """Count one user less; the last one frees a node that is draining."""
-    node.life.leases -= 1
-    if not node.life.leases and node.life.freed is not None:
-        node.life.freed.set()
+    return Lease(node)
 
 
 class _Made:
@@ -188,7 +182,7 @@ class Scope:
         self._given = {str(k): v for k, v in given.items()}
         self._made: dict[Node, _Made] = {}
         self._order: list[_Made] = []
-        self._leased: dict[Node, None] = {}
+        self._leased: dict[Node, Lease] = {}
         self._admit = admit  # refuses what a plugin that opened the scope does not declare
         self._state = "new"
         self._errors: list[BaseException] = []
@@ -230,8 +224,8 @@ class Scope:
                 self._run.lifecycle.deadlines.watch(host, self._run.lifecycle.stop_timeout(host.node.plugin))
                 host.stop.set()
                 await made.left.wait()
-        for node in self._leased:
-            give_back(node)
+        for held in self._leased.values():
+            held.end()
         self._run.scopes.pop(self, None)
         self._state = "closed"
         self._closed.set()
@@ -285,7 +279,10 @@ class Scope:
                 fix="write `await scope.aget(KEY)`",
                 name=node.id,
             )
-        return self._run.kernel.get(key)
+        value = self._run.kernel.get(key)
+        if node is not None:
+            self._lease(node)
+        return value
 
     def _given_value(self, key: Key[Any]) -> Any:
         try:
@@ -314,16 +311,22 @@ class Scope:
             return value
         if self._state != "open":  # it was closed meanwhile, and would never give the lease back
             raise self._wrong_state("used")
-        if node not in self._leased and node.kind != "given":
-            take(self._run, node)
-            self._leased[node] = None
+        self._lease(node)
         return node.value
+
+    def _lease(self, node: Node) -> None:
+        """Keep a node up until the scope is left."""
+        if node not in self._leased and node.kind != "given":
+            self._leased[node] = take(self._run, node)
 
     async def _single(self, node: Node) -> Any:
         """Make a scoped object once; those who ask meanwhile wait for it."""
         made = self._made.get(node)
         if made is None:
             _expect_alive(self._run, node)
+            whole = self._run.graph.plugins[node.plugin][-1]
+            if whole.life.state == "up":  # else the plugin itself opened the scope, while it starts
+                self._lease(whole)
             made = self._made[node] = _Made()
             self._run.lifecycle.spawner.start_guarded(self._make, node, made, name=f"{node.id} in {self.name}")
         await made.done.wait()
@@ -453,4 +456,4 @@ class _ScopedOwner:
         self.left(host, error)
 
 
-__all__ = ["KernelError", "Scope", "give_back", "lease", "make", "take"]
+__all__ = ["KernelError", "Scope", "lease", "make", "take"]

@@ -60,6 +60,10 @@ class Spawner:
         """A new gate, closed."""
         return _FutureGate(self._loop.create_future()) if self._loop is not None else anyio.Event()
 
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a plain function in the context of the kernel, whoever caused it."""
+        return self._context.copy().run(function, *args)
+
     def start(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any, name: str) -> Any:
         """Run ``await function(*args)`` in a task of its own; it may raise nothing but cancellation.
 

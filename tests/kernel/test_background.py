@@ -277,7 +277,8 @@ async def test_restart_backs_off_doubling_with_jitter_to_a_limit(monkeypatch: py
             await anyio.sleep_forever()
         await anyio.sleep(0)
 
-    monkeypatch.setattr("objectkernel.background_tasks.anyio", SimpleNamespace(sleep=sleep))
+    fake = SimpleNamespace(sleep=sleep, current_time=anyio.current_time)
+    monkeypatch.setattr("objectkernel.background_tasks.anyio", fake)
     bomb = Bomb("restart", [])
     bomb.go.set()
     async with kernel_of(bomb.plugin) as kernel:

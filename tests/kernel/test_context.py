@@ -205,7 +205,7 @@ async def test_a_need_in_init_is_an_error() -> None:
     (error,) = caught.value.exceptions
     assert isinstance(error, KernelError)
     assert error.code == "K210"
-    assert "not in __init__" in error.why[0]
+    assert "set after __init__" in error.why[0]
 
 
 async def test_after_shutdown_a_plugin_has_no_services() -> None:

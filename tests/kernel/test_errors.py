@@ -411,6 +411,20 @@ async def ShutdownError_(folder: Path) -> None:
 
 
 @scenario
+async def ChangeError_(folder: Path) -> None:
+    runs: list[str] = []
+
+    def second_time_no(self: Any) -> str:
+        runs.append("run")
+        if len(runs) == 2:
+            raise ValueError("no")
+        return "value"
+
+    async with kernel_of(made("one", a=provides(A)(second_time_no))) as kernel:
+        await kernel.reload("one")
+
+
+@scenario
 async def HandlerInvalid(folder: Path) -> None:
     async def handler(event: int) -> None: ...
 

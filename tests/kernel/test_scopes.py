@@ -356,15 +356,18 @@ async def test_cancelled_first_asker_in_a_scope_does_not_fail_the_others() -> No
     async def ask_second() -> None:
         got.append(await scope.aget(SESSION))
 
-    async with kernel_of(counted.scoped()) as kernel, kernel.scope("request") as scope:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(ask_first)
-            await anyio.wait_all_tasks_blocked()
-            tasks.start_soon(ask_second)
-            await anyio.wait_all_tasks_blocked()
-            first.cancel()
-            await anyio.wait_all_tasks_blocked()
-            counted.gate.set()
+    async with (
+        kernel_of(counted.scoped()) as kernel,
+        kernel.scope("request") as scope,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(ask_first)
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(ask_second)
+        await anyio.wait_all_tasks_blocked()
+        first.cancel()
+        await anyio.wait_all_tasks_blocked()
+        counted.gate.set()
     assert got == ["session 1"]
     assert counted.journal == ["-session 1"]
 

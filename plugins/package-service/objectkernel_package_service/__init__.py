@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from objectkernel_package_service.contracts import (
     LATEST,
     PACKAGES,
+    FileFailed,
     PackageDamaged,
     PackageError,
     PackageInvalid,
+    PackageMetadata,
     PackageMissing,
     PackageRecord,
     PackageService,
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
 __all__ = [
     "LATEST",
     "PACKAGES",
+    "FileFailed",
     "PackageDamaged",
     "PackageError",
     "PackageInvalid",
+    "PackageMetadata",
     "PackageMissing",
     "PackageRecord",
     "PackageService",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final, Literal, Protocol, overload, runtime_checkable
+from typing import Any, Final, Literal, Protocol, TypedDict, overload, runtime_checkable
 
 import attrs
 from objectkernel.errors import KernelError
@@ -15,7 +15,19 @@ from objectkernel.keys import Service
 LATEST: Final = "latest"
 """What `PackageService.get` takes for the version inserted last; it is no version itself."""
 
-METADATA_KINDS: Final = ("objects", "views", "apps", "flows", "agents", "tools", "translations")
+class PackageMetadata(TypedDict, total=False):
+    """What a package holds; it may hold lists of other kinds besides."""
+
+    objects: list[dict[str, Any]]
+    views: list[dict[str, Any]]
+    apps: list[dict[str, Any]]
+    flows: list[dict[str, Any]]
+    agents: list[dict[str, Any]]
+    tools: list[dict[str, Any]]
+    translations: list[dict[str, Any]]
+
+
+METADATA_KINDS: Final = tuple(PackageMetadata.__annotations__)
 """The lists that the metadata of a package is made of."""
 
 Package = Mapping[str, Any] | bytes | str
@@ -59,9 +71,9 @@ class PackageRecord(PackageSummary):
         return manifest
 
     @property
-    def metadata(self) -> dict[str, Any]:
+    def metadata(self) -> PackageMetadata:
         """The package's objects, views, apps, flows, agents, tools and translations."""
-        metadata: dict[str, Any] = self._document["metadata"]
+        metadata: PackageMetadata = self._document["metadata"]
         return metadata
 
 
@@ -84,10 +96,16 @@ class PackageService(Protocol):
     the package is there. Ill-formed ids, versions, limits and cursors are PackageInvalid.
     """
 
+    @property
+    def max_json_bytes(self) -> int:
+        """The longest JSON text that `publish` reads: nobody needs to hold more than that in memory."""
+        ...
+
     async def publish(self, package: Package) -> PackageRecord:
         """Store one version; the same one again gets the new content and keeps `created_at` and its place.
 
-        `previous_hash` of the record tells whether the version was there, and with which content.
+        `previous_hash` of the record tells whether the version was there, and with which content. A mapping must not
+        be changed while this is awaited.
 
         Raises:
             PackageInvalid: `problems` names everything that is wrong with it; nothing was stored.
@@ -176,3 +194,9 @@ class PackageMissing(PackageError):
     """A command names a package or a version that is not published. Attributes: id, version."""
 
     code = "P104"
+
+
+class FileFailed(PackageError):
+    """A command cannot read or write a file. Attributes: file."""
+
+    code = "P105"

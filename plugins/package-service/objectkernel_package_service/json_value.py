@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 from objectkernel_package_service.contracts import PackageInvalid, Problem
@@ -85,6 +86,27 @@ def _integer(digits: str) -> int:
     return int(digits) if len(digits) < 20 else 10**20
 
 
+def weight(value: Any, enough: int) -> int:
+    """About how many bytes of canonical JSON a value is, never more than that; looks no further than `enough`.
+
+    The same list in many places counts each time, as it would be written: a few can stand for any number of bytes.
+    """
+    total, stack = 0, [value]
+    while stack and total <= enough:
+        item = stack.pop()
+        if isinstance(item, str):
+            total += len(item) + 2
+        elif isinstance(item, list | tuple):
+            total += len(item) + 1
+            stack.extend(item)
+        elif isinstance(item, Mapping):
+            total += len(item) + 1 + sum(len(name) + 3 for name in item if isinstance(name, str))
+            stack.extend(item.values())
+        else:
+            total += 1
+    return total
+
+
 def problems(value: Any, path: Path = ()) -> list[Problem]:
     """Everything in `value` that a package may not hold, at most `MOST_PROBLEMS`."""
     found: list[Problem] = []
@@ -117,7 +139,7 @@ def _look_into_object(value: dict[Any, Any], path: Path, depth: int, found: list
         found += [Problem(spell((*path, name)), "the name stands twice in this object") for name in value.names]
     for name, item in value.items():
         if not isinstance(name, str):
-            found.append(Problem(spell(path), f"the name {name!r} of a member is no text"))
+            found.append(Problem(spell(path), f"the name of a member is a {type(name).__name__} and no text"))
             continue
         here = (*path, name)
         if name == "__proto__":

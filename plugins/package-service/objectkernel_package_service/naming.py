@@ -44,6 +44,11 @@ def version_problems(value: Any, path: str) -> Iterator[Problem]:
         yield Problem(path, f"{text!r} is no semantic version such as 1.2.0 or 2.0.0-rc.1 (semver 2.0.0)")
 
 
+def is_key(id: Any, version: Any) -> bool:
+    """Whether a package can be called that."""
+    return not [*id_problems(id, ""), *version_problems(version, "")]
+
+
 def range_problems(value: Any, path: str) -> Iterator[Problem]:
     """What keeps `value` from being an npm-style range of versions."""
     text = yield from _text_problems(value, path, LONGEST_VERSION * 4)
@@ -70,14 +75,14 @@ def kind_of(value: Any) -> str:
     return names.get(type(value), "a number" if isinstance(value, int | float) else f"a {type(value).__name__}")
 
 
-def check_request(id: str, version: str | None = None) -> None:
-    """Refuse an id or a version that no package can have.
+def check_request(id: str, *version: str) -> None:
+    """Refuse an id, or a version where one is given, that no package can have.
 
     Raises:
         PackageInvalid: with the parameter's name as the path.
     """
     found = list(id_problems(id, "id"))
-    if version is not None:
-        found += version_problems(version, "version")
+    for one in version:
+        found += version_problems(one, "version")
     if found:
         raise PackageInvalid("no package can be called that", found, fix="give an id and an exact version")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from itertools import chain, islice
+from typing import Any, Final
 
 import attrs
 from objectkernel.errors import nearest
 
 from objectkernel_package_service.canonical import canonical, content_of, digest
 from objectkernel_package_service.contracts import METADATA_KINDS, Package, PackageInvalid, Problem
-from objectkernel_package_service.json_value import Path, problems, read_json, spell
+from objectkernel_package_service.json_value import MOST_PROBLEMS, Path, problems, read_json, spell, weight
 from objectkernel_package_service.naming import id_problems, kind_of, range_problems, version_problems
 
-PARTS = ("manifest", "metadata")
+PARTS: Final = ("manifest", "metadata")
+ALIKE: Final = 0.85
+"""From here on (difflib's ratio) an unknown kind of metadata is a known one misspelt: ``objcts``, ``view``."""
+LONGEST_QUOTE: Final = 80
 
 
 @attrs.frozen(kw_only=True)
@@ -22,6 +27,11 @@ class Limits:
 
     manifest: int
     metadata: int
+
+    @property
+    def text(self) -> int:
+        """The longest JSON text that is read: white space counts, and an escape has up to six times the bytes."""
+        return 6 * (self.manifest + self.metadata)
 
 
 @attrs.frozen(kw_only=True)
@@ -47,13 +57,10 @@ def check(package: Package, limits: Limits) -> Canonical:
         PackageInvalid: `problems` names everything that is wrong, with its JSON path.
     """
     document = _document(package, limits)
-    found = [*problems(document), *_shape(document), *_manifest(document), *_metadata(document)]
-    if found:
-        raise _refusal(found)
+    _refuse_any(_bounds(document, limits))
+    _refuse_any(chain(problems(document), _shape(document), _manifest(document), _metadata(document)))
     manifest, metadata = canonical(document["manifest"]), canonical(document["metadata"])
-    found = [*_size("manifest", manifest, limits.manifest), *_size("metadata", metadata, limits.metadata)]
-    if found:
-        raise _refusal(found)
+    _refuse_any(chain(_size("manifest", manifest, limits.manifest), _size("metadata", metadata, limits.metadata)))
     return Canonical(
         id=document["manifest"]["id"],
         version=document["manifest"]["version"],
@@ -66,16 +73,31 @@ def check(package: Package, limits: Limits) -> Canonical:
 def _document(package: Package, limits: Limits) -> dict[str, Any]:
     value: Any = package
     if isinstance(package, bytes | str):
-        # Escapes make a text longer than its canonical form by six times at the most; white space counts too.
-        longest = 6 * (limits.manifest + limits.metadata)
-        if len(package) > longest:
-            raise _refusal([Problem("$", f"{len(package):,} bytes; at most {longest:,} are read")])
+        if len(package) > limits.text:
+            raise _refusal([Problem("$", f"is longer than {limits.text:,} bytes, of which no more are read")])
         value = read_json(package)
     if isinstance(value, dict):
         return value
     if isinstance(value, Mapping):
         return dict(value)
     raise _refusal([Problem("$", f"an object with manifest and metadata is wanted, not {kind_of(value)}")])
+
+
+def _refuse_any(found: Iterable[Problem]) -> None:
+    listed = list(islice(found, MOST_PROBLEMS + 1))
+    if len(listed) > MOST_PROBLEMS:
+        listed[MOST_PROBLEMS:] = [Problem("$", f"and more; the first {MOST_PROBLEMS:,} problems are listed")]
+    if listed:
+        raise _refusal(listed)
+
+
+def _bounds(document: dict[Any, Any], limits: Limits) -> Iterator[Problem]:
+    """What is too large to be looked at any further."""
+    for name, value in document.items():
+        limit = limits.metadata if name == "metadata" else limits.manifest
+        if weight(value, limit) > limit:
+            place = spell((name,)) if isinstance(name, str) else "$"
+            yield Problem(place, f"more than {limit:,} bytes of JSON, which is the most that is allowed")
 
 
 def _refusal(found: list[Problem]) -> PackageInvalid:
@@ -135,14 +157,17 @@ def _metadata(document: dict[str, Any]) -> Iterator[Problem]:
     metadata = document.get("metadata")
     if not isinstance(metadata, dict):
         return
-    for kind in METADATA_KINDS:
-        items = metadata.get(kind, [])
-        if not isinstance(items, list | tuple):
-            yield Problem(f"$.metadata.{kind}", f"a list is wanted, not {kind_of(items)}")
+    for kind, items in metadata.items():
+        if not isinstance(kind, str):
             continue
-        for position, item in enumerate(items):
-            if not isinstance(item, dict):
-                yield Problem(f"$.metadata.{kind}[{position}]", f"an object is wanted, not {kind_of(item)}")
+        if kind not in METADATA_KINDS and (close := get_close_matches(kind.lower(), METADATA_KINDS, 1, ALIKE)):
+            yield Problem(spell(("metadata", kind)), f"is no kind of metadata known here; {close[0]!r} was meant?")
+        elif not isinstance(items, list | tuple):
+            yield Problem(spell(("metadata", kind)), f"a list is wanted, not {kind_of(items)}")
+        else:
+            for position, item in enumerate(items):
+                if not isinstance(item, dict):
+                    yield Problem(spell(("metadata", kind, position)), f"an object is wanted, not {kind_of(item)}")
     if isinstance(metadata.get("objects"), list | tuple):
         yield from _objects(metadata["objects"])
 
@@ -160,7 +185,7 @@ def _objects(objects: Any) -> Iterator[Problem]:
             continue
         earlier = first.setdefault(item["name"], position)
         if earlier != position:
-            yield Problem(spell(path), f"{item['name']!r} is the name of objects[{earlier}] already")
+            yield Problem(spell(path), f"{item['name'][:LONGEST_QUOTE]!r} is the name of objects[{earlier}] already")
 
 
 def _label(value: Any, path: Path) -> Iterator[Problem]:

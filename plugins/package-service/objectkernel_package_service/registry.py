@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
+from anyio import to_thread
+
 from objectkernel_package_service.contracts import (
     LATEST,
     Package,
@@ -13,9 +15,10 @@ from objectkernel_package_service.contracts import (
     Page,
     Problem,
 )
+from objectkernel_package_service.json_value import weight
 from objectkernel_package_service.naming import check_request
 from objectkernel_package_service.package import Limits, check
-from objectkernel_package_service.storage import PackageStore
+from objectkernel_package_service.storage import LARGE, PackageStore
 
 LARGEST_PAGE: Final = 500
 NEWEST: Final = 2**63 - 1
@@ -28,7 +31,14 @@ class PackageRegistry:
         self._store = store
         self._limits = limits
 
+    @property
+    def max_json_bytes(self) -> int:
+        return self._limits.text
+
     async def publish(self, package: Package) -> PackageRecord:
+        size = len(package) if isinstance(package, bytes | str) else weight(package, LARGE)
+        if size > LARGE:
+            return await self._store.put(await to_thread.run_sync(check, package, self._limits))
         return await self._store.put(check(package, self._limits))
 
     async def get(self, id: str, version: str = LATEST) -> PackageRecord | None:
@@ -47,7 +57,7 @@ class PackageRegistry:
     @overload
     async def delete(self, id: str, *, all_versions: Literal[True]) -> bool: ...
     async def delete(self, id: str, version: str | None = None, *, all_versions: bool = False) -> bool:
-        check_request(id, version)
+        check_request(id, *([] if version is None else [version]))
         if all_versions == (version is not None):
             raise PackageInvalid(
                 f"what of {id} to delete is not clear",

@@ -10,8 +10,8 @@ from typing import Final
 from objectkernel_system_dialect.contracts import Row
 
 from objectkernel_package_service.canonical import content_of, digest
-from objectkernel_package_service.contracts import PackageDamaged, PackageRecord, PackageSummary
-from objectkernel_package_service.naming import id_problems, version_problems
+from objectkernel_package_service.contracts import LATEST, PackageDamaged, PackageRecord, PackageSummary
+from objectkernel_package_service.naming import is_key
 from objectkernel_package_service.table import SUMMARY
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}\Z")
@@ -26,9 +26,8 @@ def summary(row: Row) -> PackageSummary:
         PackageDamaged: it holds what was never stored by `publish`.
     """
     id, version = row["id"], row["version"]
-    problems = [*id_problems(id, "id"), *version_problems(version, "version")]
-    if problems:
-        raise damaged(id, version, str(problems[0]))
+    if not is_key(id, version):
+        raise damaged(id, version, "no package can be called that")
     if not _HASH.match(row["hash"]):
         raise damaged(id, version, "its hash is no SHA-256 of 64 hexadecimal digits")
     if row["created_at"].tzinfo is None or row["updated_at"].tzinfo is None:
@@ -48,16 +47,16 @@ def record(row: Row) -> PackageRecord:
     found = digest(content)
     if found != known.hash:
         raise damaged(id, version, f"its bytes have the hash {found}, stored is {known.hash}")
-    named = _named(content)
+    named = _named(row["manifest"])
     if named != (id, version):
         raise damaged(id, version, f"its bytes are those of {_spelled(*named)}" if named else "its bytes are no package")
     return PackageRecord(**{name: row[name] for name in SUMMARY}, content=content)
 
 
-def _named(content: bytes) -> tuple[object, object] | None:
+def _named(text: str) -> tuple[object, object] | None:
     """The id and version that a manifest gives."""
     try:
-        manifest = json.loads(content)["manifest"]
+        manifest = json.loads(text)
         return manifest["id"], manifest["version"]
     except (LookupError, TypeError, ValueError, RecursionError):
         return None
@@ -79,5 +78,5 @@ def damaged(id: str | None, version: str | None, why: str) -> PackageDamaged:
 
 def _spelled(id: object, version: object) -> str:
     """``crm@1.2.0``; what is no id and no version is quoted: somebody wrote it past the service."""
-    sound = not [*id_problems(id, ""), *version_problems(version, "")]
-    return f"{id}@{version}" if sound or version == "latest" else f"{str(id)[:80]!r}@{str(version)[:80]!r}"
+    sound = is_key(id, "0.0.0" if version == LATEST else version)
+    return f"{id}@{version}" if sound else f"{str(id)[:80]!r}@{str(version)[:80]!r}"

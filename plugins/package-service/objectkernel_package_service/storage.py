@@ -7,7 +7,18 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
-from objectkernel_system_dialect.contracts import DataError, Dialect, DuplicateKey, Repository, Row, RowDamaged
+from anyio import to_thread
+from objectkernel_system_dialect.contracts import (
+    DatabaseUnavailable,
+    Dialect,
+    DialectClosed,
+    DuplicateKey,
+    Repository,
+    Row,
+    RowDamaged,
+    Sort,
+    StatementFailed,
+)
 
 from objectkernel_package_service.contracts import (
     LATEST,
@@ -21,7 +32,10 @@ from objectkernel_package_service.package import Canonical
 from objectkernel_package_service.rows import damaged, log, record, summary
 from objectkernel_package_service.table import PACKAGE, RECORD, SUMMARY, Query, statements
 
-NEWEST_FIRST: Final = {"sequence": -1}
+LARGE: Final = 65_536
+"""Bytes of a package from which it is read and hashed in a thread: so much takes a millisecond or a few."""
+NEWEST_FIRST: Final[Sort] = {"sequence": -1}
+UNANSWERED: Final = (DatabaseUnavailable, DialectClosed, StatementFailed)
 
 
 class PackageStore:
@@ -128,7 +142,7 @@ class PackageStore:
                 row = await self._rows.find_one({"id": id, "version": version}, select=RECORD)
             except RowDamaged as error:
                 raise _illegible(id, version, error) from error
-        return None if row is None else record(row)
+        return await _verified(row)
 
     async def latest(self, id: str) -> PackageRecord | None:
         """The record of the version inserted last."""
@@ -138,7 +152,7 @@ class PackageStore:
             except RowDamaged as error:
                 version = await self._part({"id": id}, "version")
                 raise _illegible(id, LATEST if version is None else version, error) from error
-        return None if row is None else record(row)
+        return await _verified(row)
 
     async def newest(self, limit: int, before: int) -> Page:
         """The latest version of each package, of those whose sequence is below `before`."""
@@ -202,6 +216,14 @@ def _summaries(rows: list[Row]) -> Summaries:
     return items, bad
 
 
+async def _verified(row: Row | None) -> PackageRecord | None:
+    if row is None:
+        return None
+    if len(row["manifest"]) + len(row["metadata"]) > LARGE:
+        return await to_thread.run_sync(record, row)
+    return record(row)
+
+
 def _published(
     package: Canonical, *, created_at: datetime, updated_at: datetime, previous_hash: str | None
 ) -> PackageRecord:
@@ -225,7 +247,7 @@ def answering(doing: str) -> Iterator[None]:
     """Turn every fault of the database into one error: what is unknown is neither "not found" nor "empty"."""
     try:
         yield
-    except DataError as error:
+    except UNANSWERED as error:
         raise PackageStoreUnavailable(
             f"{doing}: unknown, the database gave no answer",
             why=f"[{error.code}] {error.what}",

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import attrs
 from objectkernel_system_dialect.contracts import EntitySchema, Field, Index
-from sqlalchemy import Delete, Integer, Select, Table, Update, bindparam, delete, exists, func, literal, select, update
+from sqlalchemy import Integer, Select, Table, Update, bindparam, delete, exists, func, literal, select, update
+from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
 from objectkernel_package_service.naming import LONGEST_ID, LONGEST_VERSION
 
@@ -70,8 +71,8 @@ class Statements:
     everything: Query
     supersede: Update
     promote: Update
-    remove: Delete
-    replace: Update
+    remove: ReturningDelete[int]
+    replace: ReturningUpdate[Any]
     mend: Mapping[str, Update]
 
 
