@@ -44,6 +44,26 @@ class Step:
     on_crash: str
     event: type | None
 
+    @classmethod
+    def of_code(cls, plugin: str, name: str, function: Callable[..., Any], where: str) -> Step:
+        """A step for code of a plugin that no decorator declares, so that it runs and fails as one."""
+        return cls(
+            plugin=plugin,
+            kind="hook",
+            name=name,
+            function=function,
+            form=form_of(function),
+            where=code_place(innermost(function)) or where,
+            edges=(),
+            by_keyword=False,
+            narrowed=False,
+            key=None,
+            target="",
+            lifetime="singleton",
+            on_crash="fail",
+            event=None,
+        )
+
 
 @attrs.frozen(kw_only=True, eq=False)
 class Declaration:

@@ -16,7 +16,6 @@ from objectkernel.errors import (
     EntryPointConflict,
     EntryPointInvalid,
     PluginImportFailed,
-    PluginUnknown,
     nearest,
 )
 
@@ -34,37 +33,6 @@ class Discovery:
 
     entry_points: tuple[EntryPoint, ...]
     provides: Mapping[str, tuple[str, ...]]
-
-    @property
-    def conflicts(self) -> dict[str, tuple[EntryPoint, ...]]:
-        """The names that several different entry points have."""
-        named: dict[str, list[EntryPoint]] = {}
-        for entry in self.entry_points:
-            named.setdefault(entry.name, []).append(entry)
-        return {name: tuple(entries) for name, entries in named.items() if len(entries) > 1}
-
-    def pick(self, name: str, distribution: str | None = None) -> EntryPoint:
-        """The entry point of a plugin.
-
-        Args:
-            distribution: the one that counts, where several have an entry point of the name.
-
-        Raises:
-            PluginUnknown: there is none of that name, or the distribution has none.
-            EntryPointConflict: there are several, and `distribution` does not tell which is meant.
-        """
-        named = [entry for entry in self.entry_points if entry.name == name]
-        picked = [entry for entry in named if distribution is None or entry.distribution == distribution]
-        if len(picked) == 1:
-            return picked[0]
-        if not picked:
-            raise _unknown(name, distribution, named, self.entry_points)
-        raise conflict(name, picked)
-
-    def would_provide(self, service: str) -> tuple[EntryPoint, ...]:
-        """The plugins that say, in their metadata, that they provide a service."""
-        references = self.provides.get(service, ())
-        return tuple(entry for entry in self.entry_points if entry.reference in references)
 
 
 def discover(path: Sequence[str] | None = None, cache: Path | bool | None = True) -> Discovery:
@@ -111,26 +79,6 @@ def conflict(name: str, entries: Sequence[EntryPoint]) -> EntryPointConflict:
         fix=f'pick one: [kernel.distributions] {name} = "{entries[0].distribution}"; or uninstall the others',
         name=name,
         distributions=tuple(entry.distribution for entry in entries),
-    )
-
-
-def _unknown(
-    name: str, distribution: str | None, named: Sequence[EntryPoint], known: Sequence[EntryPoint]
-) -> PluginUnknown:
-    if named:
-        there = [entry.distribution for entry in named]
-        close = nearest(str(distribution), there)
-        what = f"the distribution {distribution!r} has no plugin {name!r}"
-    else:
-        there = sorted({entry.name for entry in known})
-        close = nearest(name, there)
-        what = f"no plugin {name!r} is installed"
-    return PluginUnknown(
-        what,
-        why=f"there are {', '.join(there) or 'no plugins'}",
-        fix=f"did you mean {close[0]!r}?" if close else "install the distribution that has it",
-        name=name,
-        known=close,
     )
 
 

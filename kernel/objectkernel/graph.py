@@ -34,7 +34,7 @@ HOST = "(host)"
 
 
 class Node:
-    """One thing that starts and stops. `objectkernel.life` keeps its run-time state on it too."""
+    """One thing that starts and stops. `objectkernel.lifecycle` keeps its run-time state on it, as `life`."""
 
     __slots__ = (
         "before",

@@ -63,13 +63,17 @@ class Host:
         "prepare",
         "scope",
         "seconds",
+        "step",
         "stop",
         "stopping",
         "task",
         "timeout",
     )
 
-    def __init__(self, node: Node, owner: Owner, stop: Gate, prepare: Any = None) -> None:
+    def __init__(self, node: Node, owner: Owner, stop: Gate, prepare: Any = None, step: Step | None = None) -> None:
+        found = step or node.step
+        assert found is not None
+        self.step = found
         self.node = node
         self.owner = owner
         self.prepare = prepare
@@ -81,11 +85,6 @@ class Host:
         self.timeout: KernelError | None = None
         self.deadline = 0.0
         self.seconds = 0.0
-
-    @property
-    def step(self) -> Step:
-        assert self.node.step is not None
-        return self.node.step
 
     async def run(self) -> None:
         """The host's task. Reports to the owner exactly once that it has left, however it ends."""

@@ -11,6 +11,7 @@ import anyio
 from objectkernel.compose import Composition, checked_key, environment
 from objectkernel.errors import (
     BootError,
+    HookInvalid,
     HostOptionInvalid,
     KernelError,
     KernelStateInvalid,
@@ -24,7 +25,7 @@ from objectkernel.graph import Graph, Node
 from objectkernel.host import current_host
 from objectkernel.keys import Extension, Key, Service
 from objectkernel.options import KernelOptions, kernel_options
-from objectkernel.plugin import Plugin, PluginDef, caller, expect_key
+from objectkernel.plugin import Plugin, PluginDef, caller, code_place, expect_key
 from objectkernel.records import PluginInfo
 from objectkernel.run import Run
 
@@ -405,7 +406,18 @@ class ObjectKernel:
         run = self._running("findings")
         found: list[KernelError] = []
         for record, function in run.hook_functions("kernel_findings"):
-            found += call_hook(function, record.instance, record.context) or ()
+            try:
+                found += call_hook(function, record.instance, record.context) or ()
+            except Exception as error:
+                broken = HookInvalid(
+                    f"kernel_findings of {record.name} raised {type(error).__name__}",
+                    where=code_place(function),
+                    why="what it would have found is not known",
+                    fix="let it return its findings, and raise none",
+                    name="kernel_findings",
+                )
+                broken.__cause__ = error
+                found.append(broken)
         return tuple(found)
 
     def services(self) -> tuple[str, ...]:

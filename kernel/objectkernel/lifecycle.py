@@ -7,7 +7,7 @@ no node waits at a barrier for its level.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,6 +16,7 @@ import anyio
 
 from objectkernel.background_tasks import run_background
 from objectkernel.deadlines import Deadlines
+from objectkernel.declaration import Step
 from objectkernel.errors import LeaseTimeout, ServiceUnavailable
 from objectkernel.graph import Graph, Node
 from objectkernel.host import Host, as_error, current_host, wrong_type
@@ -23,12 +24,11 @@ from objectkernel.records import NO_VALUE, Record
 from objectkernel.spawn import Spawner
 
 if TYPE_CHECKING:
-    from objectkernel.declaration import Step
     from objectkernel.plugin import Edge
 
 
 class Overseer(Protocol):
-    """Who decides what follows; the kernel."""
+    """Who decides what follows; the `Run` of a kernel."""
 
     def node_failed(self, node: Node, error: BaseException) -> None:
         """A node failed to start, or crashed while it was up."""
@@ -250,8 +250,10 @@ class Lifecycle:
             prepare = self._preparation(node) if node.step is None else None
             if prepare is None:
                 self._start_whole(node, record)
-            else:
-                self.spawner.start_guarded(self._prepare_whole, node, record, prepare, name=node.id)
+                return
+            # transients that only its handlers, hooks and background tasks read
+            step = Step.of_code(record.name, "transients", lambda: None, node.where)
+            self._launch(Host(node, self, self.spawner.gate(), prepare, step))
             return
         host = life.host = Host(node, self, self.spawner.gate(), self._preparation(node))
         if node.kind == "background":
@@ -260,9 +262,15 @@ class Lifecycle:
         elif node.step.form == "value" and host.prepare is None:
             self._start_inline(host)
         else:
-            self.deadlines.watch(host, self.start_timeout(node.plugin))
-            self._launching = host
-            host.task = self.spawner.start(host.run, name=f"{node.plugin}.{node.step.name}")
+            self._launch(host)
+
+    def _launch(self, host: Host) -> None:
+        """Start a host's task; the next launch comes with its first line."""
+        node = host.node
+        node.life.host = host
+        self.deadlines.watch(host, self.start_timeout(node.plugin))
+        self._launching = host
+        host.task = self.spawner.start(host.run, name=f"{host.step.plugin}.{host.step.name}")
 
     def _start_whole(self, node: Node, record: Record) -> None:
         """A plugin as a whole, or a transient: nothing runs, but what needs it may go on."""
@@ -272,17 +280,6 @@ class Lifecycle:
             self._not_entered(node, error)
             return
         self._entered(node, None)
-
-    async def _prepare_whole(self, node: Node, record: Record, prepare: Callable[[], Awaitable[None]]) -> None:
-        """Make the transients that only handlers, hooks and background tasks of a plugin read, then go on."""
-        try:
-            with anyio.fail_after(self.start_timeout(record.name)):
-                await prepare()
-        except Exception as error:
-            self._not_entered(node, error)
-        else:
-            self._start_whole(node, record)
-        self.pump()
 
     def _start_inline(self, host: Host) -> None:
         """A plain function needs no task: it is over before anyone could cancel it."""
@@ -299,6 +296,8 @@ class Lifecycle:
 
     def call(self, host: Host) -> Any:
         """Call the step of a host with what it needs."""
+        if host.node.step is None:  # a plugin as a whole, whose transients have been made
+            return self.records[host.node.plugin].inject()
         return self.invoke(host.node)
 
     def invoke(self, node: Node) -> Any:

@@ -43,7 +43,6 @@ class PluginInfo:
         reason: why it is in that state, "" where that is plain.
         because: the plugin or service behind the reason, "" without one.
         source: ``entry point``, ``host`` (given by hand), or both where the host's took the other's place.
-        seconds: of its import, of reading its configuration; what it did after is in `kernel.timeline`.
     """
 
     name: str

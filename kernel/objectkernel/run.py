@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from objectkernel.declaration import Step, form_of
+from objectkernel.declaration import Step
 from objectkernel.errors import BootAborted, BootError, PluginDuplicate, ShutdownError
 from objectkernel.graph import Node, closure
 from objectkernel.hook_calls import HookCarrier, call_hook
@@ -40,7 +40,6 @@ class Run:
         booted: set when the boot is over, either way.
         closed_in: the state in which it closed, None before.
         closed: set when nothing of the kernel is alive any more.
-        crash: the error of a critical plugin that made the kernel stop.
         ended_in_order: everything was taken down by the kernel, not by the end of the event loop.
         phases: (name, start, end) of the boot's phases, in `time.perf_counter` seconds.
     """
@@ -54,7 +53,6 @@ class Run:
         self.state = "initializing"
         self.booted = anyio.Event()
         self.closed = anyio.Event()
-        self.crash: Exception | None = None
         self.interrupt: BaseException | None = None
         self.boot_errors: list[Exception] = []
         self.stop_errors: list[Exception] = []
@@ -192,7 +190,7 @@ class Run:
             if not isinstance(caught, Exception | SystemExit):
                 self.interrupt = caught
                 return
-            step = _pseudo_step(record, "__init__", target.__init__, "value")
+            step = Step.of_code(record.name, "__init__", target.__init__, record.where)
             self._plugin_failed(record, as_error(caught, step))
             return
         if not isinstance(instance, Plugin):
@@ -272,7 +270,7 @@ class Run:
         """Run one implementation with the plugin's start timeout; returns its error."""
         assert record.declaration is not None
         function = record.declaration.hooks[name]
-        step = _pseudo_step(record, name, function, form_of(function))
+        step = Step.of_code(record.name, name, function, record.where)
         node = Node(f"{record.name}.{name}", "hook", record.name, step=step)
         owner = _HookOwner(self.lifecycle, lambda: call_hook(function, record.instance, record.context))
         host = Host(node, owner, self._spawner.gate())
@@ -283,6 +281,7 @@ class Run:
         try:
             await owner.done.wait()
         except BaseException:  # the boot is cancelled
+            self.lifecycle.deadlines.watch(host, self.lifecycle.stop_timeout(record.name))
             host.scope.cancel()
             with anyio.CancelScope(shield=True):
                 await owner.done.wait()
@@ -395,10 +394,9 @@ class Run:
         log.error("plugin %s crashed", record.name, exc_info=error)
         record.error = error
         self.state = "degraded"
+        record.become("failed", f"{type(error).__name__}: {error}")
         if record.critical:
-            self.crash = error
             self.stop_errors.append(error)
-            record.become("failed", f"{type(error).__name__}: {error}")
             self.request_stop()
         else:
             self._spawner.start_guarded(self._remove_crashed, record, error, name=f"remove {record.name}")
@@ -410,15 +408,14 @@ class Run:
                 return
             mine = self.graph.plugins[record.name]
             around = closure(mine)
-            record.become("draining", "it crashed")
             users = [n for n in around if n.life.state == "up" and n.plugin != record.name]
             await self.lifecycle.take_down(around)
-            record.become("failed", f"{type(error).__name__}: {error}")
             for node in closure(mine, soft=False):
                 other = self.records[node.plugin]
                 if other is not record and other.state not in ("failed", "skipped", "disabled"):
                     other.become("waiting", f"it needs what {record.name} provided", record.name)
             await self.lifecycle.bring_up(users)
+            self.reassess()
 
     # -- shutdown
 
@@ -510,27 +507,6 @@ class _HookOwner:
 
     def gave_up(self, host: Host, error: BaseException) -> None:
         self.left(host, error)
-
-
-def _pseudo_step(record: Record, name: str, function: Any, form: Any) -> Step:
-    """A step for code of a plugin that is no provider, so that it runs and fails as one."""
-    code = getattr(function, "__code__", None)
-    return Step(
-        plugin=record.name,
-        kind="hook",
-        name=name,
-        function=function,
-        form=form,
-        where=f"{code.co_filename}:{code.co_firstlineno}" if code else record.where,
-        edges=(),
-        by_keyword=False,
-        narrowed=False,
-        key=None,
-        target="",
-        lifetime="singleton",
-        on_crash="fail",
-        event=None,
-    )
 
 
 def _with_keywords(function: Any, extra: dict[str, Any]) -> Any:

@@ -279,5 +279,6 @@ class Runtime:
         try:
             yield
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._swap(node, before)
+            if self._run.state in ("running", "degraded"):  # else there is nothing to put back
+                with anyio.CancelScope(shield=True):
+                    await self._swap(node, before)

@@ -259,7 +259,7 @@ class Scope:
 
     def get(self, key: Service[T]) -> T:
         """What this scope was given or has made, or a singleton that is up."""
-        expect_key(key, Service, "aget", caller())
+        expect_key(key, Service, "get", caller())
         if self._state != "open":
             raise self._wrong_state("used")
         if self._admit is not None:
@@ -331,9 +331,7 @@ class Scope:
             self._run.lifecycle.spawner.start_guarded(self._make, node, made, name=f"{node.id} in {self.name}")
         await made.done.wait()
         if made.error is not None:
-            if isinstance(made.error, Exception):
-                raise made.error
-            raise self._wrong_state("used")
+            raise made.error
         return made.value
 
     async def _make(self, node: Node, made: _Made) -> None:
@@ -370,6 +368,8 @@ class Scope:
         if step.by_keyword:
             values.update({edge.name: self._read_late(edge) for edge in step.edges if edge.late})
             return lambda: step.function(**values)
+        if record.instance is None:  # the kernel has not made it yet
+            raise _unavailable(self._run, node)
         view = object.__new__(type(record.instance))  # its attributes, with the values of this scope
         view.__dict__.update(record.instance.__dict__)
         view.__dict__.update(values)

@@ -74,6 +74,14 @@ def called() -> Row:
         kernel.on(Paid, one)
         signal.connect(one)
     event = Paid()
+    with asyncio.Runner() as runner:
+        runner.run(kernel.bootstrap())
+        row = _called(handlers, kernel, signal, event)
+        runner.run(kernel.shutdown())
+    return row
+
+
+def _called(handlers: tuple[Any, ...], kernel: ObjectKernel, signal: blinker.Signal, event: Paid) -> Row:
     contenders = {
         LIMIT: repeated("for each in handlers: each(event)", COUNT, handlers=handlers, event=event),
         OURS: repeated("it.emit_sync(event)", COUNT, it=kernel, event=event),
@@ -95,6 +103,7 @@ def awaited() -> Row:
         source.paid.connect(one)
     event = Paid()
     with asyncio.Runner() as runner:
+        runner.run(kernel.bootstrap())
         contenders = {
             LIMIT: repeated("for each in handlers: await each(event)", COUNT, runner, handlers=handlers, event=event),
             OURS: repeated("await it.emit(event)", COUNT, runner, it=kernel, event=event),
@@ -102,6 +111,7 @@ def awaited() -> Row:
             "asphalt": repeated("await it.dispatch()", COUNT // 10, runner, it=source.paid),
         }
         results = best_of(7, contenders)
+        runner.run(kernel.shutdown())
     return Row.of("event to 10 handlers, awaited", "ns", results, Target(of_limit=2.0, ahead=True))
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 from objectkernel import discovery, discovery_cache, distributions
-from objectkernel.discovery import Discovery, EntryPoint, cache_folder, discover, load
-from objectkernel.errors import EntryPointConflict, EntryPointInvalid, PluginImportFailed, PluginUnknown
+from objectkernel.discovery import Discovery, EntryPoint, cache_folder, conflict, discover, load
+from objectkernel.errors import EntryPointInvalid, PluginImportFailed
 
 PLUGIN = "[objectkernel.plugins.v1]\nacme-billing = acme_billing:Billing\n"
 OLD = time.time_ns() - 60_000_000_000
@@ -97,8 +97,6 @@ def test_services_without_import(tmp_path: Path) -> None:
     install(tmp_path, "two", entries="[objectkernel.provides.v1]\nacme.ledger = other:Other\n")
     found = discover([str(tmp_path)], cache=None)
     assert found.provides == {"acme.ledger": ("acme_billing:Billing", "other:Other")}
-    assert [entry.name for entry in found.would_provide("acme.ledger")] == ["acme-billing"]
-    assert found.would_provide("unknown") == ()
 
 
 def test_the_same_entry_point_seen_twice_is_one(site: Path, tmp_path: Path) -> None:
@@ -187,25 +185,13 @@ def test_two_different_entry_points_of_one_name_are_a_conflict(site: Path) -> No
     """Both are found; which of them counts is for the host to say."""
     install(site, "rival", entries="[objectkernel.plugins.v1]\nacme-billing = rival:Billing\n")
     found = discover([str(site)], cache=None)
-    assert {name: [e.distribution for e in entries] for name, entries in found.conflicts.items()} == {
-        "acme-billing": ["acme-billing", "rival"]
-    }
-    with pytest.raises(EntryPointConflict) as caught:
-        found.pick("acme-billing")
-    assert caught.value.facts["distributions"] == ("acme-billing", "rival")
-    assert found.pick("acme-billing", "rival").reference == "rival:Billing"
-    with pytest.raises(PluginUnknown, match="no plugin"):
-        found.pick("acme-billing", "nobody")
-
-
-def test_an_unknown_plugin_is_told_with_the_nearest(site: Path) -> None:
-    """Asking for a plugin that is not installed is an error with near names."""
-    found = discover([str(site)], cache=None)
-    assert found.conflicts == {}
-    assert found.pick("acme-billing").name == "acme-billing"
-    with pytest.raises(PluginUnknown) as caught:
-        found.pick("acme-biling")
-    assert caught.value.facts["known"] == ("acme-billing",)
+    assert [(e.name, e.distribution) for e in found.entry_points] == [
+        ("acme-billing", "acme-billing"),
+        ("acme-billing", "rival"),
+    ]
+    error = conflict("acme-billing", found.entry_points)
+    assert error.facts["distributions"] == ("acme-billing", "rival")
+    assert "[kernel.distributions]" in error.fix
 
 
 # -- the cache

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from functools import partial
+import os
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from objectkernel_contracts import CommandContext, Services
 
 from objectkernel_package_service.contracts import (
     LATEST,
-    METADATA_KINDS,
     PACKAGES,
+    FileFailed,
     PackageDamaged,
     PackageInvalid,
     PackageMissing,
@@ -61,28 +61,33 @@ def publish(context: click.Context, paths: tuple[Path, ...]) -> None:
             }
         )
     else:
-        rows = [(record.id, record.version, record.hash, str(file)) for file, record in published]
-        _print_table(("ID", "VERSION", "HASH", "FILE"), rows)
+        rows = [(record.id, record.version, record.hash, _change(record), str(file)) for file, record in published]
+        _print_table(("ID", "VERSION", "HASH", "CHANGE", "FILE"), rows)
         for file, error in refused:
-            click.echo(f"\n{file}\n{error}", err=True)
+            click.echo(f"\n{_plain(str(file))}\n{_plain(str(error))}", err=True)
     context.exit(1 if refused else 0)
 
 
 @packages.command("list")
 @click.option("--limit", default=50, show_default=True, help="Packages on the page, at most 500.")
 @click.option("--after", help="The cursor that the page before ended with.")
+@click.option("--all-versions", is_flag=True, help="List every version of each package.")
 @as_json
 @click.pass_obj
-def list_(obj: CommandContext, limit: int, after: str | None) -> None:
-    """List the latest version of each package, newest first."""
-    page = obj.run(lambda kernel: kernel.get(PACKAGES).list(limit, after))
+def list_(obj: CommandContext, limit: int, after: str | None, all_versions: bool) -> None:
+    """List the latest version of each package, newest first; what is damaged is named on standard error."""
+    page = obj.run(lambda kernel: kernel.get(PACKAGES).list(limit, after, all_versions=all_versions))
     if obj.json:
-        _print_json({"items": [_document(item) for item in page.items], "after": page.after})
+        items, damaged = [_document(item) for item in page.items], [error.as_dict() for error in page.damaged]
+        _print_json({"items": items, "damaged": damaged, "after": page.after})
         return
     rows = [(item.id, item.version, item.hash[:12], f"{item.updated_at:%Y-%m-%d %H:%M} UTC") for item in page.items]
     _print_table(("ID", "VERSION", "HASH", "PUBLISHED"), rows)
+    for error in page.damaged:
+        click.echo(_plain(str(error)), err=True)
     if page.after:
-        click.echo(f"more: objectkernel packages list --limit {limit} --after {page.after}")
+        every = " --all-versions" if all_versions else ""
+        click.echo(f"more: objectkernel packages list{every} --limit {limit} --after {page.after}")
 
 
 @packages.command()
@@ -92,11 +97,12 @@ def list_(obj: CommandContext, limit: int, after: str | None) -> None:
 def show(obj: CommandContext, package: str) -> None:
     """Show what a package says of itself and how much it holds."""
     record = obj.run(lambda kernel: _wanted(kernel.get(PACKAGES), package))
-    counts = {kind: len(record.metadata.get(kind, ())) for kind in METADATA_KINDS}
+    kinds: dict[str, Any] = {**record.metadata}
+    counts = {kind: len(items) for kind, items in kinds.items()}
     if obj.json:
         _print_json({**_document(record), "manifest": record.manifest, "counts": counts})
         return
-    told = {name: _cell(value) for name, value in record.manifest.items() if name not in ("id", "version")}
+    told = {name: _text(value) for name, value in record.manifest.items() if name not in ("id", "version")}
     rows = {
         "package": f"{record.id}@{record.version}",
         **told,
@@ -120,11 +126,11 @@ def get(obj: CommandContext, package: str, output: Path | None) -> None:
     if output is None:
         click.echo(record.content, nl=False)
         return
-    output.write_bytes(record.content)
+    _write(output, record.content)
     if obj.json:
         _print_json({**_document(record), "file": str(output)})
     else:
-        click.echo(f"{record.id}@{record.version}  {record.hash}  {output}")
+        click.echo(_plain(f"{record.id}@{record.version}  {record.hash}  {output}"))
 
 
 @packages.command()
@@ -167,7 +173,7 @@ def verify(context: click.Context, packages: tuple[str, ...]) -> None:
         _print_json({"sound": sound, "damaged": [error.as_dict() for error in damaged]})
     else:
         for error in damaged:
-            click.echo(str(error), err=True)
+            click.echo(_plain(str(error)), err=True)
         click.echo(f"{len(sound)} sound, {len(damaged)} damaged")
     context.exit(1 if damaged else 0)
 
@@ -184,14 +190,57 @@ def _files(path: Path) -> list[Path]:
 
 async def _publish_all(
     service: PackageService, files: Iterable[Path]
-) -> tuple[list[tuple[Path, PackageRecord]], list[tuple[Path, PackageInvalid]]]:
-    published, refused = [], []
+) -> tuple[list[tuple[Path, PackageRecord]], list[tuple[Path, PackageInvalid | FileFailed]]]:
+    published: list[tuple[Path, PackageRecord]] = []
+    refused: list[tuple[Path, PackageInvalid | FileFailed]] = []
     for file in files:
         try:
-            published.append((file, await service.publish(await anyio.Path(file).read_bytes())))
-        except PackageInvalid as error:
+            published.append((file, await service.publish(await _content(file, service.max_json_bytes))))
+        except (PackageInvalid, FileFailed) as error:
             refused.append((file, error))
     return published, refused
+
+
+async def _content(file: Path, most: int) -> bytes:
+    """The bytes of a file; of one that is too large just so many that it is refused."""
+    try:
+        async with await anyio.open_file(file, "rb") as opened:
+            return await opened.read(most + 1)
+    except OSError as error:
+        raise _file_failed("read", file, error) from error
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Write a file wholly or not at all; a pipe or a device gets the bytes as they are."""
+    try:
+        if file.exists() and not file.is_file():
+            file.write_bytes(content)
+            return
+        target = file.resolve()
+        part = target.with_name(f".{target.name}.part")
+        try:
+            part.write_bytes(content)
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise _file_failed("written", file, error) from error
+
+
+def _file_failed(done: str, file: Path, error: OSError) -> FileFailed:
+    return FileFailed(
+        f"{file} cannot be {done}",
+        why=error.strerror or type(error).__name__,
+        fix="check the path, its permissions and the room on the disk",
+        file=str(file),
+    )
+
+
+def _change(record: PackageRecord) -> str:
+    """In words: what publishing changed."""
+    if record.previous_hash is None:
+        return "new"
+    return "unchanged" if record.previous_hash == record.hash else f"replaced {record.previous_hash[:12]}"
 
 
 async def _wanted(service: PackageService, package: str) -> PackageRecord:
@@ -212,33 +261,34 @@ def _missing(id: str, version: str) -> PackageMissing:
 
 
 async def _verify_all(service: PackageService, packages: Sequence[str]) -> tuple[list[str], list[PackageDamaged]]:
-    sound, damaged = [], []
-    named = packages or [name async for name in _every_version(service)]
-    for package in named:
+    """What is sound, by name, and the errors of what is not: of the packages named, or of every version of all."""
+    sound: list[str] = []
+    damaged: list[PackageDamaged] = []
+
+    async def look(reading: Awaitable[PackageRecord | None]) -> None:
         try:
-            record = await _wanted(service, package)
+            record = await reading
         except PackageDamaged as error:
             damaged.append(error)
         else:
-            sound.append(f"{record.id}@{record.version}")
+            sound.extend([] if record is None else [f"{record.id}@{record.version}"])
+
+    for package in packages:
+        await look(_wanted(service, package))
+    if not packages:
+        async for page in _every_version(service):
+            damaged += page.damaged
+            for item in page.items:
+                await look(service.get(item.id, item.version))
     return sound, damaged
 
 
-async def _every_version(service: PackageService) -> AsyncIterator[str]:
-    async for package in _all_pages(service.list):
-        async for version in _all_pages(partial(service.versions, package.id)):
-            yield f"{version.id}@{version.version}"
-
-
-async def _all_pages(page_of: Callable[..., Awaitable[Page]]) -> AsyncIterator[PackageSummary]:
-    after: str | None = None
-    while True:
-        page = await page_of(limit=500, after=after)
-        for item in page.items:
-            yield item
-        after = page.after
-        if after is None:
-            return
+async def _every_version(service: PackageService) -> AsyncIterator[Page]:
+    page = await service.list(500, all_versions=True)
+    yield page
+    while page.after is not None:
+        page = await service.list(500, page.after, all_versions=True)
+        yield page
 
 
 def _document(item: PackageSummary) -> dict[str, Any]:
@@ -247,24 +297,29 @@ def _document(item: PackageSummary) -> dict[str, Any]:
         "id": item.id,
         "version": item.version,
         "hash": item.hash,
+        "previous_hash": item.previous_hash,
         "created_at": item.created_at.isoformat(),
         "updated_at": item.updated_at.isoformat(),
     }
 
 
 def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    click.echo(json.dumps(value, indent=2))  # ASCII alone: right in every encoding that a terminal may have
 
 
-def _cell(value: Any) -> str:
-    """A value of a manifest in one line, free of what could steer a terminal."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+def _text(value: Any) -> str:
+    """A value of a manifest as text."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _plain(text: str) -> str:
+    """A text free of what could steer a terminal; lines stay lines."""
+    return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)
 
 
 def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns as wide as their widest cell."""
-    lines = [head, *rows] if head else list(rows)
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))] if lines else []
+    lines = [[_plain(cell).replace("\n", " ") for cell in line] for line in ([head] if head else []) + list(rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())

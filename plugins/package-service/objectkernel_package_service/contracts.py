@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
 from typing import Any, Final, Literal, Protocol, TypedDict, overload, runtime_checkable
 
 import attrs
@@ -14,6 +13,7 @@ from objectkernel.keys import Service
 
 LATEST: Final = "latest"
 """What `PackageService.get` takes for the version inserted last; it is no version itself."""
+
 
 class PackageMetadata(TypedDict, total=False):
     """What a package holds; it may hold lists of other kinds besides."""
@@ -59,21 +59,16 @@ class PackageRecord(PackageSummary):
     content: bytes = attrs.field(repr=False)
     """The canonical JSON (RFC 8785) of ``{manifest, metadata}``: the bytes that were stored and hashed."""
 
-    @cached_property
-    def _document(self) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self.content)
-        return document
-
     @property
     def manifest(self) -> dict[str, Any]:
-        """Id, version, name and all else that the package says of itself."""
-        manifest: dict[str, Any] = self._document["manifest"]
+        """Id, version, name and all else that the package says of itself; read anew from `content` at each access."""
+        manifest: dict[str, Any] = json.loads(self.content)["manifest"]
         return manifest
 
     @property
     def metadata(self) -> PackageMetadata:
-        """The package's objects, views, apps, flows, agents, tools and translations."""
-        metadata: PackageMetadata = self._document["metadata"]
+        """The package's objects, views, apps and so on; read anew from `content` at each access, so keep it."""
+        metadata: PackageMetadata = json.loads(self.content)["metadata"]
         return metadata
 
 

@@ -49,7 +49,7 @@ def record(row: Row) -> PackageRecord:
         raise damaged(id, version, f"its bytes have the hash {found}, stored is {known.hash}")
     named = _named(row["manifest"])
     if named != (id, version):
-        raise damaged(id, version, f"its bytes are those of {_spelled(*named)}" if named else "its bytes are no package")
+        raise damaged(id, version, f"its bytes are {f'those of {_spelled(*named)}' if named else 'no package'}")
     return PackageRecord(**{name: row[name] for name in SUMMARY}, content=content)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from contextlib import closing
 
@@ -14,6 +15,7 @@ from objectkernel_package_service.canonical import canonical
 from objectkernel_package_service.commands import packages
 from objectkernel_package_service.contracts import (
     PACKAGES,
+    FileFailed,
     PackageDamaged,
     PackageInvalid,
     PackageMissing,
@@ -73,6 +75,66 @@ def test_publish_takes_a_folder_and_files(run, folder):
     assert [line.split()[0] for line in done.output.splitlines()] == ["ID", "crm", "hr", "shop", "crm"]
 
 
+def test_publish_tells_what_changed(run, folder):
+    """A version is new, or there with the same content, or there with another one, whose hash is shown."""
+
+    def told():
+        return [line.split()[3:-1] for line in run("publish", folder / "crm.json").output.splitlines()[1:]]
+
+    assert told() == [["new"]]
+    assert told() == [["unchanged"]]
+    hash = json.loads(run("show", "crm", "--json").output)["hash"]
+    (folder / "crm.json").write_text(json.dumps(package(name="Other")))
+    assert told() == [["replaced", hash[:12]]]
+    assert json.loads(run("list", "--json").output)["items"][0]["previous_hash"] == hash
+
+
+def test_a_file_that_cannot_be_read_keeps_no_other_from_being_published(run, folder):
+    """A folder of that name, a broken link, a file beyond all bounds: told with the others, and the exit code is 1."""
+    (folder / "a.json").mkdir()
+    (folder / "b.json").symlink_to(folder / "nowhere")
+    (folder / "c.json").write_bytes(b" " * 200_000)
+    done = run("publish", "--json", folder)
+    told = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert [one["id"] for one in told["published"]] == ["crm", "hr", "shop"]
+    assert [one["error"] for one in told["refused"]] == ["FileFailed", "FileFailed", "PackageInvalid"]
+
+
+def test_no_more_of_a_file_is_read_than_can_be_published(run, tmp_path, monkeypatch):
+    """A file of any size costs no more memory than the largest package."""
+    read, publish = [], PackageRegistry.publish
+
+    async def watched(self, package):
+        read.append(len(package))
+        return await publish(self, package)
+
+    monkeypatch.setattr(PackageRegistry, "publish", watched)
+    with (tmp_path / "huge.json").open("wb") as file:
+        file.truncate(1_000_000_000)
+    assert run("publish", tmp_path / "huge.json").exit_code == 1
+    assert read == [6 * 20_000 + 1]
+
+
+def test_what_a_package_says_cannot_steer_the_terminal(run, tmp_path):
+    """Control characters of ids, names of files and messages come out as signs."""
+    file = tmp_path / "evil\x1b[2J.json"
+    file.write_text(json.dumps(package("\x1b[31m")))
+    done = run("publish", file)
+    assert done.exit_code == 1
+    assert "\x1b" not in done.stdout + done.stderr
+    file.write_text(json.dumps(package()))
+    assert "\x1b" not in run("publish", file).stdout
+
+
+def test_json_is_ascii(run, folder):
+    """What is printed is JSON in every encoding that a terminal may have, with any name of a file."""
+    (folder / "é.json").write_text(json.dumps(package("accent")))
+    done = run("publish", "--json", folder)
+    assert done.stdout.isascii()
+    assert len(json.loads(done.stdout)["published"]) == 4
+
+
 def test_a_refused_file_keeps_no_other_from_being_published(run, folder):
     """The sound ones are stored, every problem of the bad one is told, and the exit code is 1."""
     (folder / "hr.json").write_text(json.dumps(package("H R", "latest")))
@@ -107,7 +169,7 @@ def test_list_pages(run, folder):
 def test_list_of_an_empty_registry(run):
     """Nothing published is an empty table and an empty list."""
     assert run("list").output.split() == ["ID", "VERSION", "HASH", "PUBLISHED"]
-    assert json.loads(run("list", "--json").output) == {"items": [], "after": None}
+    assert json.loads(run("list", "--json").output) == {"items": [], "damaged": [], "after": None}
 
 
 def test_show_tells_what_the_package_says_of_itself(run, folder):
@@ -133,6 +195,23 @@ def test_get_writes_the_published_bytes(run, folder, tmp_path):
     assert target.read_bytes() == wanted
     assert run("get", "crm", "-o", target).output.split() == ["crm@1.0.0", told["hash"], str(target)]
     assert json.loads(run("publish", "--json", target).stdout)["published"][0]["hash"] == told["hash"]
+
+
+def test_get_writes_a_file_wholly_or_not_at_all(run, folder, tmp_path, monkeypatch):
+    """A write that fails is the command's error and leaves what was there; a device is written as it is."""
+    run("publish", folder)
+    target = tmp_path / "delivered.json"
+    target.write_text("before")
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        done = run("get", "crm", "-o", target)
+    assert isinstance(done.exception, FileFailed)
+    assert done.exception.file == str(target)
+    assert target.read_text() == "before"
+    assert [entry.name for entry in tmp_path.glob(".*.part")] == []
+    assert isinstance(run("get", "crm", "-o", tmp_path / "no" / "where.json").exception, FileFailed)
+    assert run("get", "crm", "-o", os.devnull).exit_code == 0
+    assert not os.path.isfile(os.devnull)
 
 
 def test_delete_wants_a_version_or_all_of_them_by_name(run, folder):
@@ -173,6 +252,33 @@ def test_verify_reads_every_version_back(run, folder, database):
     assert "crm@1.0.0 is damaged" in run("verify", "crm@1.0.0").stderr
     assert run("verify", "crm", "hr").exit_code == 0
     assert isinstance(run("get", "crm@1.0.0").exception, PackageDamaged)
+
+
+def test_verify_finds_what_the_lists_cannot_read(run, folder, database):
+    """A row whose hash, time or key is no such thing is counted as damaged, and the sound versions beside it are read."""
+    run("publish", folder)
+    for id in ("crm", "hr", "shop"):
+        (folder / f"{id}.json").write_text(json.dumps(package(id, "2.0.0")))
+    run("publish", folder)
+    damages = {"crm": "created_at = 'garbage'", "hr": "hash = CAST(x'ff' AS TEXT)", "shop": "id = CAST(x'ff' AS TEXT)"}
+    with closing(sqlite3.connect(database)) as connection, connection:
+        for id, damage in damages.items():
+            connection.execute(f"UPDATE sys_packages SET {damage} WHERE id = ? AND version = '2.0.0'", (id,))
+    done = run("verify", "--json")
+    told = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert sorted(told["sound"]) == ["crm@1.0.0", "hr@1.0.0", "shop@1.0.0"]
+    assert {(error["id"], error["version"]) for error in told["damaged"]} == {
+        ("crm", "2.0.0"),
+        ("hr", "2.0.0"),
+        (None, "2.0.0"),
+    }
+    listed = run("list")
+    assert listed.exit_code == 0
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["ID", "shop"]
+    assert "crm@2.0.0 is damaged" in listed.stderr
+    everything = json.loads(run("list", "--json", "--all-versions").stdout)
+    assert (len(everything["items"]), len(everything["damaged"])) == (3, 3)
 
 
 class Failing:

@@ -105,7 +105,7 @@ def test_a_part_beyond_its_limit_is_refused_by_name(part):
     size = len(getattr(check(sound, LIMITS), part))
     exact = Limits(**{"manifest": 10_000, "metadata": 10_000, part: size})
     assert check(sound, exact).id == "crm"
-    sound[part]["note"] = ""
+    sound[part]["note"] = []
     assert list(refused(sound, exact)) == [f"$.{part}"]
 
 
@@ -114,6 +114,51 @@ def test_a_manifest_of_a_hundred_megabytes_is_refused():
     huge = package({"note": "x" * 100_000_000})
     assert list(refused(huge)) == ["$.manifest"]
     assert list(refused('{"manifest": {"id": "' + huge["manifest"]["note"] + '"}}')) == ["$"]
+
+
+def test_a_few_lists_that_stand_for_gigabytes_are_refused():
+    """A list in many places counts in each of them: what would take for ever to write is not begun."""
+    bomb = ["x"]
+    for _ in range(60):
+        bomb = [bomb, bomb]
+    assert list(refused(package({"bomb": bomb}))) == ["$.manifest"]
+    assert list(refused({**package(), "bomb": bomb})) == ["$.bomb"]
+    endless = []
+    endless.append(endless)
+    assert list(refused(package(metadata={"objects": endless}))) == ["$.metadata"]
+
+
+@pytest.mark.parametrize("item", ["1", '{"name": "x"}'])
+def test_a_report_ends_somewhere(item):
+    """Of a hundred thousand problems a thousand are listed, and that there are more."""
+    text = '{"manifest": {"id": "a", "version": "1.0.0"}, "metadata": {"objects": [%s]}}' % ", ".join([item] * 100_000)
+    with pytest.raises(PackageInvalid) as caught:
+        check(text, Limits(manifest=100, metadata=2_000_000))
+    assert len(caught.value.problems) == 1_001
+    assert "and more" in caught.value.problems[-1].what
+    assert len(str(caught.value)) < 100_000
+
+
+def test_a_name_of_any_length_is_quoted_briefly():
+    """The report of a bad package does not repeat the package."""
+    objects = [{"name": "x" * 5_000}] * 2
+    assert (
+        len(refused(package(metadata={"objects": objects}), Limits(manifest=100, metadata=20_000)).popitem()[1]) < 200
+    )
+
+
+@pytest.mark.parametrize("kind", ["objcts", "Objects", "object", "view", "app", "translation"])
+def test_a_misspelt_kind_of_metadata_is_refused(kind):
+    """What is almost a known kind would be stored and found by nobody."""
+    (what,) = refused(package(metadata={kind: []})).values()
+    assert "was meant" in what
+
+
+@pytest.mark.parametrize("items", [5, "x", {}, None])
+def test_a_kind_that_is_not_known_is_a_list_of_objects_too(items):
+    """Whoever reads a kind of metadata may count on its form."""
+    assert list(refused(package(metadata={"dashboards": items}))) == ["$.metadata.dashboards"]
+    assert list(refused(package(metadata={"dashboards": [items]} if items != {} else {"dashboards": 5})))
 
 
 def test_values_json_cannot_carry_are_listed_with_everything_else():

@@ -114,6 +114,23 @@ async def test_a_list_carries_no_content(registry):
     assert not hasattr(item, "content")
 
 
+async def test_all_versions_of_all_packages_are_listed_when_asked_for(registry):
+    """`all_versions=True` walks everything that is stored, newest first."""
+    for version in ("1.0.0", "2.0.0"):
+        for id in ("a", "b"):
+            await registry.publish(package(id, version))
+    everything = await ids(registry, all_versions=True)
+    assert everything == ["b@2.0.0", "a@2.0.0", "b@1.0.0", "a@1.0.0"]
+
+
+async def test_a_record_cannot_be_changed_by_who_reads_it(registry):
+    """What one reader does to a manifest or to metadata, the next one does not see."""
+    record = await registry.publish(package())
+    record.manifest["id"] = "evil"
+    record.metadata["objects"].clear()
+    assert {"manifest": record.manifest, "metadata": record.metadata} == package()
+
+
 async def test_the_versions_of_a_package_come_newest_first_in_pages(registry):
     """Only the versions of that package, in the order of their insertion."""
     for version in ("2.0.0", "1.0.0", "3.0.0"):
@@ -153,12 +170,18 @@ async def test_all_versions_go_only_when_asked_by_name(registry):
         lambda registry: registry.delete("crm", ""),
         lambda registry: registry.delete("crm", " "),
         lambda registry: registry.delete("crm"),
+        lambda registry: registry.delete("crm", all_versions="yes"),
+        lambda registry: registry.delete("crm", all_versions=1),
         lambda registry: registry.delete("crm", "1.0.0", all_versions=True),
         lambda registry: registry.delete("", all_versions=True),
         lambda registry: registry.get(""),
         lambda registry: registry.get("../crm"),
         lambda registry: registry.get("crm", ""),
         lambda registry: registry.get("crm", "1"),
+        lambda registry: registry.get("crm", None),
+        lambda registry: registry.get(None),
+        lambda registry: registry.list("5"),
+        lambda registry: registry.publish(None),
         lambda registry: registry.versions(""),
         lambda registry: registry.list(limit=0),
         lambda registry: registry.list(limit=501),
