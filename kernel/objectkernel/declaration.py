@@ -53,7 +53,7 @@ class Step:
             name=name,
             function=function,
             form=form_of(function),
-            where=code_place(innermost(function)) or where,
+            where=where,
             edges=(),
             by_keyword=False,
             narrowed=False,

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from objectkernel.declaration import Step
+from objectkernel.declaration import Step, innermost
 from objectkernel.errors import BootAborted, BootError, PluginDuplicate, ShutdownError
 from objectkernel.graph import Node, closure
 from objectkernel.hook_calls import HookCarrier, call_hook
 from objectkernel.host import Host, as_error, current_host
 from objectkernel.leases import held_handler
 from objectkernel.lifecycle import Batch, Lifecycle
-from objectkernel.plugin import BINDING, Plugin
+from objectkernel.plugin import BINDING, Plugin, code_place
 from objectkernel.spawn import Spawner
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Run:
             if not isinstance(caught, Exception | SystemExit):
                 self.interrupt = caught
                 return
-            step = Step.of_code(record.name, "__init__", target.__init__, record.where)
+            step = Step.of_code(record.name, "__init__", target.__init__, code_place(target.__init__) or record.where)
             self._plugin_failed(record, as_error(caught, step))
             return
         if not isinstance(instance, Plugin):
@@ -270,7 +270,7 @@ class Run:
         """Run one implementation with the plugin's start timeout; returns its error."""
         assert record.declaration is not None
         function = record.declaration.hooks[name]
-        step = Step.of_code(record.name, name, function, record.where)
+        step = Step.of_code(record.name, name, function, code_place(innermost(function)) or record.where)
         node = Node(f"{record.name}.{name}", "hook", record.name, step=step)
         owner = _HookOwner(self.lifecycle, lambda: call_hook(function, record.instance, record.context))
         host = Host(node, owner, self._spawner.gate())

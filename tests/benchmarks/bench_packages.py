@@ -34,6 +34,7 @@ CREATE INDEX by_time ON sys_packages (id, created_at DESC);
 CREATE INDEX by_sequence ON sys_packages (id, sequence DESC);
 CREATE INDEX by_mark ON sys_packages (latest, sequence DESC);
 """
+ROUNDS = 5
 NOW = "2024-05-01T00:00:00.000000+00:00"
 INSERT = """
 INSERT INTO sys_packages (id, version, manifest, metadata, hash, created_at, updated_at, latest)
@@ -106,6 +107,14 @@ async def rate(count: int, call: Callable[[int], Awaitable[object]]) -> float:
     return count / (perf_counter() - start)
 
 
+async def best_of_turns(
+    raw: Callable[[int], Awaitable[float]], ours: Callable[[int], Awaitable[float]]
+) -> tuple[float, float]:
+    """The best rate of each in turns, so that a busy moment of the machine meets both."""
+    turns = [(await raw(turn), await ours(turn)) for turn in range(ROUNDS)]
+    return max(rate for rate, _ in turns), max(rate for _, rate in turns)
+
+
 async def rate_at_once(count: int, tasks: int, call: Callable[[int], Awaitable[object]]) -> float:
     """Calls a second from `tasks` tasks at once."""
     start = perf_counter()
@@ -138,18 +147,23 @@ async def compare(folder: Path, packages: int, versions: int) -> None:
     raw = Raw(folder / "raw.db")
     async with host(folder / "ours.db") as kernel:
         service = kernel.get(PACKAGES)
-        bare = await rate(len(work), lambda n: raw.publish(work[n]))
-        report("publish, one after another", await rate(len(work), lambda n: service.publish(work[n])), bare, 0.5)
-        report(
-            "publish again, 64 at once",
-            await rate_at_once(len(work), 64, lambda n: service.publish(work[n])),
-            bare,
+        per_round = len(work) // ROUNDS
+        bare, ours = await best_of_turns(
+            lambda turn: rate(per_round, lambda n: raw.publish(work[turn * per_round + n])),
+            lambda turn: rate(per_round, lambda n: service.publish(work[turn * per_round + n])),
         )
-        reads = 5_000
-        bare = await rate(reads, lambda n: raw.get(f"acme.p{n % packages}"))
-        report("get latest", await rate(reads, lambda n: service.get(f"acme.p{n % packages}")), bare, 0.5)
-        bare = await rate(1_000, lambda n: raw.page())
-        report("page of 50", await rate(1_000, lambda n: service.list()), bare)
+        report("publish, one after another", ours, bare, 0.5)
+        ours = await rate_at_once(len(work), 64, lambda n: service.publish(work[n]))
+        report("publish again, 64 at once", ours, bare)
+        bare, ours = await best_of_turns(
+            lambda _: rate(1_000, lambda n: raw.get(f"acme.p{n % packages}")),
+            lambda _: rate(1_000, lambda n: service.get(f"acme.p{n % packages}")),
+        )
+        report("get latest", ours, bare, 0.5)
+        bare, ours = await best_of_turns(
+            lambda _: rate(200, lambda n: raw.page()), lambda _: rate(200, lambda n: service.list())
+        )
+        report("page of 50", ours, bare)
         page = await service.list(limit=500)
         assert len({item.id for item in page.items}) == len(page.items) == min(packages, 500)
         assert all(item.version == f"1.{versions - 1}.0" for item in page.items)
@@ -172,13 +186,14 @@ async def page_costs(folder: Path, packages: int, versions: int) -> list[float]:
         )
         connection.executemany(INSERT.replace("1)", "?)"), rows)
     connection.close()
+    costs = []
     async with host(path) as kernel:
         service = kernel.get(PACKAGES)
         cursors = [str(number * versions + 1) for number in (packages, packages // 2, 50)]
         for cursor in cursors:
             assert len((await service.list(after=cursor)).items) == 50
-        rates = [await rate(500, lambda _, cursor=cursor: service.list(after=cursor)) for cursor in cursors]
-        return [1 / a_second for a_second in rates]
+            costs.append(1 / await rate(500, lambda _, cursor=cursor: service.list(after=cursor)))
+    return costs
 
 
 async def main() -> None:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import click
 from objectkernel.errors import KernelError
 
+from objectkernel_cli.errors import FileTrouble
 from objectkernel_cli.exits import INTERRUPTED, OK, exit_code
 from objectkernel_cli.output import print_error_json, print_problem
 from objectkernel_cli.program import Program
 
 
-def ending(run: Callable[[], Any], program: Program, arguments: Sequence[str]) -> int:
+def ending(run: Callable[[], Any], program: Program) -> int:
     """The exit code of `run`, which returns one or None; its errors are printed on standard error.
 
-    An exception that is neither the kernel's nor click's is a fault of code, and passes with its traceback.
+    An exception that is neither the kernel's nor click's nor the system's is a fault of code, and passes with its
+    traceback.
     """
     try:
         return run() or OK
     except click.ClickException as error:
-        if _wants_json(program, arguments):
+        if program.json:
             print_error_json(_usage(error))
         else:
             error.show()
@@ -30,16 +34,32 @@ def ending(run: Callable[[], Any], program: Program, arguments: Sequence[str]) -
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return INTERRUPTED
+    except OSError as error:
+        _give_up_full_output()
+        failed = FileTrouble(
+            "a file or a connection failed the command",
+            where=str(error.filename or ""),
+            why=error.strerror or str(error) or type(error).__name__,
+            fix="-v shows where in the code",
+        )
+        return _told(failed, error, program)
     except KernelError as error:
-        as_json = _wants_json(program, arguments)
-        print_problem(error, as_json=as_json)
-        if program.verbose and not as_json:
-            traceback.print_exception(error)
-        return exit_code(error)
+        return _told(error, error, program)
 
 
-def _wants_json(program: Program, arguments: Sequence[str]) -> bool:
-    return program.json or "--json" in arguments
+def _give_up_full_output() -> None:
+    """What standard output does not take now it would not take at the exit either, when Python tries again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for what is left of the process
+
+
+def _told(problem: KernelError, error: Exception, program: Program) -> int:
+    print_problem(problem, as_json=program.json)
+    if program.verbose and not program.json:
+        traceback.print_exception(error)
+    return exit_code(problem)
 
 
 def _usage(error: click.ClickException) -> dict[str, Any]:

@@ -47,6 +47,12 @@ class CommandConflict(KernelError):
     code = "C202"
 
 
+class FileTrouble(KernelError):
+    """The operating system refused a file or a connection that a command used; the exception is the cause."""
+
+    code = "C203"
+
+
 class NameUnknown(KernelError):
     """No plugin, service or extension has the name asked for. Attributes: name, known (near names)."""
 
@@ -60,7 +66,7 @@ class PluginNotWritten(KernelError):
 
 
 class DataFolderUnusable(KernelError):
-    """The folder that a host writes to cannot be written."""
+    """The folder that a plugin writes to cannot be written. Attributes: plugin, folder."""
 
     code = "C401"
 

@@ -6,19 +6,22 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Final
 
 import attrs
 from objectkernel.errors import KernelError
 
 from objectkernel_cli.errors import DataFolderUnusable, DistributionDuplicate, ServiceDown
+from objectkernel_cli.output import aside
 
 if TYPE_CHECKING:
     from objectkernel.kernel import ObjectKernel
 
     from objectkernel_cli.program import Program, Subject
 
-DATA_FOLDER: Final = "OBJECTKERNEL_DATA_DIR"
+DATA_FOLDER: Final = "data_dir"
+"""What a plugin calls the setting that names the folder it writes to."""
 
 
 @attrs.frozen(kw_only=True)
@@ -50,7 +53,7 @@ def examine(program: Program, *, boot: bool) -> Iterator[Check]:
     yield from _composition(subject.kernel)
     yield _commands(subject.kernel)
     yield _distributions(subject.kernel)
-    yield _data_folder()
+    yield _data_folders(subject.kernel)
     if boot and subject.problem is None:
         yield from _boot(program, subject)
 
@@ -110,22 +113,29 @@ def _folded(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-def _data_folder() -> Check:
-    """The folder that everything is written to, or the nearest one above it that exists, can be written."""
-    folder = Path(os.environ.get(DATA_FOLDER) or ".objectkernel")
-    there = folder.absolute()
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
-        return Check(name="data folder", detail=str(folder))
-    problem = DataFolderUnusable(
-        f"the data folder {folder} cannot be written",
-        where=str(there),
-        why="it is no folder" if not there.is_dir() else "this user may not write there",
-        fix=f"make it writable, or name another one with {DATA_FOLDER}",
-        folder=str(folder),
-    )
-    return _check("data folder", str(folder), [problem])
+def _data_folders(kernel: ObjectKernel) -> Check:
+    """The folders that plugins write to, which are the settings called data_dir, or the nearest one above, are tried."""
+    configuration = kernel.compose().configuration
+    rows = [r for r in configuration.rows() if r.option == DATA_FOLDER] if configuration else []
+    problems = []
+    for row in rows:
+        folder = Path(str(row.value)).absolute()
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        try:
+            TemporaryFile(dir=folder).close()
+        except OSError as error:
+            problems.append(
+                DataFolderUnusable(
+                    f"{row.plugin} cannot write to its data folder {row.value}",
+                    where=row.source,
+                    why=f"{folder}: {error.strerror or error}",
+                    fix="make it writable, or name another one",
+                    plugin=row.plugin,
+                    folder=str(row.value),
+                )
+            )
+    return _check("data folders", ", ".join(dict.fromkeys(str(row.value) for row in rows)) or "none", problems)
 
 
 def _boot(program: Program, subject: Subject) -> Iterator[Check]:
@@ -140,7 +150,8 @@ def _boot(program: Program, subject: Subject) -> Iterator[Check]:
         checks.append(_told_by_plugins(kernel.findings))
 
     try:
-        program.run(look)
+        with aside():
+            program.run(look)
     except Exception as error:
         name = "shutdown" if checks else "boot"
         checks.append(_check(name, str(getattr(error, "what", error)), getattr(error, "exceptions", [error])))

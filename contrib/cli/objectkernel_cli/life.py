@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 from objectkernel.errors import KernelError, KernelStateInvalid
+
+from objectkernel_cli.output import aside
 
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
@@ -24,17 +27,21 @@ def run_job(
 ) -> T:
     """Boot `kernel`, await `job` with it, shut it down; SIGTERM interrupts as SIGINT does.
 
+    What is printed while the kernel starts and stops goes to standard error; what the job prints does not.
+
     Raises:
         BootError, ShutdownError, whatever the job raises
         KeyboardInterrupt: after the kernel was stopped in order.
     """
 
     async def main() -> T:
-        with _sigterm_as_sigint(), ExitStack() as progress:
+        stdout = sys.stdout
+        with _sigterm_as_sigint(), aside(), ExitStack() as progress:
             progress.enter_context(show("starting"))
             async with kernel:
                 progress.close()
-                return await job(kernel)
+                with redirect_stdout(stdout):
+                    return await job(kernel)
         raise KernelStateInvalid(
             "the kernel stopped before the job was done",
             where=kernel.where,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 import click
@@ -34,14 +35,29 @@ STATE_STYLES: Final = {
 }
 
 
+def to_json(value: Any, indent: int | None = 2) -> str:
+    """One document in ASCII, right in every encoding; what JSON has no form for is text, infinities too."""
+    return json.dumps(_finite(value), indent=indent, default=str, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
 def print_json(value: Any) -> None:
-    """One document, indented; what JSON has no form for is printed as text."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    """One document, indented."""
+    click.echo(to_json(value))
 
 
-def print_json_line(value: Any) -> None:
-    """One document on one line, for a reader that follows."""
-    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+def aside() -> AbstractContextManager[object]:
+    """Around code of hosts and plugins: what it prints goes to standard error, since standard output is the command's."""
+    return redirect_stdout(sys.stderr)
 
 
 def printable(text: str) -> str:
@@ -59,7 +75,7 @@ def print_problem(problem: KernelError, *, as_json: bool = False) -> None:
 
 def print_error_json(error: dict[str, Any]) -> None:
     """An error on standard error, in the one shape that they all have."""
-    click.echo(json.dumps({"error": error}, ensure_ascii=False, indent=2, default=str), err=True)
+    click.echo(to_json({"error": error}), err=True)
 
 
 def _terminal(stream: TextIO) -> bool:

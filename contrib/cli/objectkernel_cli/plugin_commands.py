@@ -12,6 +12,7 @@ from objectkernel.errors import KernelError
 from objectkernel_contracts import COMMANDS
 
 from objectkernel_cli.errors import CommandBroken, CommandConflict
+from objectkernel_cli.output import aside
 
 if TYPE_CHECKING:
     from objectkernel.graph import Node
@@ -94,7 +95,8 @@ def _waiting(node: Node) -> CommandBroken:
 
 def _made(node: Node, contribute: Callable[[], Callable[[], Any]]) -> click.Command:
     try:
-        command: Any = contribute()()
+        with aside():
+            command: Any = contribute()()
     except KeyboardInterrupt:
         raise
     except BaseException as error:

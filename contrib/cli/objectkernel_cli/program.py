@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 from objectkernel.errors import KernelError
 
+from objectkernel_cli.output import aside
+
 if TYPE_CHECKING:
     from objectkernel.kernel import ObjectKernel
 
@@ -72,13 +74,14 @@ class Program:
             HostError: the host cannot be found, imported or read.
         """
         if self._kernel is None:
-            kernel = self.host.make()
-            try:
-                kernel.compose()
-            except KernelError as error:
-                from objectkernel_cli.host import unreadable
+            with aside():
+                kernel = self.host.make()
+                try:
+                    kernel.compose()
+                except KernelError as error:
+                    from objectkernel_cli.host import unreadable
 
-                raise unreadable(error) from error
+                    raise unreadable(error) from error
             self._kernel = kernel
         return self._kernel
 
@@ -97,8 +100,9 @@ class Program:
             return Subject(host=self.host.name, kernel=kernel, problem=None)
         except KernelError as error:
             host = installed_plugins(safe_mode=self.safe_mode)
-            kernel = host.make()
-            kernel.compose()
+            with aside():
+                kernel = host.make()
+                kernel.compose()
             return Subject(host=host.name, kernel=kernel, problem=error)
 
     def run(self, job: Callable[[ObjectKernel], Awaitable[T]]) -> T:
@@ -122,7 +126,7 @@ class Program:
         return progress(items, label, total, no_color=self.no_color)
 
     def status(self, text: str) -> AbstractContextManager[object]:
-        """``with obj.status("waiting"):`` tells a terminal that something goes on; without one, nothing."""
+        """Around a wait: tells a terminal that something goes on; without one, nothing."""
         from objectkernel_cli.output import status
 
         return status(text, no_color=self.no_color)

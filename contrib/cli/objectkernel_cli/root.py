@@ -84,7 +84,9 @@ class Root(click.Group):
     ) -> Any:
         """Run a command line; in standalone mode every error ends in its own exit code, see `exits`."""
         arguments = list(sys.argv[1:] if args is None else args)
-        program = extra.setdefault("obj", Program())
+        program: Program = extra.setdefault("obj", Program())
+        own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+        program.json = "--json" in own  # known from the start, for the errors of reading the rest
 
         def run() -> Any:
             return super(Root, self).main(arguments, prog_name, complete_var, False, **extra)
@@ -93,7 +95,7 @@ class Root(click.Group):
             return run()
         from objectkernel_cli.ending import ending
 
-        sys.exit(ending(run, program, arguments))
+        sys.exit(ending(run, program))
 
 
 def _plugin_commands(ctx: click.Context) -> PluginCommands:
@@ -108,11 +110,18 @@ def _plugin_commands(ctx: click.Context) -> PluginCommands:
 
 
 def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
-    if wanted and not context.resilient_parsing:
-        from objectkernel import __version__
+    if not wanted or context.resilient_parsing:
+        return
+    from objectkernel import __version__
 
-        click.echo(f"objectkernel {__version__} (Python {'.'.join(map(str, sys.version_info[:3]))})")
-        context.exit()
+    from objectkernel_cli.output import print_json
+
+    python = ".".join(map(str, sys.version_info[:3]))
+    if context.ensure_object(Program).json:
+        print_json({"objectkernel": __version__, "python": python})
+    else:
+        click.echo(f"objectkernel {__version__} (Python {python})")
+    context.exit()
 
 
 @click.group(cls=Root, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import keyword
-import os
 import sys
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePath
 from string import Template
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from objectkernel.keys import NAME
@@ -21,6 +22,9 @@ SUFFIX: Final = ".tmpl"
 PACKAGE: Final = "PACKAGE"
 """Stands for the import package in the templates' names."""
 
+RESERVED: Final = frozenset({"attr", "attrs", "conftest", "hatchling", "pytest", "tests"})
+"""What the new distribution itself imports, installed or not, and its folder of tests."""
+
 
 def write_plugin(name: str, into: Path) -> tuple[Path, list[PurePath]]:
     """Write the distribution of a plugin into a new folder of its name under `into`.
@@ -31,29 +35,34 @@ def write_plugin(name: str, into: Path) -> tuple[Path, list[PurePath]]:
     Raises:
         PluginNotWritten: the name will not do, the folder exists, or it cannot be written.
     """
-    words = _words(name)
     folder = into / name
-    try:
-        folder.mkdir()
-    except FileExistsError:
+    words = _words(name)
+    if folder.exists():
         raise PluginNotWritten(
             f"{folder} exists already",
             where=str(folder),
             why="nothing that exists is overwritten",
             fix="choose another name, another folder with --into, or remove it yourself",
             name=name,
-        ) from None
-    except OSError as error:
-        raise _unwritable(folder, error, name) from error
+        )
     written = []
-    for path, text in sorted(_templates(files("objectkernel_cli") / "templates" / "plugin", PurePath())):
-        target = PurePath(str(path).replace(PACKAGE, words["package"]).removesuffix(SUFFIX))
-        try:
-            (folder / target).parent.mkdir(parents=True, exist_ok=True)
-            (folder / target).write_text(Template(text).substitute(words), encoding="utf-8")
-        except OSError as error:
-            raise _unwritable(folder / target, error, name) from error
-        written.append(target)
+    try:
+        with TemporaryDirectory(prefix=".new-plugin-", dir=into) as unfinished:  # all of it comes, or nothing
+            for path, text in sorted(_templates(files("objectkernel_cli") / "templates" / "plugin", PurePath())):
+                relative = PurePath(str(path).replace(PACKAGE, words["package"]).removesuffix(SUFFIX))
+                target = Path(unfinished, name, relative)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(Template(text).substitute(words), encoding="utf-8")
+                written.append(relative)
+            Path(unfinished, name).rename(folder)
+    except OSError as error:
+        raise PluginNotWritten(
+            f"{folder} cannot be written",
+            where=str(folder),
+            why=error.strerror or str(error),
+            fix="choose another folder with --into",
+            name=name,
+        ) from error
     return folder, written
 
 
@@ -72,8 +81,13 @@ def _words(name: str) -> dict[str, str]:
     package = name.replace("-", "_").replace(".", "_")
     if not NAME.match(name):
         why, fix = "a name is lower case letters and digits, parts joined by '.', '-' or '_'", _better(name)
-    elif keyword.iskeyword(package) or package in sys.stdlib_module_names:
-        why, fix = f"Python has {package!r} already", f"put a name of yours before it: acme-{name}"
+    elif package in RESERVED or keyword.iskeyword(package) or package in sys.stdlib_module_names:
+        why, fix = (
+            f"a package {package!r} would stand in the way of another",
+            f"put a name of yours before it: acme-{name}",
+        )
+    elif (there := _installed(package)) is not None:
+        why, fix = f"the package {package!r} is installed already, {there}", "choose another name"
     elif package == "objectkernel" or package.startswith("objectkernel_"):
         why, fix = (
             "objectkernel's own distributions have such names",
@@ -84,23 +98,18 @@ def _words(name: str) -> dict[str, str]:
         return {
             "name": name,
             "package": package,
-            "plugin": "".join(word.capitalize() for word in words),
-            "key": package.upper(),
+            "class_name": "".join(word.capitalize() for word in words),  # with Plugin or Config behind it
         }
     raise PluginNotWritten(f"{name!r} is no name for a plugin", why=why, fix=fix, name=name)
+
+
+def _installed(package: str) -> str | None:
+    """The file of an installed package of this name; a plain folder beside is none."""
+    spec = importlib.util.find_spec(package)
+    return spec.origin if spec is not None else None
 
 
 def _better(name: str) -> str:
     parts = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower()).strip("-").split("-")
     better = "-".join(part for part in parts if part).lstrip("0123456789-")
     return f"write {better!r}" if NAME.match(better) else "write acme-billing, for example"
-
-
-def _unwritable(path: Path, error: OSError, name: str) -> PluginNotWritten:
-    return PluginNotWritten(
-        f"{path} cannot be written",
-        where=os.fspath(path),
-        why=error.strerror or str(error),
-        fix="choose another folder with --into",
-        name=name,
-    )

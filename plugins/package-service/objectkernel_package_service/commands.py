@@ -97,8 +97,7 @@ def list_(obj: CommandContext, limit: int, after: str | None, all_versions: bool
 def show(obj: CommandContext, package: str) -> None:
     """Show what a package says of itself and how much it holds."""
     record = obj.run(lambda kernel: _wanted(kernel.get(PACKAGES), package))
-    kinds: dict[str, Any] = {**record.metadata}
-    counts = {kind: len(items) for kind, items in kinds.items()}
+    counts = {kind: len(items) for kind, items in record.metadata.items()}
     if obj.json:
         _print_json({**_document(record), "manifest": record.manifest, "counts": counts})
         return

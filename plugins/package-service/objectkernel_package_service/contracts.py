@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Literal, Protocol, TypedDict, overload, runtime_checkable
+from typing import Any, Final, Literal, Protocol, TypeAlias, overload, runtime_checkable
 
 import attrs
 from objectkernel.errors import KernelError
@@ -15,22 +15,13 @@ LATEST: Final = "latest"
 """What `PackageService.get` takes for the version inserted last; it is no version itself."""
 
 
-class PackageMetadata(TypedDict, total=False):
-    """What a package holds; it may hold lists of other kinds besides."""
+METADATA_KINDS: Final = ("objects", "views", "apps", "flows", "agents", "tools", "translations")
+"""The kinds of metadata that are known; a package may hold others."""
 
-    objects: list[dict[str, Any]]
-    views: list[dict[str, Any]]
-    apps: list[dict[str, Any]]
-    flows: list[dict[str, Any]]
-    agents: list[dict[str, Any]]
-    tools: list[dict[str, Any]]
-    translations: list[dict[str, Any]]
+PackageMetadata: TypeAlias = dict[str, list[dict[str, Any]]]
+"""What a package holds: for each kind of metadata a list of objects."""
 
-
-METADATA_KINDS: Final = tuple(PackageMetadata.__annotations__)
-"""The lists that the metadata of a package is made of."""
-
-Package = Mapping[str, Any] | bytes | str
+Package: TypeAlias = Mapping[str, Any] | bytes | str
 """``{"manifest": {...}, "metadata": {...}}``, as a mapping or as JSON text (bytes are UTF-8)."""
 
 

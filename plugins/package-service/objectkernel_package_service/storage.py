@@ -88,20 +88,18 @@ class PackageStore:
         }
         try:
             rows = await self._execute(self._statements.replace, new)
-            sound = all(row["created_at"].tzinfo for row in rows)
         except RowDamaged:
-            sound = False
-        if not sound:
             await self._mend(package, now)
             return None
-        for row in rows:
-            if row["previous_hash"] != package.hash:
-                log.warning(
-                    "package %s@%s was overwritten with other content: its hash was %s and is %s",
-                    *(package.id, package.version, row["previous_hash"], package.hash),
-                )
-            return _published(package, updated_at=now, **row)
-        return None
+        if not rows:
+            return None
+        (row,) = rows
+        if row["previous_hash"] != package.hash:
+            log.warning(
+                "package %s@%s was overwritten with other content: its hash was %s and is %s",
+                *(package.id, package.version, row["previous_hash"], package.hash),
+            )
+        return _published(package, updated_at=now, **row)
 
     async def _mend(self, package: Canonical, now: datetime) -> None:
         """Make legible what `replace` keeps of a damaged row, so that publishing over it works."""

@@ -72,7 +72,7 @@ class Statements:
     supersede: Update
     promote: Update
     remove: ReturningDelete[int]
-    replace: ReturningUpdate[Any]
+    replace: ReturningUpdate[Any, Any]
     mend: Mapping[str, Update]
 
 

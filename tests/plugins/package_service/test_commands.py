@@ -255,7 +255,7 @@ def test_verify_reads_every_version_back(run, folder, database):
 
 
 def test_verify_finds_what_the_lists_cannot_read(run, folder, database):
-    """A row whose hash, time or key is no such thing is counted as damaged, and the sound versions beside it are read."""
+    """A row whose hash, time or key is no such thing counts as damaged; the sound versions beside it are read."""
     run("publish", folder)
     for id in ("crm", "hr", "shop"):
         (folder / f"{id}.json").write_text(json.dumps(package(id, "2.0.0")))

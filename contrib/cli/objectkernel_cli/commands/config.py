@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -73,10 +72,7 @@ def _host_options(kernel: ObjectKernel) -> list[tuple[str, Any, str]]:
     """Option, value and source of what stands under ``[kernel]``."""
     options = kernel.compose().options
     values = attrs.asdict(options, filter=lambda field, _: field.name not in ("problems", "sources"))
-    return [
-        (name, str(value) if value == math.inf else value, options.sources.get(name, DEFAULT))
-        for name, value in values.items()
-    ]
+    return [(name, value, options.sources.get(name, DEFAULT)) for name, value in values.items()]
 
 
 def _expect_plugin(kernel: ObjectKernel, name: str) -> None:

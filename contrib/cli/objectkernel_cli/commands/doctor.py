@@ -42,9 +42,9 @@ def command(program: Program, context: click.Context, boot: bool) -> None:
 
 
 def _tell(check: Check, program: Program) -> None:
-    mark, colour = ("✓", "green") if not check.findings else ("!", "yellow") if check.ok else ("✗", "red")
+    mark, colour = ("ok", "green") if not check.findings else ("note", "yellow") if check.ok else ("FAILED", "red")
     color = False if program.no_color else None
-    click.secho(f"{mark} {check.name}: {printable(check.detail)}", fg=colour, color=color)
+    click.secho(f"{mark:<6} {check.name}: {printable(check.detail)}", fg=colour, color=color)
     for finding in check.findings:
         text = str(finding) if isinstance(finding, KernelError) else f"{type(finding).__name__}: {finding}"
         click.echo("\n".join(f"    {line}" for line in printable(text).splitlines()))

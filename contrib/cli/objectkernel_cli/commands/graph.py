@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import click
 
 from objectkernel_cli.common import as_json, pass_program
 from objectkernel_cli.exits import NO_HOST, OK
-from objectkernel_cli.output import print_problem
+from objectkernel_cli.output import print_json, print_problem, to_json
 from objectkernel_cli.program import Program
 
 if TYPE_CHECKING:
@@ -38,30 +37,39 @@ def command(program: Program, context: click.Context, form: str | None, output: 
     """
     from objectkernel_cli.pictures.view import view
 
+    if output is None and program.json and form not in (None, "json"):
+        raise click.UsageError(f"--json and --format {form} exclude each other, unless -o takes the picture")
     subject = program.subject()
-    text = _drawn(view(subject.kernel, subject.host), form or _form_of(output, program.json))
+    form = form or _form_of(output, program.json)
+    text = _drawn(view(subject.kernel, subject.host), form)
     if output is None:
         click.echo(text, nl=False)
     else:
-        try:
-            output.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise click.FileError(str(output), error.strerror or str(error)) from error
+        _write(output, text)
+        if program.json:
+            print_json({"host": subject.host, "format": form, "file": str(output)})
     if subject.problem is not None:
         print_problem(subject.problem, as_json=program.json)
     context.exit(NO_HOST if subject.problem else OK)
 
 
 def _form_of(output: Path | None, as_json: bool) -> str:
-    if as_json:
-        return "json"
+    if output is None:
+        return "json" if as_json else "mermaid"
     endings = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".json": "json"}
-    return endings.get(output.suffix.lower(), "mermaid") if output is not None else "mermaid"
+    return endings.get(output.suffix.lower(), "mermaid")
+
+
+def _write(output: Path, text: str) -> None:
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.FileError(str(output), error.strerror or str(error)) from error
 
 
 def _drawn(view: GraphView, form: str) -> str:
     if form == "json":
-        return json.dumps(view.as_dict(), ensure_ascii=False, indent=2) + "\n"
+        return to_json(view.as_dict()) + "\n"
     draw = getattr(import_module(f"objectkernel_cli.pictures.{form}"), form)
     text: str = draw(view)
     return text

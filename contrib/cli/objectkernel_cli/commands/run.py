@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from objectkernel_cli.common import as_json, pass_program
-from objectkernel_cli.output import print_json_line, printable
+from objectkernel_cli.output import aside, printable, to_json
 from objectkernel_cli.program import Program
 
 if TYPE_CHECKING:
@@ -21,25 +22,21 @@ def command(program: Program) -> None:
     """Boot the host, print the start-up timeline, and run until SIGINT or SIGTERM.
 
     The first signal stops everything in order, a second one cancels what still stops. With --json each
-    event is one line: booted, stopped.
+    event is one line on standard output, booted and stopped; what plugins print goes to standard error.
     """
     from objectkernel_cli.life import serve
 
     kernel = program.take_kernel()
-
-    def booted() -> None:
-        if program.json:
-            print_json_line(_booted(kernel))
-        else:
-            _tell(kernel)
-
-    try:
-        serve(kernel, booted)
-    finally:
-        if program.json:
-            print_json_line({"event": "stopped", "state": kernel.state})
     if not program.json:
+        serve(kernel, lambda: _tell(kernel))
         click.echo("stopped")
+        return
+    lines = sys.stdout
+    try:
+        with aside():
+            serve(kernel, lambda: click.echo(to_json(_booted(kernel), indent=None), lines))
+    finally:
+        click.echo(to_json({"event": "stopped", "state": kernel.state}, indent=None))
 
 
 def _booted(kernel: ObjectKernel) -> dict[str, Any]:

@@ -28,14 +28,21 @@ def command(program: Program, context: click.Context, name: str) -> None:
     from objectkernel_cli.reasons import reasons
 
     subject = program.subject()
+    try:
+        _tell(subject.host, reasons(subject.kernel, name), program)
+    except KernelError:
+        if subject.problem is None:
+            raise  # else the name may well be one of the host's
     if subject.problem is not None:
         print_problem(subject.problem, as_json=program.json)
-    found = reasons(subject.kernel, name)
+    context.exit(NO_HOST if subject.problem else OK)
+
+
+def _tell(host: str, found: Reasons, program: Program) -> None:
     if program.json:
-        print_json({"host": subject.host, **attrs.asdict(found, recurse=True, value_serializer=_serialized)})
+        print_json({"host": host, **attrs.asdict(found, recurse=True, value_serializer=_serialized)})
     else:
         click.echo(printable("\n".join(_lines(found))))
-    context.exit(NO_HOST if subject.problem else OK)
 
 
 def _serialized(_instance: Any, _attribute: Any, value: Any) -> Any:
