@@ -114,7 +114,7 @@ def _folded(name: str) -> str:
 
 
 def _data_folders(kernel: ObjectKernel) -> Check:
-    """The folders that plugins write to, which are the settings called data_dir, or the nearest one above, are tried."""
+    """Each folder that a plugin writes to is tried, or the nearest one above it that exists."""
     configuration = kernel.compose().configuration
     rows = [r for r in configuration.rows() if r.option == DATA_FOLDER] if configuration else []
     problems = []

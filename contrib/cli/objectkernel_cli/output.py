@@ -56,7 +56,7 @@ def print_json(value: Any) -> None:
 
 
 def aside() -> AbstractContextManager[object]:
-    """Around code of hosts and plugins: what it prints goes to standard error, since standard output is the command's."""
+    """Around code of hosts and plugins: it prints to standard error, since standard output is the command's."""
     return redirect_stdout(sys.stderr)
 
 

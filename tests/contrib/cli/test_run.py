@@ -102,6 +102,28 @@ def test_json_tells_each_event_on_a_line(start):
     assert json.loads(out.splitlines()[-1]) == {"event": "stopped", "state": "stopped"}
 
 
+def test_what_plugins_print_does_not_disturb_json(start):
+    """With --json each line of standard output is an event; prints go to standard error."""
+    process = start("--json", start='print("starting")')
+    wait_for(process, "booted")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert [json.loads(line)["event"] for line in out.splitlines()] == ["stopped"]
+    assert err == "starting\nstopping\ndown\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_import_of_the_host(write_app, folder, number):
+    """Before there is a kernel a signal ends the program too, with its own exit code and no traceback."""
+    app = write_app("import sys, time\nprint('importing', file=sys.stderr, flush=True)\ntime.sleep(3600)")
+    command = [sys.executable, "-m", "objectkernel_cli", "--app", app, "check"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr.readline() == "importing\n"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "\ninterrupted\n")
+
+
 def test_a_failed_boot_is_exit_code_four(start):
     """The report of the kernel is printed."""
     process = start(start="raise OSError('no disk')")
@@ -112,15 +134,28 @@ def test_a_failed_boot_is_exit_code_four(start):
 
 
 def test_a_failed_stop_is_exit_code_five(start):
-    """So is it for a critical plugin that crashes while the host runs: nobody sent a signal."""
+    """A teardown that raises ends in the kernel's report."""
     process = start(stop="raise OSError('no disk')")
     wait_for(process, "running")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, "ShutdownError" in err) == (5, True)
-    crashing = start(more="@background\n    async def work(self) -> None:\n        raise OSError('crashed')")
-    _, err = crashing.communicate(timeout=60)
-    assert (crashing.returncode, "crashed" in err) == (5, True)
+    assert (process.returncode, "ShutdownError" in err, "no disk" in err) == (5, True, True)
+
+
+CRASHING = """@background
+    async def work(self) -> None:
+        while not await anyio.Path("crash").exists():
+            await anyio.sleep(0.005)
+        raise OSError("crashed")"""
+
+
+def test_a_critical_plugin_that_crashes_is_exit_code_five(start, folder):
+    """The host stops in order though nobody sent a signal, and says who crashed."""
+    process = start(more=CRASHING)
+    wait_for(process, "running")
+    (folder / "crash").touch()
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, "crashed" in err) == (5, "stopping\ndown\n", True)
 
 
 def test_a_plugin_that_is_off_is_told_at_the_start(run, write_app, install, folder):
@@ -172,4 +207,4 @@ def test_a_job_of_a_command_is_interrupted_by_sigterm(write_app, folder):
         wait_for(process, "asleep")
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, "down\n", "\ninterrupted\n")
+    assert (process.returncode, out, err) == (130, "", "down\n\ninterrupted\n")

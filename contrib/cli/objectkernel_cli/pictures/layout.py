@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 import attrs
@@ -57,7 +58,7 @@ def layout(nodes: Sequence[str], edges: Iterable[Edge]) -> Layout:
         for bend in bends:
             columns[bend.column].append(bend)
         way: list[Slot] = [source, *bends, target]
-        for one, other in zip(way, way[1:], strict=False):
+        for one, other in pairwise(way):
             around.setdefault(one, []).append(other)
             around.setdefault(other, []).append(one)
     _untangle(columns, around)

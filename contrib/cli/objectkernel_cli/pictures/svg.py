@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
+from itertools import pairwise
 from pathlib import PurePath
 from typing import Final
 
@@ -82,8 +83,8 @@ def _drawn(view: GraphView, found: Layout, places: dict[Slot, Place], width: flo
         'orient="auto"><path d="M0 0 8 4 0 8z" fill="#555"/></marker></defs>'
     )
     for arrow in view.arrows:
-        route = found.routes[arrow.source, arrow.target]
-        yield _arrow(arrow, [places[slot] for slot in (arrow.source, *route, arrow.target)])
+        way: list[Slot] = [arrow.source, *found.routes[arrow.source, arrow.target], arrow.target]
+        yield _arrow(arrow, [places[slot] for slot in way])
     for item in view.items:
         yield from _box(item, places[item.id])
     yield from _legend(view, height)
@@ -94,7 +95,7 @@ def _arrow(arrow: Arrow, way: list[Place]) -> str:
     """Curves between the columns, and straight on through the lane of a column that it only crosses."""
     leftwards = way[0].x > way[-1].x
     path = ""
-    for begin, end in zip(way, way[1:], strict=False):
+    for begin, end in pairwise(way):
         x1, x2 = (begin.x, end.x + end.width) if leftwards else (begin.x + begin.width, end.x)
         path += f"{'L' if path else 'M'}{x1:.0f} {begin.y:.0f}"
         path += f"C{(x1 + x2) / 2:.0f} {begin.y:.0f} {(x1 + x2) / 2:.0f} {end.y:.0f} {x2:.0f} {end.y:.0f}"
