@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 MAIN = Path(__file__).parents[2] / "examples" / "host_app" / "main.py"
 PACKAGES = sorted(file.stem for file in (MAIN.parent / "packages").glob("*.json"))
 
@@ -76,3 +78,22 @@ def test_the_command_publishes_lists_and_delivers_the_hashed_bytes(tmp_path):
     missing = objectkernel(tmp_path, "packages", "get", "acme.crm@9.0.0")
     assert missing.returncode == 1
     assert b"P104" in missing.stderr
+
+
+def test_the_packages_of_an_existing_application_go_through_the_command(tmp_path):
+    """Published, listed, delivered with the values of their files, verified: real packages, not tidied up."""
+    shared = Path(os.environ.get("OBJECTKERNEL_SHARED_DATA") or MAIN.parents[3] / "shared" / "data") / "hotcrm"
+    if not shared.is_dir() and not os.environ.get("CI"):
+        pytest.skip(f"no packages in {shared}; OBJECTKERNEL_SHARED_DATA names the folder that has them")
+    published = json.loads(objectkernel(tmp_path, "packages", "publish", shared, "--json").stdout)
+    assert published["refused"] == []
+    listed = json.loads(objectkernel(tmp_path, "packages", "list", "--json").stdout)
+    assert {one["id"]: one["hash"] for one in listed["items"]} == {
+        one["id"]: one["hash"] for one in published["published"]
+    }
+    assert len(published["published"]) == len(list(shared.glob("*.json"))) > 0
+    for one in published["published"]:
+        delivered = objectkernel(tmp_path, "packages", "get", f"{one['id']}@{one['version']}").stdout
+        assert hashlib.sha256(delivered).hexdigest() == one["hash"]
+        assert json.loads(delivered) == json.loads(Path(one["file"]).read_bytes())
+    assert objectkernel(tmp_path, "packages", "verify").returncode == 0

@@ -157,3 +157,20 @@ def test_two_portals_are_two_kernels() -> None:
     one, two = kernel_of().provide(DB, "one"), kernel_of().provide(DB, "two")
     with one.portal() as first, two.portal() as second:
         assert (first.get(DB), second.get(DB)) == ("one", "two")
+
+
+def test_portal_tells_the_errors_of_its_block_and_of_the_teardown() -> None:
+    """As `async with` does."""
+    bad = PluginDef("bad")
+
+    @bad.provides(DB)
+    async def a() -> AsyncIterator[str]:
+        yield "a"
+        raise OSError("teardown")
+
+    with pytest.raises(ShutdownError) as caught, ObjectKernel(plugins=[bad], discover=False).portal():
+        raise ValueError("body")
+    assert [str(e) for e in caught.value.exceptions] == ["body", "teardown"]
+    with pytest.raises(KeyboardInterrupt) as interrupted, ObjectKernel(plugins=[bad], discover=False).portal():
+        raise KeyboardInterrupt
+    assert "teardown" in interrupted.value.__notes__[0]

@@ -135,10 +135,10 @@ class KernelFactory:
     def finish(self) -> None:
         """After the test: close portals; a kernel that still runs can no longer be stopped, and is an error."""
         self._portals.close()
-        left = [k for k in self._kernels if k.state in ("running", "degraded", "stopping")]
+        left = [k for k in self._kernels if k._run is not None and not k._run.ended_in_order]
         if left:
             raise KernelLeaked(
-                f"a kernel of this test is still {left[0].state}",
+                "a kernel of this test was left running",
                 where=left[0].where,
                 why="it was started in a fixture's event loop, and the test function was not asynchronous",
                 fix="write the test as async def, or shut the kernel down in the fixture that started it",

@@ -10,7 +10,6 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 from objectkernel_package_service.contracts import PackageInvalid, Problem
@@ -96,12 +95,12 @@ def weight(value: Any, enough: int) -> int:
         item = stack.pop()
         if isinstance(item, str):
             total += len(item) + 2
-        elif isinstance(item, list | tuple):
-            total += len(item) + 1
-            stack.extend(item)
-        elif isinstance(item, Mapping):
-            total += len(item) + 1 + sum(len(name) + 3 for name in item if isinstance(name, str))
+        elif isinstance(item, dict):
+            total += 5 * len(item)  # a name of one letter, its quotes, a colon, a comma
             stack.extend(item.values())
+        elif isinstance(item, list | tuple):
+            total += len(item)
+            stack.extend(item)
         else:
             total += 1
     return total

@@ -58,7 +58,7 @@ class PackageRegistry:
     async def delete(self, id: str, *, all_versions: Literal[True]) -> bool: ...
     async def delete(self, id: str, version: str | None = None, *, all_versions: bool = False) -> bool:
         check_request(id, *([] if version is None else [version]))
-        if not isinstance(all_versions, bool) or all_versions == (version is not None):
+        if (all_versions is True) == (version is not None) or all_versions not in (True, False):
             raise PackageInvalid(
                 f"what of {id} to delete is not clear",
                 [Problem("version", "either one version or all_versions=True is wanted")],

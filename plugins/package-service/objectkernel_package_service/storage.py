@@ -7,11 +7,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
-import anyio
 from anyio import to_thread
 from objectkernel_system_dialect.contracts import (
     DatabaseUnavailable,
-    DataError,
     Dialect,
     DialectClosed,
     DuplicateKey,
@@ -70,25 +68,12 @@ class PackageStore:
             "manifest": package.manifest.decode(),
             "metadata": package.metadata.decode(),
         }
-        refused: DataError | None = None
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._supersede, package)  # it runs once the insert waits, and they share one commit
-            try:
-                await self._rows.create(row)
-            except DataError as error:
-                refused = error
-        if isinstance(refused, DuplicateKey):
-            return None
-        if refused is not None:
-            raise refused
-        return _published(package, created_at=now, updated_at=now, previous_hash=None)
-
-    async def _supersede(self, package: Canonical) -> None:
-        """Take the mark from the version before; one that keeps it makes lists a little dearer, and not wrong."""
         try:
-            await self._execute(self._statements.supersede, {"package": package.id, "this": package.version})
-        except UNANSWERED as error:
-            log.warning("the version before %s@%s stays marked: %s", package.id, package.version, error)
+            await self._rows.create(row)
+        except DuplicateKey:
+            return None
+        await self._execute(self._statements.supersede, {"package": package.id, "this": package.version})
+        return _published(package, created_at=now, updated_at=now, previous_hash=None)
 
     async def _replace(self, package: Canonical) -> PackageRecord | None:
         """The record of a version that was there; None when it is not any more, or had to be mended first."""
@@ -252,7 +237,7 @@ def _published(
 
 
 def _illegible(id: str | None, version: str | None, error: RowDamaged) -> PackageDamaged:
-    return damaged(id, version, f"what is stored as its {error.field} cannot be read")
+    return damaged(id, version, f"what is stored as its {error.facts['field']} cannot be read")
 
 
 @contextmanager

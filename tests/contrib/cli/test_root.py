@@ -22,6 +22,18 @@ def test_version_imports_neither_kernel_nor_rich(run):
     assert done.stdout.startswith("objectkernel ")
 
 
+def test_version_is_json_with_json(run):
+    """Wherever --json stands."""
+    for arguments in (["--version", "--json"], ["--json", "--version"]):
+        assert set(run(*arguments).json) == {"objectkernel", "python"}
+
+
+def test_json_behind_two_dashes_is_an_argument(run, write_app):
+    """What stands behind -- is a command's own."""
+    done = run("--app", write_app(), "why", "--", "--json")
+    assert (done.code, done.err.startswith("[C301]")) == (1, True)
+
+
 def test_python_m_is_the_program():
     """`python -m objectkernel_cli` works where the script is not on the path."""
     done = subprocess.run(

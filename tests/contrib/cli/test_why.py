@@ -106,3 +106,9 @@ def test_an_unknown_name_is_an_error_with_the_nearest(run, write_app):
     """Plugins, services and extensions are looked through for what was meant."""
     done = run("--app", write_app(), "--json", "why", "acme.clok")
     assert (done.code, done.error["error"], done.error["fix"]) == (1, "NameUnknown", "did you mean 'acme.clock'?")
+
+
+def test_a_name_that_only_the_broken_host_knows_is_answered_by_the_hosts_error(run, write_app):
+    """One error, exit code 3: whether the host has the plugin nobody can tell."""
+    done = run("--app", write_app("1 / 0"), "why", "acme-shop", "--json")
+    assert (done.code, done.out, done.error["error"]) == (3, "", "HostImportFailed")
