@@ -97,7 +97,8 @@ class Host:
                 try:
                     if self.prepare is not None:
                         await self.prepare()
-                    told = await _FORMS[self.step.form](self)
+                    if not self.scope.cancel_called:  # else it was, before the first line of the step
+                        told = await _FORMS[self.step.form](self)
                 except (Exception, SystemExit, KeyboardInterrupt) as caught:
                     error = as_error(caught, self.step)
         except BaseException as caught:  # not the cancellation of this scope, which takes its own
@@ -267,6 +268,9 @@ def as_error(caught: BaseException, step: Step) -> BaseException:
     ``except Exception``, such as SystemExit, becomes an error with it as the cause.
     """
     if isinstance(caught, Exception | KeyboardInterrupt):
+        note = f"raised by {step.plugin}.{step.name} ({step.where})"
+        if not isinstance(caught, KernelError) and note not in getattr(caught, "__notes__", ()):
+            caught.add_note(note)
         return caught
     if isinstance(caught, BaseExceptionGroup) and caught.subgroup(KeyboardInterrupt) is not None:
         interrupt = KeyboardInterrupt()

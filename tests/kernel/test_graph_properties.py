@@ -45,13 +45,15 @@ class Shape:
     def has_teardown(self, service: int) -> bool:
         return self.forms[service] in ("generator", "async_generator")
 
-    def users(self, service: int) -> set[int]:
-        """All services that depend on this one, over any number of edges."""
+    def users(self, service: int, *, soft: bool = True) -> set[int]:
+        """All services that depend on this one, over any number of edges; without `soft`, those that cannot be up
+        but on top of it: of the edges beyond the first, the hard ones only."""
         found: set[int] = set()
         todo = [service]
         while todo:
             target = todo.pop()
-            fresh = {s for s, t in self.edges if t == target} - found
+            edges = [(s, hard) for (s, t), hard in self.edges.items() if t == target]
+            fresh = {s for s, hard in edges if hard or soft or target == service} - found
             found |= fresh
             todo += fresh
         return found
@@ -185,7 +187,7 @@ class World:
                 up.add(service)
             else:
                 assert service in up, "stopped twice"
-                users = {u for u in self.shape.users(service) if self.shape.has_teardown(u)}
+                users = {u for u in self.shape.users(service, soft=False) if self.shape.has_teardown(u)}
                 assert not users & up, f"{service} stopped before {users & up}"
                 up.remove(service)
 

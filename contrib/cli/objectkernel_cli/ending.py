@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +33,6 @@ def ending(run: Callable[[], Any], program: Program) -> int:
         click.echo("interrupted", err=True)
         return INTERRUPTED
     except OSError as error:
-        _give_up_full_output()
         failed = FileTrouble(
             "a file or a connection failed the command",
             where=str(error.filename or ""),
@@ -45,14 +42,6 @@ def ending(run: Callable[[], Any], program: Program) -> int:
         return _told(failed, error, program)
     except KernelError as error:
         return _told(error, error, program)
-
-
-def _give_up_full_output() -> None:
-    """What standard output does not take now it would not take at the exit either, when Python tries again."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for what is left of the process
 
 
 def _told(problem: KernelError, error: Exception, program: Program) -> int:

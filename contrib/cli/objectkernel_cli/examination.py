@@ -13,7 +13,7 @@ import attrs
 from objectkernel.errors import KernelError
 
 from objectkernel_cli.errors import DataFolderUnusable, DistributionDuplicate, ServiceDown
-from objectkernel_cli.output import aside
+from objectkernel_cli.output import aside, counted
 
 if TYPE_CHECKING:
     from objectkernel.kernel import ObjectKernel
@@ -69,7 +69,7 @@ def _composition(kernel: ObjectKernel) -> Iterator[Check]:
     composition = kernel.compose()
     plugins = kernel.plugins()
     off = sum(p.state != "discovered" for p in plugins)
-    detail = f"{len(plugins)} plugins, {off} of them off, {len(composition.graph.services)} services"
+    detail = f"{counted(len(plugins), 'plugin')}, {off} off, {counted(len(composition.graph.services), 'service')}"
     yield _check("composition", detail, composition.problems)
     if composition.tolerated:
         count = len(composition.tolerated)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -14,6 +15,8 @@ from objectkernel.errors import KernelError, KernelStateInvalid
 from objectkernel_cli.output import aside
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from anyio.abc import TaskStatus
     from objectkernel.kernel import ObjectKernel
 
@@ -55,10 +58,23 @@ def run_job(
 
 @contextmanager
 def _sigterm_as_sigint() -> Iterator[None]:
-    """Entered in an event loop: its handler of SIGINT, which cancels the main task, takes SIGTERM too."""
-    before = signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    """Entered in an event loop: SIGTERM cancels the main task, as asyncio lets SIGINT do where it is not ignored."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    told = False
+
+    def cancel(number: int, frame: FrameType | None) -> None:
+        nonlocal told
+        told = True
+        if task is not None:
+            loop.call_soon_threadsafe(task.cancel)
+
+    before = signal.signal(signal.SIGTERM, cancel)
     try:
         yield
+    except asyncio.CancelledError:
+        if told:
+            raise KeyboardInterrupt from None
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -65,6 +65,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
+def counted(number: int, thing: str) -> str:
+    """``1 plugin``, ``2 plugins``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def print_problem(problem: KernelError, *, as_json: bool = False) -> None:
     """A problem in the kernel's own words, or as JSON, on standard error."""
     if as_json:

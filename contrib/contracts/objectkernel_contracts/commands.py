@@ -25,7 +25,10 @@ class CommandContext(Protocol):
     """Whether the user asked for JSON on standard output (``--json``)."""
 
     def run(self, job: Callable[[Services], Awaitable[T]]) -> T:
-        """Boot the kernel, await `job` with it, shut it down, and return what the job returned."""
+        """Boot the kernel, await `job` with it, shut it down, and return what the job returned.
+
+        What is printed while the kernel starts and stops goes to standard error, what the job prints does not.
+        """
         ...
 
     def progress(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:

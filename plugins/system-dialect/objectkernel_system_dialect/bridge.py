@@ -36,19 +36,32 @@ class Bridge:
 
     def __init__(self) -> None:
         native: Any = current_token().native_token
+        self._native = native
         self._filled: deque[tuple[Reply, Outcome]] = deque()
         self._wake_up_sent = False
         self.reply: Callable[[], Reply]
         self._settle: Callable[[Any, Outcome], None]
         self._call_soon: Callable[[Callable[[], None]], Any]
+        self._running: Callable[[], Any]
         if isinstance(native, asyncio.AbstractEventLoop):
+            self._running = asyncio.get_running_loop
             self.reply = native.create_future
             self._settle = _settle_future
             self._call_soon = native.call_soon_threadsafe
         else:
+            from trio.lowlevel import current_trio_token
+
+            self._running = current_trio_token
             self.reply = _TrioReply
             self._settle = _TrioReply.settle
             self._call_soon = native.run_sync_soon
+
+    def is_here(self) -> bool:
+        """Whether the caller runs in the event loop that this was made in."""
+        try:
+            return self._running() is self._native
+        except RuntimeError:  # a loop of the other kind
+            return False
 
     def deliver(self, filled: Iterable[tuple[Reply, Outcome]]) -> None:
         """Fill replies; may be called from any thread. Replies of a loop that has ended are dropped."""

@@ -25,10 +25,6 @@ def _with_system_uri(settings: Any, option: attrs.Attribute[Any], value: str | N
         )
 
 
-def _at_least(least: float) -> Any:
-    return attrs.validators.ge(least)
-
-
 @attrs.frozen(kw_only=True)
 class SystemDialectConfig:
     """Where the data lies, and how carefully it is written.
@@ -42,8 +38,8 @@ class SystemDialectConfig:
         data_dir: the folder that everything is written into; made when it is missing.
         synchronous: ``NORMAL`` keeps every acknowledged write when the process dies, ``FULL`` also when the
             machine does.
-        busy_timeout: seconds to wait for another process that holds a file.
-        readers: number of threads that read, for each database file.
+        busy_timeout: seconds to wait for another process that holds a file, at most 3600.
+        readers: number of threads that read, for each database file, at most 64.
     """
 
     db_dialect: str = attrs.field(default="sqlite", validator=_supported, metadata={"env": "DB_DIALECT"})
@@ -56,5 +52,5 @@ class SystemDialectConfig:
     synchronous: Literal["NORMAL", "FULL"] = attrs.field(
         default="NORMAL", validator=attrs.validators.in_(("NORMAL", "FULL"))
     )
-    busy_timeout: float = attrs.field(default=5.0, validator=_at_least(0))
-    readers: int = attrs.field(default=3, validator=_at_least(1))
+    busy_timeout: float = attrs.field(default=5.0, validator=[attrs.validators.ge(0), attrs.validators.le(3600)])
+    readers: int = attrs.field(default=3, validator=[attrs.validators.ge(1), attrs.validators.le(64)])

@@ -51,8 +51,8 @@ Filter: TypeAlias = Mapping[str, Any]
 """A filter that means what MongoDB means: ``{"age": {"$gte": 18}, "$or": [{"name": "Ada"}, …]}``.
 
 Operators: ``$eq $ne $gt $gte $lt $lte $in $nin $exists $contains $like $and $or $nor $not``. ``None`` and a
-missing value are one; ``$ne`` and ``$nin`` match them; an empty ``$in`` matches nothing; an empty ``$or`` is
-refused. ``$contains`` looks for a part of a text or an element of an array, ``$like`` knows ``%`` and ``_``
+missing value are one; ``$ne`` and ``$nin`` match them; an empty ``$in`` matches nothing; an empty ``$or``, and
+an empty filter within ``$and``, ``$or`` and ``$nor``, are refused. ``$contains`` looks for a part of a text or an element of an array, ``$like`` knows ``%`` and ``_``
 (escaped by a backslash); both heed case.
 """
 
@@ -76,6 +76,9 @@ class Dialect(Protocol):
     filter or options also `UnknownField`, `UnknownOperator`, `FilterInvalid`, `ValueInvalid` and
     `OptionInvalid`; a write also `UnknownField`, `ValueInvalid`, `DuplicateKey` and `ConstraintViolated`.
 
+    What returns rows raises `RowDamaged` when one of them holds what its field cannot have; a write is then
+    undone. `count`, `exists`, `delete` and `delete_many` look at no stored value.
+
     A write whose caller is cancelled is either made wholly or not at all; the caller cannot know which.
     """
 
@@ -91,7 +94,7 @@ class Dialect(Protocol):
 
         Raises:
             SchemaInvalid: one or more schemas contradict themselves or each other; nothing was made.
-            SchemaOutdated: a table exists without some column of its schema.
+            SchemaOutdated: a table exists without some column or unique key of its schema.
         """
         ...
 
@@ -147,7 +150,7 @@ class Dialect(Protocol):
         ...
 
     async def create(self, schema: EntitySchema, data: Mapping[str, Any]) -> Row:
-        """Insert one row and return it whole, with defaults, timestamps and sequence."""
+        """Insert one row and return it whole, with defaults for what `data` leaves out, timestamps and sequence."""
         ...
 
     async def create_many(self, schema: EntitySchema, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -173,7 +176,7 @@ class Dialect(Protocol):
         """Delete all rows that match and return their number.
 
         Raises:
-            FilterEmpty: the filter is empty and `all` is not set.
+            FilterEmpty: every row fulfils the filter, as it does an empty one, and `all` is not set.
         """
         ...
 
@@ -196,7 +199,8 @@ class Dialect(Protocol):
         refused.
 
         Raises:
-            StatementRefused: it is no query, insert, update or delete.
+            StatementRefused: it is no query, insert, update or delete, or one that the database would get wrong:
+                decimals and times lie there in a form of their own, and stand beside values of their type only.
             StatementFailed: the database could not run it.
         """
         ...

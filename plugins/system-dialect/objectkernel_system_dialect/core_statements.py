@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -10,10 +11,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from objectkernel_system_dialect.core_checks import misunderstood
 from objectkernel_system_dialect.errors import StatementRefused
+from objectkernel_system_dialect.rows import UNDECODABLE, TextIllegible, damaged, fetch_named
 from objectkernel_system_dialect.values import Misfit, misfit
 
 CACHE_LIMIT: Final = 256
+BUILD: Final = "build it with select(), insert(), update() or delete() and give each parameter by its name"
 
 
 class CoreStatement:
@@ -58,17 +62,32 @@ class CoreStatement:
                 values.append(encode(value) if (encode := encoders.get(name)) is not None else value)
             except Misfit as why:
                 raise misfit("statement", name, value, str(why)) from None
+            except (ArithmeticError, AttributeError, TypeError, ValueError):  # from SQLAlchemy's own types
+                raise misfit("statement", name, value, "its type does not take it") from None
         return state.statement, tuple(values)
 
-    def rows(self, names: Sequence[str], fetched: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-        """The rows by column name, typed by the columns that they come from."""
-        return [
-            {
-                name: value if decode is None else decode(value)
-                for name, value, decode in zip(names, values, self._decoders, strict=True)
-            }
-            for values in fetched
-        ]
+    def fetch(self, connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+        """Run it; the rows by column name, typed by the columns that they come from.
+
+        Raises:
+            RowDamaged: a row has a value that its column cannot have.
+        """
+        try:
+            names, fetched = fetch_named(connection, sql, values)
+        except TextIllegible as error:
+            raise damaged("", "", None) from error
+        return [self._row(names, row) for row in fetched]
+
+    def _row(self, names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+        row = dict(zip(names, values, strict=True))
+        name = ""
+        try:
+            for name, value, decode in zip(names, values, self._decoders, strict=True):
+                if decode is not None:
+                    row[name] = decode(value)
+        except UNDECODABLE as error:
+            raise damaged("", name, None) from error
+        return row
 
 
 class CoreStatements:
@@ -101,13 +120,15 @@ class CoreStatements:
             compiled: SQLCompiler = statement.compile(dialect=self._dialect, column_keys=set_columns or None)
         except SQLAlchemyError as error:
             raise refused("it cannot be compiled for this database; the cause says why") from error
+        if problem := misunderstood(statement):
+            raise refused(problem, "give values of the column's type as parameters, and calculate in Python")
         return compiled
 
 
-def refused(why: str) -> StatementRefused:
+def refused(why: str, fix: str = BUILD) -> StatementRefused:
     """The error for a statement that `Dialect.execute` does not run."""
     return StatementRefused(
         "the statement cannot be run",
         why=why,
-        fix="build it with select(), insert(), update() or delete() and give each parameter by its name",
+        fix=fix,
     )

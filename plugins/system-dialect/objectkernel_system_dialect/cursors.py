@@ -36,7 +36,7 @@ def read_cursor(entity: Entity, sort: Terms, cursor: str) -> Sequence[Any]:
     try:
         row = reader.row(content[1:])
         return [None if row[name] is None else entity.comparable(name, "$eq", row[name]) for name, _ in sort]
-    except (DataError, ValueError, TypeError, ArithmeticError):
+    except DataError:
         raise _invalid("its values do not fit the fields") from None
 
 

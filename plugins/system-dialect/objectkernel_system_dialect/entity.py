@@ -10,8 +10,9 @@ from sqlalchemy import Table
 
 from objectkernel_system_dialect.errors import OptionInvalid, ValueInvalid
 from objectkernel_system_dialect.filters import FilterParser, unknown_field
+from objectkernel_system_dialect.rows import RowReader
 from objectkernel_system_dialect.schema import TIMESTAMPS, EntitySchema, Field
-from objectkernel_system_dialect.sqlite_types import Convert, Stored
+from objectkernel_system_dialect.sqlite_types import Stored
 from objectkernel_system_dialect.values import Check, Misfit, misfit, write_check
 
 UNSORTABLE: Final = frozenset({"json", "array", "binary"})
@@ -41,10 +42,10 @@ class Entity:
         stored = self._stored[name]
         try:
             value = stored.check(value)
+            if operator == "$like":
+                return glob(value)
         except Misfit as why:
             raise misfit(self.schema.name, name, value, str(why)) from None
-        if operator == "$like":
-            return glob(value)
         return value if stored.encode is None else stored.encode(value)
 
     def key_values(self, key: Any) -> tuple[Any, ...]:
@@ -63,29 +64,32 @@ class Entity:
             )
         return tuple(self.comparable(name, "$eq", part) for name, part in zip(names, key, strict=True))
 
+    def several(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """The rows of a bulk insert, which are a list and not one row."""
+        if isinstance(rows, Mapping) or not isinstance(rows, Iterable):
+            raise self._no_mapping(rows, "a list of mappings")
+        return rows
+
     def new_row(self, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """A whole row of what a caller gives: checked, with defaults and times, without the sequence."""
-        self._refuse_unknown(data)
+        self._refuse_strange(data)
         row: dict[str, Any] = {}
         for name in self.written:
-            value = data.get(name)
-            if value is None:
-                value = now if name in self._kept else self._default(name)
-            row[name] = value if value is None else self._checked(name, value)
+            if name in self._kept:
+                row[name] = now
+            else:
+                row[name] = self._writable(name, data[name] if name in data else self._default(name))
         return row
 
     def changes(self, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """The fields that an update sets, checked, with the time of the change; in column order."""
-        self._refuse_unknown(data)
+        self._refuse_strange(data)
         if moved := [name for name in self.schema.key if name in data]:
             raise self._refused(moved[0], "the key of a row cannot be changed", "create a row with the new key")
         changed: dict[str, Any] = {}
         for name in self.written:
             if name in data:
-                value = data[name]
-                if value is None and self.fields[name].required:
-                    raise self._refused(name, "the field is required", "give a value")
-                changed[name] = value if value is None else self._checked(name, value)
+                changed[name] = self._writable(name, data[name])
             elif name == self._touched:
                 changed[name] = now
         return changed
@@ -108,24 +112,36 @@ class Entity:
         )
 
     def _default(self, name: str) -> Any:
-        field = self.fields[name]
-        value = field.default() if callable(field.default) else field.default
-        if value is None and (field.required or name in self.schema.key):
-            raise self._refused(name, "the field is required and has no default", "give a value")
-        return value
+        default = self.fields[name].default
+        return default() if callable(default) else default
 
-    def _checked(self, name: str, value: Any) -> Any:
+    def _writable(self, name: str, value: Any) -> Any:
+        if value is None:
+            if self.fields[name].required or name in self.schema.key:
+                raise self._refused(name, "the field is required", "give a value")
+            return None
         try:
             return self._checks[name](value)
         except Misfit as why:
             raise misfit(self.schema.name, name, value, str(why)) from None
 
-    def _refuse_unknown(self, data: Mapping[str, Any]) -> None:
+    def _refuse_strange(self, data: Mapping[str, Any]) -> None:
+        if not isinstance(data, Mapping):
+            raise self._no_mapping(data, "a mapping")
         for name in data:
-            if name not in self.fields:
-                raise unknown_field(self.schema.name, name, self.names)
+            self._known(name)
             if name in self._kept:
                 raise self._refused(name, "the dialect keeps this field itself", "leave it out")
+
+    def _no_mapping(self, data: object, wanted: str) -> ValueInvalid:
+        return ValueInvalid(
+            f"what is written to {self.schema.name} is {wanted} of its fields",
+            why=f"a {type(data).__name__} was given",
+            fix="give {'field': value, …}, and create_many a list of those",
+            entity=self.schema.name,
+            field="",
+            kind=type(data).__name__,
+        )
 
     def _refused(self, name: str, why: str, fix: str) -> ValueInvalid:
         return ValueInvalid(
@@ -139,19 +155,23 @@ class Entity:
 
     # --- out --------------------------------------------------------------------------------------
 
-    def reader(self, names: Sequence[str]) -> RowReader:
+    def reader(self, names: Iterable[str]) -> RowReader:
         """How rows with these columns become typed."""
-        decoders = [(name, decode) for name in names if (decode := self._stored[name].decode) is not None]
-        return RowReader(tuple(names), decoders)
+        return RowReader(self.schema.name, self.schema.key, {name: self._stored[name] for name in names})
 
     def selected(self, select: Iterable[str] | None) -> tuple[str, ...]:
         """The names of a selection, each known and once, in column order; all of them without one."""
         if select is None:
             return self.names
+        if not isinstance(select, Iterable):
+            raise OptionInvalid(
+                "a selection that is no list of names",
+                why=f"`select` is of type {type(select).__name__}",
+                fix="select=['name', …]",
+            )
         wanted = (select,) if isinstance(select, str) else tuple(select)
         for name in wanted:
-            if name not in self.fields:
-                raise unknown_field(self.schema.name, name, self.names)
+            self._known(name)
         if not wanted:
             raise OptionInvalid(
                 "a selection without fields", why="`select` is empty", fix="leave it out, or name fields"
@@ -160,11 +180,16 @@ class Entity:
 
     def sorting(self, sort: Mapping[str, int] | None) -> tuple[tuple[str, int], ...]:
         """The terms of a sort order, each checked."""
-        if not sort:
+        if sort is None:
             return ()
+        if not isinstance(sort, Mapping):
+            raise OptionInvalid(
+                "a sort order that is no mapping",
+                why=f"`sort` is of type {type(sort).__name__}",
+                fix="sort={'name': 1}",
+            )
         for name, direction in sort.items():
-            if name not in self.fields:
-                raise unknown_field(self.schema.name, name, self.names)
+            self._known(name)
             if direction not in (1, -1) or self.fields[name].type in UNSORTABLE:
                 raise OptionInvalid(
                     f"{self.schema.name} cannot be sorted by {name!r} this way",
@@ -173,24 +198,9 @@ class Entity:
                 )
         return tuple(sort.items())
 
-
-class RowReader:
-    """Makes typed rows of what the driver fetched."""
-
-    def __init__(self, names: tuple[str, ...], decoders: Sequence[tuple[str, Convert]]) -> None:
-        self.names = names
-        self._decoders = tuple(decoders)
-
-    def row(self, values: Sequence[Any]) -> dict[str, Any]:
-        row = dict(zip(self.names, values, strict=True))
-        for name, decode in self._decoders:
-            value = row[name]
-            if value is not None:
-                row[name] = decode(value)
-        return row
-
-    def rows(self, fetched: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
-        return list(map(self.row, fetched))
+    def _known(self, name: object) -> None:
+        if not isinstance(name, str) or name not in self.fields:
+            raise unknown_field(self.schema.name, name, self.names)
 
 
 def glob(like: str) -> str:
@@ -205,4 +215,6 @@ def glob(like: str) -> str:
         else:
             pattern.append(f"[{char}]" if char in "*?[" else char)
         escaped = False
+    if escaped:
+        raise Misfit("the pattern ends with a backslash, which has nothing to escape")
     return "".join(pattern)

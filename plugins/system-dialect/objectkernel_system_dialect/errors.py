@@ -27,7 +27,7 @@ class EntityUnknown(DataError):
 
 
 class SchemaOutdated(DataError):
-    """A table exists and lacks columns of its schema. Attributes: entity, collection, missing."""
+    """A table exists and lacks columns or unique keys of its schema. Attributes: entity, collection, missing."""
 
     code = "D103"
 
@@ -142,7 +142,7 @@ class DatabaseReadOnly(DatabaseUnavailable):
 
 
 class DialectClosed(DataError):
-    """An operation on a dialect after its end."""
+    """An operation on a dialect after its end, or in another event loop than the one that opened it."""
 
     code = "D406"
 

@@ -66,7 +66,12 @@ Condition: TypeAlias = All | AnyOf | Not | Compare | In | Missing
 
 ALWAYS: Final = All(())
 NEVER: Final = Not(ALWAYS)
+DEPTH_LIMIT: Final = 32
+PART_LIMIT: Final = 500
+"""Conditions in one filter: SQLite takes expressions of 1,000 levels, and each part of an ``OR`` is one."""
 IN_LIMIT: Final = 16384
+VALUE_LIMIT: Final = 32_000
+"""Values in one filter: SQLite takes 32,766 in a statement."""
 
 _EQUAL: Final = frozenset({"$eq", "$ne", "$in", "$nin", "$exists"})
 _ORDERED: Final = _EQUAL | {"$gt", "$gte", "$lt", "$lte"}
@@ -127,14 +132,30 @@ class FilterParser:
             if filter is None or isinstance(filter, Mapping):
                 return ALWAYS, []
             raise self._invalid(f"a filter is a mapping, not {type(filter).__name__}")
+        self._refuse_large(filter)
         values: list[Any] = []
-        return self._mapping(filter, values), values
+        condition = self._mapping(filter, values)
+        if len(values) > VALUE_LIMIT:
+            raise self._invalid(f"it has more than {VALUE_LIMIT} values")
+        return condition, values
+
+    def _refuse_large(self, filter: Any) -> None:
+        level, ends = [filter], 0
+        for _ in range(DEPTH_LIMIT):
+            inner = [_operands(part) for part in level]
+            ends += sum(not operands for operands in inner)
+            level = [operand for operands in inner for operand in operands]
+            if ends + len(level) > PART_LIMIT:
+                raise self._invalid(f"it has more than {PART_LIMIT} conditions; for many values there is $in")
+            if not level:
+                return
+        raise self._invalid(f"its mappings and lists are nested more than {DEPTH_LIMIT} deep")
 
     def _mapping(self, filter: Any, values: list[Any]) -> Condition:
         if not isinstance(filter, Mapping):
             raise self._invalid(f"a filter is a mapping, not {type(filter).__name__}")
-        parts = [self._entry(name, operand, values) for name, operand in filter.items()]
-        return parts[0] if len(parts) == 1 else All(tuple(parts))
+        start = len(values)
+        return _joined(All, [self._entry(name, operand, values) for name, operand in filter.items()], values, start)
 
     def _entry(self, name: Any, operand: Any, values: list[Any]) -> Condition:
         kind = self._kinds.get(name)
@@ -151,30 +172,30 @@ class FilterParser:
             if name in FIELD_OPERATORS:
                 raise self._invalid(f"{name} stands alone: write {{field: {{{name!r}: …}}}}")
             raise self._unknown(name, LOGICAL)
-        if not isinstance(operand, Sequence) or isinstance(operand, str):
+        if not isinstance(operand, list | tuple):
             raise self._invalid(f"{name} takes a list of filters, not {type(operand).__name__}")
         if not operand:
             raise self._invalid(f"{name} is empty, which could mean every row or none")
-        parts = tuple(self._mapping(part, values) for part in operand)
-        match name:
-            case "$and":
-                return All(parts)
-            case "$or":
-                return AnyOf(parts)
-            case _:
-                return Not(AnyOf(parts))
+        if any(isinstance(part, Mapping) and not part for part in operand):
+            raise self._invalid(f"a part of {name} is empty, which could mean every row or none")
+        start = len(values)
+        joined = _joined(
+            All if name == "$and" else AnyOf, [self._mapping(part, values) for part in operand], values, start
+        )
+        return _negated(joined) if name == "$nor" else joined
 
     def _operators(self, field: str, kind: str, operand: Mapping[Any, Any], values: list[Any]) -> Condition:
         if not operand:
             raise self._invalid(f"{field} is given an empty mapping: name an operator, or use {{'$exists': …}}")
+        start = len(values)
         parts = [self._operator(field, kind, operator, value, values) for operator, value in operand.items()]
-        return parts[0] if len(parts) == 1 else All(tuple(parts))
+        return _joined(All, parts, values, start)
 
     def _operator(self, field: str, kind: str, operator: Any, operand: Any, values: list[Any]) -> Condition:
         if operator == "$not":
             if not isinstance(operand, Mapping):
                 raise self._invalid(f"$not at {field} takes a mapping of operators, not {type(operand).__name__}")
-            return Not(self._operators(field, kind, operand, values))
+            return _negated(self._operators(field, kind, operand, values))
         if operator not in FIELD_OPERATORS:
             raise self._unknown(operator, FIELD_OPERATORS)
         if operand is None and operator in ("$eq", "$ne"):
@@ -190,7 +211,7 @@ class FilterParser:
             case "$in":
                 return self._in(field, operator, operand, values)
             case "$nin":
-                return Not(self._in(field, operator, operand, values))
+                return _negated(self._in(field, operator, operand, values))
             case "$contains" | "$like" if kind != "array" and not isinstance(operand, str):
                 raise self._invalid(f"{operator} at {field} takes a text, not {type(operand).__name__}")
             case _ if operand is None:
@@ -233,6 +254,29 @@ class FilterParser:
             why=why,
             fix="nothing was read or changed",
         )
+
+
+def _operands(part: Any) -> Sequence[Any]:
+    """What lies right within a part of a filter: the operands of a mapping, the filters of a list."""
+    if isinstance(part, Mapping):
+        return list(part.values())
+    return [filter for filter in part if isinstance(filter, Mapping)] if isinstance(part, list | tuple) else ()
+
+
+def _joined(kind: type[All | AnyOf], parts: Sequence[Condition], values: list[Any], start: int) -> Condition:
+    """The parts as one condition, without those that change nothing: what always holds is always `ALWAYS`."""
+    decisive, idle = (NEVER, ALWAYS) if kind is All else (ALWAYS, NEVER)
+    if decisive in parts:
+        del values[start:]  # the values of the parts that it makes needless
+        return decisive
+    rest = tuple(part for part in parts if part != idle)
+    if not rest:
+        return idle
+    return rest[0] if len(rest) == 1 else kind(rest)
+
+
+def _negated(part: Condition) -> Condition:
+    return ALWAYS if part == NEVER else Not(part)
 
 
 def unknown_field(entity: str, name: object, known: Iterable[str]) -> UnknownField:

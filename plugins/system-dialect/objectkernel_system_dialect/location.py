@@ -10,8 +10,8 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from objectkernel_system_dialect.errors import DatabaseUnavailable, DialectUnsupported
-from objectkernel_system_dialect.sqlite_executor import MEMORY
 
+MEMORY: Final = ":memory:"
 DEFAULT_NAME: Final = "objectkernel.db"
 
 

@@ -16,9 +16,9 @@ from objectkernel_system_dialect.contracts import (
     SYSTEM_SCHEMAS,
     Dialect,
 )
-from objectkernel_system_dialect.location import default_path, sqlite_path
+from objectkernel_system_dialect.location import MEMORY, default_path, sqlite_path
 from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
-from objectkernel_system_dialect.sqlite_executor import MEMORY, SqliteOptions
+from objectkernel_system_dialect.sqlite_executor import SqliteOptions
 
 
 class SystemDialectPlugin(Plugin):

@@ -33,6 +33,18 @@ NUMERIC_TYPES: Final = frozenset({"integer", "number", "decimal"})
 DECIMAL_DIGITS: Final = 18
 
 
+def check_are_schemas(schemas: Sequence[object]) -> None:
+    """Refuse what is no entity schema.
+
+    Raises:
+        SchemaInvalid: with everything that is none.
+    """
+    if problems := tuple(f"a {type(one).__name__} is none" for one in schemas if not isinstance(one, EntitySchema)):
+        raise SchemaInvalid(
+            "these are no entity schemas", why=problems, fix="give values of EntitySchema", problems=problems
+        )
+
+
 def check_schemas(schemas: Sequence[EntitySchema]) -> None:
     """Refuse schemas that do not make sense together.
 

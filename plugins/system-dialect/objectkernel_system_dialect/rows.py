@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from objectkernel_system_dialect.errors import RowDamaged
@@ -91,12 +91,15 @@ class RowReader:
             RowDamaged: it has a value that its field cannot have.
         """
         row = dict(zip(self._names, values, strict=True))
+        name = ""
         try:
             for name, storage, decode in self._columns:
                 value = row[name]
                 if type(value) is storage:
                     if decode is not None:
                         row[name] = decode(value)
+                elif storage is float and type(value) is int:  # a whole number, as RETURNING gives it
+                    row[name] = float(value)
                 elif value is not None:
                     raise TypeError
         except UNDECODABLE as error:
@@ -106,19 +109,17 @@ class RowReader:
     def _key_of(self, values: Sequence[Any]) -> Any:
         """The key of a damaged row, or None where that itself cannot be read or was not."""
         stored = dict(zip(self._names, values, strict=True))
-        columns = [column for column in self._columns if column[0] in self._key]
-        key = {}
-        for name, storage, decode in columns:
-            value = stored[name]
-            if type(value) is not storage:
+        columns = {name: stored_as for name, *stored_as in self._columns}
+        key: list[Any] = []
+        for name in self._key:
+            storage, decode = columns.get(name, (None, None))
+            if type(stored.get(name)) is not storage:
                 return None
             try:
-                key[name] = value if decode is None else decode(value)
+                key.append(stored[name] if decode is None else decode(stored[name]))
             except UNDECODABLE:
                 return None
-        if len(key) < len(self._key):
-            return None
-        return tuple(key[name] for name in self._key) if len(self._key) > 1 else key[self._key[0]]
+        return tuple(key) if len(key) > 1 else key[0]
 
 
 def damaged(entity: str, field: str, key: Any) -> RowDamaged:

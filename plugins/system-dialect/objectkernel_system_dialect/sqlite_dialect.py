@@ -5,24 +5,28 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
+import anyio
+from anyio.lowlevel import checkpoint
 from objectkernel.errors import nearest
 from sqlalchemy import Table
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from objectkernel_system_dialect.contracts import Dialect, Filter, Key, Page, Row, Sort
 from objectkernel_system_dialect.core_statements import CoreStatements
 from objectkernel_system_dialect.cursors import make_cursor, read_cursor
 from objectkernel_system_dialect.entity import Entity
-from objectkernel_system_dialect.errors import EntityUnknown, FilterEmpty, OptionInvalid, SchemaOutdated
+from objectkernel_system_dialect.errors import EntityUnknown, FilterEmpty, OptionInvalid
+from objectkernel_system_dialect.filters import ALWAYS
 from objectkernel_system_dialect.location import place_of
-from objectkernel_system_dialect.registry import check_schemas
+from objectkernel_system_dialect.registry import check_are_schemas, check_schemas
+from objectkernel_system_dialect.rows import fetch_all
 from objectkernel_system_dialect.schema import EntitySchema
 from objectkernel_system_dialect.sqlite_errors import translated
 from objectkernel_system_dialect.sqlite_executor import Job, SqliteExecutor, SqliteOptions
-from objectkernel_system_dialect.sqlite_types import column_type
+from objectkernel_system_dialect.sqlite_tables import make_table
+from objectkernel_system_dialect.sqlite_types import Stored
 from objectkernel_system_dialect.statements import Prepared, Statements
 from objectkernel_system_dialect.tables import build_table, stored_fields
 
@@ -30,6 +34,11 @@ if TYPE_CHECKING:
     from objectkernel_system_dialect.contracts import CoreStatement
 
 T = TypeVar("T")
+
+BREATH: Final = 256
+"""Rows that are made ready for an insert before the event loop gets its turn."""
+DRIVER_ERRORS: Final = (sqlite3.Error, OverflowError, UnicodeEncodeError)
+"""What the driver raises, for values too: a whole number of more than 64 bits, text that is no Unicode."""
 
 
 def utc_now() -> datetime:
@@ -49,6 +58,7 @@ class SqliteDialect:
         self._core = SQLiteDialect_pysqlite(paramstyle="qmark")
         self._core_statements = CoreStatements(self._core)
         self._entities: dict[str, tuple[Entity, Statements]] = {}
+        self._registering = anyio.Lock()
 
     @classmethod
     async def open(
@@ -72,6 +82,11 @@ class SqliteDialect:
     # --- schemas ------------------------------------------------------------------------------------
 
     async def register(self, *schemas: EntitySchema) -> None:
+        async with self._registering:
+            await self._register(schemas)
+
+    async def _register(self, schemas: Sequence[EntitySchema]) -> None:
+        check_are_schemas(schemas)
         known = self.schemas()
         new = [schema for schema in dict.fromkeys(schemas) if schema not in known]
         if not new:
@@ -82,31 +97,15 @@ class SqliteDialect:
         entities = []
         for schema in new:
             fields = stored_fields(schema, by_name)
-            entities.append(Entity(schema, fields, build_table(schema, fields, by_name, column_type)))
+            entities.append(Entity(schema, fields, build_table(schema, fields, by_name, Stored.of)))
 
         def job(connection: sqlite3.Connection) -> None:
             for entity in entities:
-                self._make(connection, entity)
+                make_table(connection, entity, self._core, self._place)
 
         await self._write("", job)
         for entity in entities:
             self._entities[entity.schema.name] = entity, Statements(entity, self._core)
-
-    def _make(self, connection: sqlite3.Connection, entity: Entity) -> None:
-        table = entity.table
-        connection.execute(str(CreateTable(table, if_not_exists=True).compile(dialect=self._core)))
-        found = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table.name,))}
-        if missing := tuple(name for name in entity.names if name not in found):
-            raise SchemaOutdated(
-                f"the table {table.name!r} lacks columns of {entity.schema.name}: {', '.join(missing)}",
-                why=f"it exists in {self._place} and was made by an older schema",
-                fix="add the columns, or move the old table away",
-                entity=entity.schema.name,
-                collection=table.name,
-                missing=missing,
-            )
-        for index in sorted(table.indexes, key=lambda index: str(index.name)):
-            connection.execute(str(CreateIndex(index, if_not_exists=True).compile(dialect=self._core)))
 
     def schemas(self) -> tuple[EntitySchema, ...]:
         return tuple(entity.schema for entity, _ in self._entities.values())
@@ -115,6 +114,14 @@ class SqliteDialect:
         return self._entity(schema)[0].table
 
     def _entity(self, schema: EntitySchema) -> tuple[Entity, Statements]:
+        if not isinstance(schema, EntitySchema):
+            raise EntityUnknown(
+                f"a {type(schema).__name__} is no entity schema",
+                why="every operation takes the EntitySchema that was registered, not its name",
+                fix="give the schema itself",
+                entity="",
+                known=(),
+            )
         known = self._entities.get(schema.name)
         if known is None or (known[0].schema is not schema and known[0].schema != schema):
             near = nearest(schema.name, self._entities)
@@ -192,29 +199,20 @@ class SqliteDialect:
     async def find_by_id(self, schema: EntitySchema, key: Key) -> Row | None:
         entity, statements = self._entity(schema)
         sql, values = statements.find_by_id.sql, entity.key_values(key)
-        reader = entity.whole
-
-        def job(connection: sqlite3.Connection) -> Row | None:
-            found = connection.execute(sql, values).fetchone()
-            return None if found is None else reader.row(found)
-
-        return await self._read(schema.name, job)
+        rows = await self._read(schema.name, lambda connection: entity.whole.fetch(connection, sql, values))
+        return rows[0] if rows else None
 
     async def count(self, schema: EntitySchema, filter: Filter | None = None) -> int:
         entity, statements = self._entity(schema)
         condition, values = entity.parser.parse(filter)
         prepared = statements.count(condition)
-        sql, bound = prepared.sql, prepared.bind(values)
-        found: int = await self._read(schema.name, lambda connection: connection.execute(sql, bound).fetchone()[0])
-        return found
+        return int(await self._number(schema, prepared, values))
 
     async def exists(self, schema: EntitySchema, filter: Filter | None = None) -> bool:
         entity, statements = self._entity(schema)
         condition, values = entity.parser.parse(filter)
         prepared = statements.exists(condition)
-        sql, bound = prepared.sql, prepared.bind(values)
-        found = await self._read(schema.name, lambda connection: connection.execute(sql, bound).fetchone())
-        return found is not None
+        return bool(await self._number(schema, prepared, values))
 
     # --- writing ----------------------------------------------------------------------------------------
 
@@ -224,8 +222,13 @@ class SqliteDialect:
     async def create_many(self, schema: EntitySchema, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
         entity, statements = self._entity(schema)
         now = self._clock()
-        made = [entity.new_row(data, now) for data in rows]
-        sql, values = statements.create.sql, [entity.encoded(row) for row in made]
+        made, values = [], []
+        for number, data in enumerate(entity.several(rows), start=1):
+            made.append(entity.new_row(data, now))
+            values.append(entity.encoded(made[-1]))
+            if number % BREATH == 0:
+                await checkpoint()
+        sql = statements.create.sql
         sequence = entity.sequence
         if sequence is None:
             await self._write(schema.name, lambda connection: connection.executemany(sql, values).close())
@@ -263,10 +266,10 @@ class SqliteDialect:
     async def delete_many(self, schema: EntitySchema, filter: Filter, *, all: bool = False) -> int:
         entity, statements = self._entity(schema)
         condition, values = entity.parser.parse(filter)
-        if not filter and not all:
+        if condition == ALWAYS and not all:
             raise FilterEmpty(
                 f"this would delete every row of {schema.name}",
-                why="the filter is empty",
+                why="the filter is empty, or holds for every row there could be",
                 fix="name the rows, or say delete_many({}, all=True)",
                 entity=schema.name,
             )
@@ -278,15 +281,11 @@ class SqliteDialect:
         prepared = self._core_statements.prepared(statement, params)
         sql, values = prepared.bind(params)
 
-        def job(connection: sqlite3.Connection) -> list[Row]:
-            cursor = connection.execute(sql, values)
-            names = [column[0] for column in cursor.description or ()]
-            return prepared.rows(names, cursor.fetchall())
-
-        return await (self._write("", job) if prepared.writes else self._read("", job))
+        run = self._write if prepared.writes else self._read
+        return await run("", lambda connection: prepared.fetch(connection, sql, values))
 
     async def ping(self) -> None:
-        await self._read("", lambda connection: connection.execute("SELECT count(*) FROM sqlite_schema").fetchone())
+        await self._read("", lambda connection: fetch_all(connection, "SELECT count(*) FROM sqlite_schema", ()))
 
     # --- the way to the threads -----------------------------------------------------------------------
 
@@ -295,18 +294,16 @@ class SqliteDialect:
     ) -> list[Row]:
         sql, bound = prepared.sql, prepared.bind(values)
         reader = entity.reader(names)
-        return await self._read(
-            entity.schema.name, lambda connection: reader.rows(connection.execute(sql, bound).fetchall())
-        )
+        return await self._read(entity.schema.name, lambda connection: reader.fetch(connection, sql, bound))
+
+    async def _number(self, schema: EntitySchema, prepared: Prepared, values: Sequence[Any]) -> Any:
+        sql, bound = prepared.sql, prepared.bind(values)
+        return await self._read(schema.name, lambda connection: fetch_all(connection, sql, bound)[0][0])
 
     async def _returning(self, entity: Entity, prepared: Prepared, values: Sequence[Any]) -> Row | None:
         sql, bound = prepared.sql, prepared.bind(values)
-
-        def job(connection: sqlite3.Connection) -> Row | None:
-            found = connection.execute(sql, bound).fetchall()
-            return entity.whole.row(found[0]) if found else None
-
-        return await self._write(entity.schema.name, job)
+        rows = await self._write(entity.schema.name, lambda connection: entity.whole.fetch(connection, sql, bound))
+        return rows[0] if rows else None
 
     async def _changed(self, schema: EntitySchema, prepared: Prepared, values: Sequence[Any]) -> int:
         sql, bound = prepared.sql, prepared.bind(values)
@@ -315,16 +312,16 @@ class SqliteDialect:
     async def _read(self, entity: str, job: Job[T]) -> T:
         try:
             return await self._executor.read(job)
-        except sqlite3.Error as error:
+        except DRIVER_ERRORS as error:
             self._fail(error, entity)
 
     async def _write(self, entity: str, job: Job[T]) -> T:
         try:
             return await self._executor.write(job)
-        except sqlite3.Error as error:
+        except DRIVER_ERRORS as error:
             self._fail(error, entity)
 
-    def _fail(self, error: sqlite3.Error, entity: str) -> NoReturn:
+    def _fail(self, error: Exception, entity: str) -> NoReturn:
         raise translated(error, place=self._place, entity=entity) from error
 
 

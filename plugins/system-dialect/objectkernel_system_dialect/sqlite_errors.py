@@ -66,7 +66,7 @@ UNAVAILABLE: Final[tuple[tuple[str, type[DatabaseUnavailable], str, str], ...]] 
 )
 
 
-def translated(error: sqlite3.Error, *, place: str, entity: str) -> DataError:
+def translated(error: Exception, *, place: str, entity: str) -> DataError:
     """The error of data access for one of the driver's.
 
     Args:
@@ -94,9 +94,9 @@ def translated(error: sqlite3.Error, *, place: str, entity: str) -> DataError:
                 database=place,
                 reason=reason,
             )
-    if reason == "SQLITE_TOOBIG" or isinstance(error, sqlite3.DataError):
+    if reason == "SQLITE_TOOBIG" or isinstance(error, sqlite3.DataError | OverflowError | UnicodeEncodeError):
         return ValueInvalid(
-            f"a value for {entity or 'a statement'} is larger than the database can hold",
+            f"a value for {entity or 'a statement'} is larger than the database can hold, or no Unicode text",
             why=f"the database reports {reason}",
             fix="split the value, or keep it in a store for large objects",
             entity=entity,
@@ -122,7 +122,7 @@ def translated(error: sqlite3.Error, *, place: str, entity: str) -> DataError:
     )
 
 
-def _duplicate(error: sqlite3.Error, entity: str) -> DuplicateKey:
+def _duplicate(error: Exception, entity: str) -> DuplicateKey:
     # SQLite names the columns ("UNIQUE constraint failed: users.email"), never their values.
     fields = tuple(re.findall(r"\.(\w+)", str(error)))
     return DuplicateKey(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
@@ -14,11 +15,13 @@ import attrs
 
 from objectkernel_system_dialect.bridge import Bridge, Outcome, Reply
 from objectkernel_system_dialect.errors import DialectClosed
+from objectkernel_system_dialect.location import MEMORY, place_of
 
 T = TypeVar("T")
 Job: TypeAlias = Callable[[sqlite3.Connection], T]
 
-MEMORY: Final = ":memory:"
+log = logging.getLogger("objectkernel.plugin.system-dialect")
+
 GROUP_LIMIT: Final = 256
 """The most calls that share one commit: bounds how long the first of them waits."""
 
@@ -74,8 +77,9 @@ class SqliteExecutor:
             ]
         try:
             for worker in workers:
+                worker.thread.start()
                 executor._started.append(worker)
-                await worker.start()
+                await worker.ready
         except BaseException:
             await executor.aclose()
             raise
@@ -96,12 +100,21 @@ class SqliteExecutor:
                 why="its dialect has been stopped",
                 fix="use it while the kernel is running",
             )
+        if not self._bridge.is_here():
+            raise DialectClosed(
+                "the database was opened in another event loop",
+                why="its answers arrive in that loop alone",
+                fix="open a dialect in each event loop, and close it there",
+            )
         reply = self._bridge.reply()
         calls.put((job, reply))
         return cast("T", await reply)
 
     async def aclose(self) -> None:
-        """Finish what is queued, checkpoint, close and end the threads; no cancellation interrupts it."""
+        """Finish what is queued, checkpoint, close and end the threads; no cancellation interrupts it.
+
+        For when the event loop that opened it has ended, another may call this; it waits without its tasks.
+        """
         if self._closed:
             return
         self._closed = True
@@ -111,7 +124,8 @@ class SqliteExecutor:
                 for worker in group:
                     worker.calls.put(None)
                 for worker in group:
-                    await worker.ended
+                    if self._bridge.is_here():
+                        await worker.ended
                     worker.thread.join()
 
     def _connect(self, *pragmas: str) -> sqlite3.Connection:
@@ -127,7 +141,16 @@ class SqliteExecutor:
         return connection
 
     def _connect_writer(self) -> sqlite3.Connection:
-        return self._connect("journal_mode = WAL")
+        connection = self._connect()
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal" and self.path != MEMORY:
+            log.warning(
+                "%s cannot keep a write-ahead log where it lies (its journal mode is %r): "
+                "reads and writes wait for each other; use a local disk",
+                place_of(self.path),
+                mode,
+            )
+        return connection
 
     def _connect_reader(self) -> sqlite3.Connection:
         return self._connect("query_only = ON")
@@ -146,21 +169,17 @@ class _Worker:
         self.thread = Thread(target=self._run, name="objectkernel-sqlite", daemon=True)
         self._connect = connect
         self._bridge = bridge
-        self._ready = bridge.reply()
+        self.ready = bridge.reply()
         self.ended = bridge.reply()
         self._connection: sqlite3.Connection
-
-    async def start(self) -> None:
-        self.thread.start()
-        await self._ready
 
     def _run(self) -> None:
         try:
             self._connection = self._connect()
         except BaseException as error:
-            self._bridge.deliver([(self._ready, (None, error)), (self.ended, (None, None))])
+            self._bridge.deliver([(self.ready, (None, error)), (self.ended, (None, None))])
             return
-        self._bridge.deliver([(self._ready, (None, None))])
+        self._bridge.deliver([(self.ready, (None, None))])
         try:
             while (call := self.calls.get()) is not None and self._serve(call):
                 del call  # an idle thread holds on to nobody's data

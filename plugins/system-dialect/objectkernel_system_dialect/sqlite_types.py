@@ -37,7 +37,7 @@ class Stored(TypeDecorator[Any]):
         decode: from what the driver gives to the field's Python value; None where they are the same.
     """
 
-    impl = Text
+    impl: Any = Text
     cache_ok = True
 
     def __init__(self, kind: FieldType, length: int, precision: int, scale: int, items: ItemType) -> None:
@@ -66,21 +66,18 @@ class Stored(TypeDecorator[Any]):
         return value if self.encode is None else self.encode(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        if type(value) is not self.storage and isinstance(value, str | bytes):  # numbers: an expression's own affair
+            raise TypeError("the stored value is of another type")
         return value if value is None or self.decode is None else self.decode(value)
-
-
-def column_type(field: Field) -> TypeEngine[Any]:
-    """The type of a field's column; a sequence is SQLite's row number, which has to be declared INTEGER."""
-    return Integer() if field.type == "sequence" else Stored.of(field)
 
 
 def _declared(kind: FieldType, length: int) -> TypeEngine[Any]:
     match kind:
         case "string" | "enum":
             return String(length)
-        case "integer" | "decimal":
+        case "integer":
             return BigInteger()
-        case "boolean" | "sequence":
+        case "boolean" | "sequence" | "decimal":  # of which the sum of two is of the same type to SQLAlchemy
             return Integer()
         case "number":
             return Float()

@@ -84,7 +84,7 @@ class Statements:
 
     def exists(self, condition: Condition) -> Prepared:
         """Values: the filter's."""
-        return self._prepared(("exists", condition), lambda: self._where(select(literal_column("1")), condition))
+        return self._prepared(("exists", condition), lambda: select(self._where(select(1), condition).exists()))
 
     def delete_many(self, condition: Condition) -> Prepared:
         """Values: the filter's."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 import attrs
+import sqlalchemy
 from sqlalchemy import (
     Column,
     ForeignKeyConstraint,
-    Index,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -16,7 +18,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from objectkernel_system_dialect.schema import EntitySchema, Field, Relation
+from objectkernel_system_dialect.schema import EntitySchema, Field, Index, Relation
+
+LONGEST: Final = 63
+"""Characters of a name in PostgreSQL, the shortest of all databases."""
 
 ColumnType = Callable[[Field], TypeEngine[object]]
 
@@ -46,22 +51,38 @@ def build_table(
     for name, field in fields.items():
         required = field.required or name in schema.key or name == sequence
         table.append_column(Column(name, column_type(field), nullable=not required, autoincrement=name == sequence))
-    prefix = schema.collection
-    if sequence is None or schema.key == (sequence,):
-        table.append_constraint(PrimaryKeyConstraint(*schema.key, name=f"pk_{prefix}"))
-    else:
-        table.append_constraint(PrimaryKeyConstraint(sequence, name=f"pk_{prefix}"))
-        table.append_constraint(UniqueConstraint(*schema.key, name=f"uq_{prefix}_key"))
-    for name, field in fields.items():
-        if field.unique:
-            table.append_constraint(UniqueConstraint(name, name=f"uq_{prefix}_{name}"))
+    primary = schema.key if sequence is None else (sequence,)
+    table.append_constraint(PrimaryKeyConstraint(*primary, name=_name("pk", table, primary)))
+    unique = [(name,) for name, field in fields.items() if field.unique]
+    for names in dict.fromkeys([schema.key, *unique]):
+        if names != primary:
+            table.append_constraint(UniqueConstraint(*names, name=_name("uq", table, names)))
     for name, relation in schema.relations.items():
         _append_relation(table, name, relation, by_name[relation.target])
-    for index in schema.indexes:
-        words = "_".join(name if direction > 0 else f"{name}_desc" for name, direction in index.fields)
+    lookups = [Index({name: 1}) for name, one in schema.relations.items() if one.kind == "many-to-one"]
+    for index in dict.fromkeys([*schema.indexes, *lookups]):  # deleting a target looks for its rows here
+        words = [name if direction > 0 else f"{name} desc" for name, direction in index.fields]
         columns = [table.c[name] if direction > 0 else table.c[name].desc() for name, direction in index.fields]
-        Index(f"{'ux' if index.unique else 'ix'}_{prefix}_{words}", *columns, unique=index.unique)
+        name = _name("ux" if index.unique else "ix", table, words)
+        sqlalchemy.Index(name, *columns, unique=index.unique)
     return table
+
+
+def unique_keys(table: Table) -> set[tuple[str, ...]]:
+    """Every set of columns, in the order of the alphabet, that a table holds no two equal rows in."""
+    constraints = [one for one in table.constraints if isinstance(one, PrimaryKeyConstraint | UniqueConstraint)]
+    keys = [*constraints, *(index for index in table.indexes if index.unique)]
+    return {tuple(sorted(column.name for column in key.columns)) for key in keys}
+
+
+def _name(kind: str, table: Table, words: Iterable[str]) -> str:
+    """A name that only this index or constraint has: in SQLite and PostgreSQL they share one room.
+
+    Its words are for people; the digest keeps ``orders`` over ``line_no`` apart from ``orders_line`` over ``no``.
+    """
+    parts = (kind, table.name, *words)
+    digest = hashlib.blake2s(repr(parts).encode(), digest_size=5).hexdigest()
+    return f"{'_'.join(parts).replace(' ', '_')[: LONGEST - len(digest) - 1]}_{digest}"
 
 
 def _relation_field(relation: Relation, target: EntitySchema) -> Field:
@@ -83,9 +104,7 @@ def _append_relation(table: Table, name: str, relation: Relation, target: Entity
         ForeignKeyConstraint(
             [name],
             [f"{target.collection}.{target.key[0]}"],
-            name=f"fk_{table.name}_{name}",
+            name=_name("fk", table, (name,)),
             ondelete=relation.on_delete.replace("-", " ").upper(),
         )
     )
-    if relation.kind == "many-to-one":  # deleting a target looks for its rows here
-        Index(f"ix_{table.name}_{name}", table.c[name])

@@ -18,6 +18,7 @@ Check: TypeAlias = Callable[[Any], Any]
 
 INTEGER_MIN: Final = -(2**63)
 INTEGER_MAX: Final = 2**63 - 1
+JSON_NUMBER_END: Final = 10**308
 PRECISE: Final = decimal.Context(prec=60)
 """A context of our own: the caller's may round."""
 
@@ -140,7 +141,9 @@ def _json_copy(value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
-        return value
+        if abs(value) < JSON_NUMBER_END:
+            return value
+        raise Misfit("a number within it has more than 308 digits, which other readers of JSON cannot hold")
     if isinstance(value, float):
         if math.isfinite(value):
             return value

@@ -42,7 +42,7 @@ def test_a_sound_host_is_booted_and_found_well(run, write_app):
     done = run("--app", write_app(), "doctor", "--json")
     assert (done.code, done.json["ok"]) == (0, True)
     assert checks(done)["boot"]["detail"].startswith("running in ")
-    assert checks(done)["composition"]["detail"] == "3 plugins, 0 of them off, 2 services"
+    assert checks(done)["composition"]["detail"] == "3 plugins, 0 off, 2 services"
     told = run("--app", write_app(), "doctor").out
     assert told.isascii()
     assert "ok     composition: 3 plugins" in told

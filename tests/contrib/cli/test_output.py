@@ -19,13 +19,17 @@ class Talkative(Plugin):
     @provides(LEDGER)
     async def ledger(self) -> AsyncIterator[list]:
         print("up")
-        yield []
+        yield Ledger()
         print("down")
 
     @contributes(COMMANDS, uses=())
     def commands(self) -> CommandMaker:
         print("collected")
         return lambda: click.Command("odd")
+
+class Ledger(list):
+    async def ping(self):
+        print("well")
 
 def make():
     print("made")

@@ -62,7 +62,7 @@ def wait_for(process, text):
 def test_a_signal_stops_the_host_in_order(start, number):
     """The timeline is printed, the signal ends it, every teardown runs, the exit code is 0."""
     process = start()
-    told = "".join(wait_for(process, "running with 1 services"))
+    told = "".join(wait_for(process, "running with 1 service;"))
     assert "acme.ledger [acme-worker]" in told
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
@@ -171,8 +171,9 @@ def test_a_plugin_that_is_off_is_told_at_the_start(run, write_app, install, fold
     assert "acme-worker is failed: OSError: no disk" in err
 
 
-def test_a_job_of_a_command_is_interrupted_by_sigterm(write_app, folder):
-    """SIGTERM to any command stops its kernel in order; the exit code is 130."""
+@pytest.mark.parametrize("ignoring", [False, True], ids=["", "SIGINT ignored"])
+def test_a_job_of_a_command_is_interrupted_by_sigterm(write_app, folder, ignoring):
+    """SIGTERM to any command stops its kernel in order, also to one in the background of a script; exit code 130."""
     app = write_app(
         """
         import anyio
@@ -203,6 +204,8 @@ def test_a_job_of_a_command_is_interrupted_by_sigterm(write_app, folder):
         """
     )
     command = [sys.executable, "-m", "objectkernel_cli", "--app", app, "sleep"]
+    if ignoring:
+        command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         wait_for(process, "asleep")
         process.send_signal(signal.SIGTERM)

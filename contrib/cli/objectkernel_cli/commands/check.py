@@ -6,7 +6,7 @@ import click
 
 from objectkernel_cli.common import as_dicts, as_json, pass_program
 from objectkernel_cli.exits import FAILED, NO_HOST, OK
-from objectkernel_cli.output import print_json, print_problem
+from objectkernel_cli.output import counted, print_json, print_problem
 from objectkernel_cli.program import Program
 
 
@@ -35,7 +35,8 @@ def command(program: Program, context: click.Context) -> None:
     else:
         for problem in (*problems, *composition.tolerated):
             print_problem(problem)
-        plugins, services = len(composition.graph.plugins), len(composition.graph.services)
+        graph = composition.graph
+        sizes = (len(graph.plugins), "plugin"), (len(graph.services), "service"), (len(problems), "problem")
         tolerated = f", {len(composition.tolerated)} tolerated" if composition.tolerated else ""
-        click.echo(f"{subject.host}: {plugins} plugins, {services} services, {len(problems)} problems{tolerated}")
+        click.echo(f"{subject.host}: {', '.join(counted(*size) for size in sizes)}{tolerated}")
     context.exit(NO_HOST if subject.problem else FAILED if problems else OK)

@@ -9,7 +9,7 @@ from objectkernel.errors import KernelError
 
 from objectkernel_cli.common import as_dicts, as_json, pass_program
 from objectkernel_cli.exits import OK, exit_code
-from objectkernel_cli.output import STATE_STYLES, aside, print_json, print_problem, print_table
+from objectkernel_cli.output import STATE_STYLES, print_json, print_problem, print_table
 from objectkernel_cli.program import Program
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ def _booted(program: Program, before: tuple[PluginInfo, ...]) -> tuple[tuple[Plu
         infos = running.plugins()
 
     try:
-        with aside():
-            program.run(look)
+        program.run(look)
     except KernelError as error:
         return infos if infos is not before else kernel.plugins(), error
     return infos, None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from objectkernel_cli.common import as_json, pass_program
-from objectkernel_cli.output import aside, printable, to_json
+from objectkernel_cli.output import aside, counted, printable, to_json
 from objectkernel_cli.program import Program
 
 if TYPE_CHECKING:
@@ -54,4 +54,4 @@ def _tell(kernel: ObjectKernel) -> None:
     for plugin in kernel.plugins():
         if plugin.state not in ("running", "blocked"):
             click.echo(printable(f"{plugin.name} is {plugin.state}: {plugin.reason}"), err=True)
-    click.echo(f"{kernel.state} with {len(kernel.services())} services; Ctrl-C stops it")
+    click.echo(f"{kernel.state} with {counted(len(kernel.services()), 'service')}; Ctrl-C stops it")
