@@ -79,4 +79,4 @@ def damaged(id: str | None, version: str | None, why: str) -> PackageDamaged:
 def _spelled(id: object, version: object) -> str:
     """``crm@1.2.0``; what is no id and no version is quoted: somebody wrote it past the service."""
     sound = is_key(id, "0.0.0" if version == LATEST else version)
-    return f"{id}@{version}" if sound else f"{str(id)[:80]!r}@{str(version)[:80]!r}"
+    return f"{id}@{version}" if sound else "@".join("?" if part is None else repr(part)[:80] for part in (id, version))
