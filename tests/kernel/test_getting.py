@@ -6,7 +6,19 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from objectkernel import Extension, KernelError, ObjectKernel, Plugin, PluginDef, Scope, Service, needs, provides, wants
+from objectkernel import (
+    Extension,
+    KernelError,
+    ObjectKernel,
+    Plugin,
+    PluginDef,
+    Scope,
+    Service,
+    collects,
+    needs,
+    provides,
+    wants,
+)
 from objectkernel.errors import (
     KernelStateInvalid,
     KeyInvalid,
@@ -61,17 +73,53 @@ async def test_empty_values_are_services(value: Any, lifetime: Any, form: str) -
         if lifetime == "singleton":
             assert kernel.get(VALUE) is value
             assert kernel.get_service("test.value") is value
+        if lifetime != "transient":
+            assert scope.get(VALUE) is value
 
 
 @pytest.mark.parametrize("value", EMPTY, ids=repr)
 async def test_empty_values_are_needs(value: Any) -> None:
-    """A need, a want and a host-given service of such a value are met by it."""
-    user = type("User", (Plugin,), {"name": "user", "need": needs(VALUE), "want": wants(USER)})
-    async with kernel_of(user).provide(VALUE, value).provide(USER, value) as kernel:
+    """A need, a want, a collected item and a host-given service of such a value are met by it."""
+    item = PluginDef("item")
+    item.contributes(ITEMS)(lambda: value)
+    edges = {"need": needs(VALUE), "want": wants(USER), "items": collects(ITEMS)}
+    user = type("User", (Plugin,), {"name": "user", **edges})
+    async with kernel_of(user, item).provide(VALUE, value).provide(USER, value) as kernel:
         instance: Any = kernel.compose().records["user"].instance
         assert instance.need is value
         assert instance.want is value
+        assert [i is value for i in instance.items] == [True]
+        assert [i is value for i in kernel.contributions(ITEMS)] == [True]
+        assert kernel.get(VALUE) is value
         assert kernel.state == "running"
+
+
+@pytest.mark.parametrize("lifetime", ["given", "singleton", "lazy", "transient", "scoped"])
+@pytest.mark.parametrize("value", EMPTY, ids=repr)
+async def test_empty_values_replace_others(value: Any, lifetime: Any) -> None:
+    """Such a value takes the place of a service of every lifetime, and of one that the host gave."""
+    kernel = kernel_of()
+    if lifetime == "given":
+        kernel.provide(VALUE, "full")
+    else:
+        kernel.use(
+            type("One", (Plugin,), {"name": "one", "give": provides(VALUE, lifetime=lifetime)(lambda _: "full")})
+        )
+    async with kernel:
+        await kernel.replace(VALUE, value)
+        if lifetime != "scoped":
+            assert await kernel.aget(VALUE) is value
+        async with kernel.scope("request") as scope:
+            assert await scope.aget(VALUE) is value
+
+
+@pytest.mark.parametrize("value", EMPTY, ids=repr)
+async def test_empty_values_are_given_to_scopes(value: Any) -> None:
+    """A key of a scope may be given such a value."""
+    tenant = Service[Any]("test.tenant", scope="request")
+    async with kernel_of() as kernel, kernel.scope("request", {tenant: value}) as scope:
+        assert scope.get(tenant) is value
+        assert await scope.aget(tenant) is value
 
 
 async def test_a_missing_service_is_not_none() -> None:

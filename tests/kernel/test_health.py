@@ -23,7 +23,7 @@ class Pinged:
     async def ping(self) -> None:
         self.pings += 1
         if self.hang:
-            await anyio.sleep_forever()
+            await anyio.sleep(10)
         if self.error is not None:
             raise self.error
 

@@ -622,10 +622,10 @@ async def test_keyboard_interrupt_passes_after_everything_was_exited(form: str) 
 async def test_start_timeout_kills_names_and_shows_the_stack() -> None:
     """A start that hangs is cancelled and dead before the error, which shows its stack and who waited for it."""
     journal: list[str] = []
-    hanging, user = PluginDef("hanging"), PluginDef("user")
+    hanging, user, last = PluginDef("hanging"), PluginDef("user"), PluginDef("last")
 
     async def somewhere_deep() -> None:
-        await anyio.sleep_forever()
+        await anyio.sleep(10)
 
     @hanging.provides(DB)
     async def db() -> AsyncIterator[str]:
@@ -643,7 +643,12 @@ async def test_start_timeout_kills_names_and_shows_the_stack() -> None:
         journal.append("user ran")
         return "app"
 
-    kernel = kernel_of(hanging, user, start_timeout=0.05)
+    @last.provides(LEDGER, needs={"app": APP})
+    async def ledger(app: str) -> str:
+        journal.append("last ran")
+        return "ledger"
+
+    kernel = kernel_of(hanging, user, last, start_timeout=0.05)
     with pytest.raises(BootError) as caught:
         await kernel.bootstrap()
     assert journal == ["dead"]
@@ -651,9 +656,12 @@ async def test_start_timeout_kills_names_and_shows_the_stack() -> None:
     assert isinstance(problem, StartTimeout)
     assert (problem.plugin, problem.node) == ("hanging", "test.db")
     assert "in somewhere_deep" in problem.stack
-    assert problem.waiting == ("'test.app' of user waits for 'test.db' of hanging",)
+    assert problem.waiting == (
+        "'test.app' of user waits for 'test.db' of hanging",
+        "'test.ledger' of last waits for 'test.app' of user",
+    )
     assert "somewhere_deep" in str(problem)
-    assert problem.waiting[0] in str(problem)
+    assert all(line in str(problem) for line in problem.waiting)
 
 
 async def test_start_timeout_of_a_hook_names_its_plugin() -> None:

@@ -22,6 +22,7 @@ from objectkernel import (
     provides,
     wants,
 )
+from objectkernel.errors import ServiceMissing
 
 pytestmark = pytest.mark.anyio
 
@@ -187,6 +188,16 @@ async def test_a_missing_service_names_the_failed_plugin_that_would_provide_it()
         info = {p.name: p for p in kernel.plugins()}
     assert info["user"].reason == "it needs 'test.lost' of broken"
     assert info["broken"].reason.startswith("broken needs a kernel >=99")
+
+
+async def test_a_service_of_a_failed_plugin_names_it_to_the_host_that_asks() -> None:
+    """A plugin that was left out because it failed is named, with the reason, where its service is asked for."""
+    broken = recording("broken", [], KEYS["lost"], requires_kernel=">=99")
+    async with kernel_of(broken, optional=["broken"]) as kernel:
+        with pytest.raises(ServiceMissing) as caught:
+            kernel.get(KEYS["lost"])
+    assert caught.value.why[0].startswith("broken would provide it, but is failed: broken needs a kernel >=99")
+    assert caught.value.fix.startswith("bring that plugin back")
 
 
 async def test_a_missing_service_names_the_blocked_plugin_that_would_provide_it(

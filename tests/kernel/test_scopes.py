@@ -520,6 +520,21 @@ async def test_scoped_teardown_errors_of_a_shutdown_are_reported_by_it() -> None
     assert [str(e) for e in raised] == ["session"]
 
 
+async def test_scoped_start_has_its_plugins_start_timeout() -> None:
+    """A scoped provider that hangs is cancelled, and its asker gets the timeout."""
+    plugin = PluginDef("hanging")
+
+    @plugin.provides(SESSION, lifetime="scoped")
+    async def session() -> str:
+        await anyio.sleep(10)
+        return "session"
+
+    async with kernel_of(plugin, start_timeout=0.05) as kernel, kernel.scope("request") as scope:
+        with pytest.raises(StartTimeout) as caught:
+            await scope.aget(SESSION)
+        assert caught.value.plugin == "hanging"
+
+
 async def test_scoped_teardown_has_its_plugins_stop_timeout() -> None:
     """A scoped object whose teardown hangs is cancelled and named."""
     plugin = PluginDef("hanging")
@@ -527,7 +542,7 @@ async def test_scoped_teardown_has_its_plugins_stop_timeout() -> None:
     @plugin.provides(SESSION, lifetime="scoped")
     async def session() -> AsyncIterator[str]:
         yield "session"
-        await anyio.sleep_forever()
+        await anyio.sleep(10)
 
     async with kernel_of(plugin, stop_timeout=0.05) as kernel:
         with pytest.raises(ExceptionGroup) as caught:

@@ -33,6 +33,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left")]
 DB = Service[str]("test.db")
 LEDGER = Service[str]("test.ledger")
 APP = Service[str]("test.app")
+LONG = 10
+"""Seconds far behind every limit, and yet an end: where a limit fails the test does, and does not hang."""
 
 
 def kernel_of(*plugins: Any, **options: Any) -> ObjectKernel:
@@ -66,7 +68,8 @@ def lasting(name: str, key: Service[str], gate: anyio.Event, journal: list[str])
     async def service() -> AsyncIterator[str]:
         yield name
         journal.append(f"{name} stops")
-        await gate.wait()
+        with anyio.move_on_after(LONG):
+            await gate.wait()
         journal.append(f"-{name}")
 
     return plugin
@@ -253,7 +256,7 @@ async def test_teardown_over_its_grace_is_cancelled_and_named() -> None:
     async def app(db: str) -> AsyncIterator[str]:
         yield "app"
         try:
-            await anyio.sleep_forever()
+            await anyio.sleep(LONG)
         finally:
             journal.append("cancelled")
 
@@ -278,7 +281,7 @@ async def test_overall_deadline_cancels_what_still_stops() -> None:
         async def service(**values: str) -> AsyncIterator[str]:
             yield name
             try:
-                await anyio.sleep_forever()
+                await anyio.sleep(LONG)
             finally:
                 journal.append(name)
 
@@ -587,6 +590,25 @@ async def test_open_scopes_are_closed_before_anything_stops() -> None:
         await scope.aget(APP)
         await kernel.shutdown()
         assert journal == ["+db", "-scoped", "-db"]
+
+
+async def test_open_scopes_are_closed_in_reverse() -> None:
+    """Of several open scopes the one that was opened last is closed first."""
+    journal: list[str] = []
+    label = Service[str]("test.label", scope="request")
+    request = PluginDef("request")
+
+    @request.provides(APP, lifetime="scoped", needs={"label": label})
+    async def app(label: str) -> AsyncIterator[str]:
+        yield label
+        journal.append(f"-{label}")
+
+    kernel = await kernel_of(request).bootstrap()
+    async with kernel.scope("request", {label: "first"}) as first, kernel.scope("request", {label: "second"}) as second:
+        await second.aget(APP)
+        await first.aget(APP)
+        await kernel.shutdown()
+        assert journal == ["-second", "-first"]
 
 
 # -- states

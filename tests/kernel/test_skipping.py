@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
@@ -203,6 +203,37 @@ async def test_an_independent_plugin_is_not_concerned() -> None:
     async with ObjectKernel(plugins=plugins, discover=False, optional=["lost"]) as kernel:
         assert kernel.get(NEXT) == "other"
     assert recorder.ran[:3] == ["last provides", "last lives", "last is ready"]
+
+
+async def test_what_a_skipped_plugin_had_entered_is_exited() -> None:
+    """A plugin is skipped as a whole: a service of it that is up already, and needs nothing, is stopped again."""
+    journal: list[str] = []
+    entered = anyio.Event()
+
+    async def fail(self: Any) -> str:
+        await entered.wait()
+        raise OSError("lost")
+
+    class Half(Plugin):
+        name = "half"
+        lost = needs(LOST)
+
+        @provides(NEXT, uses=())
+        async def free(self) -> AsyncIterator[str]:
+            journal.append("up")
+            entered.set()
+            yield "free"
+            journal.append("down")
+
+        @provides(LAST)
+        def bound(self) -> str:
+            journal.append("ran")
+            return "bound"
+
+    async with ObjectKernel(plugins=[lost(fail), Half], discover=False, optional=["lost"]) as kernel:
+        assert {p.name: p.state for p in kernel.plugins()} == {"lost": "failed", "half": "skipped"}
+        assert journal == ["up", "down"]
+        assert kernel.services() == ()
 
 
 async def test_who_started_meanwhile_is_stopped_again() -> None:

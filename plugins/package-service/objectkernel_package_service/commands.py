@@ -78,7 +78,7 @@ def list_(obj: CommandContext, limit: int, after: str | None, all_versions: bool
     """List the latest version of each package, newest first; what is damaged is named on standard error."""
     page = obj.run(lambda kernel: kernel.get(PACKAGES).list(limit, after, all_versions=all_versions))
     if obj.json:
-        items, damaged = [_document(item) for item in page.items], [error.as_dict() for error in page.damaged]
+        items, damaged = [_document(item) for item in page.items], [_damage(error) for error in page.damaged]
         _print_json({"items": items, "damaged": damaged, "after": page.after})
         return
     rows = [(item.id, item.version, item.hash[:12], f"{item.updated_at:%Y-%m-%d %H:%M} UTC") for item in page.items]
@@ -169,7 +169,7 @@ def verify(context: click.Context, packages: tuple[str, ...]) -> None:
     obj: CommandContext = context.obj
     sound, damaged = obj.run(lambda kernel: _verify_all(kernel.get(PACKAGES), packages))
     if obj.json:
-        _print_json({"sound": sound, "damaged": [error.as_dict() for error in damaged]})
+        _print_json({"sound": sound, "damaged": [_damage(error) for error in damaged]})
     else:
         for error in damaged:
             click.echo(_plain(str(error)), err=True)
@@ -300,6 +300,11 @@ def _document(item: PackageSummary) -> dict[str, Any]:
         "created_at": item.created_at.isoformat(),
         "updated_at": item.updated_at.isoformat(),
     }
+
+
+def _damage(error: PackageDamaged) -> dict[str, Any]:
+    """The row of a damaged package for ``--json``."""
+    return {"id": error.id, "version": error.version, **error.as_dict()}
 
 
 def _print_json(value: Any) -> None:

@@ -168,6 +168,8 @@ class PackageDamaged(PackageError):
     """What is stored is not what was published. Attributes: id, version, each None where it cannot be read."""
 
     code = "P102"
+    id: str | None
+    version: str | None
 
 
 class PackageStoreUnavailable(PackageError):

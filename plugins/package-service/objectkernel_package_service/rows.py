@@ -30,8 +30,6 @@ def summary(row: Row) -> PackageSummary:
         raise damaged(id, version, "no package can be called that")
     if not _HASH.match(row["hash"]):
         raise damaged(id, version, "its hash is no SHA-256 of 64 hexadecimal digits")
-    if row["created_at"].tzinfo is None or row["updated_at"].tzinfo is None:
-        raise damaged(id, version, "a time of it has no zone")
     return PackageSummary(**{name: row[name] for name in SUMMARY})
 
 

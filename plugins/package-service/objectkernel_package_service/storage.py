@@ -28,6 +28,7 @@ from objectkernel_package_service.contracts import (
     PackageSummary,
     Page,
 )
+from objectkernel_package_service.naming import is_key
 from objectkernel_package_service.package import Canonical
 from objectkernel_package_service.rows import damaged, log, record, summary
 from objectkernel_package_service.table import PACKAGE, RECORD, SUMMARY, Query, statements
@@ -106,11 +107,8 @@ class PackageStore:
         this = {"id": package.id, "version": package.version}
         for field, sound in (("created_at", now), ("hash", package.hash)):
             try:
-                row = await self._rows.find_one(this, select=(field,))
-                legible = row is None or field == "hash" or row[field].tzinfo is not None
+                await self._rows.find_one(this, select=(field,))
             except RowDamaged:
-                legible = False
-            if not legible:
                 where = {"package": package.id, "this": package.version}
                 await self._execute(self._statements.mend[field], {**where, "sound": sound})
                 log.warning("package %s@%s: its %s could not be read and is mended", *this.values(), field)
@@ -174,8 +172,14 @@ class PackageStore:
             except RowDamaged:
                 rows = await self._execute(statement.with_only_columns(statement.selected_columns.sequence), params)
                 items, bad = await self._one_by_one([row["sequence"] for row in rows[:limit]])
+            if not all(is_key(error.id, error.version) for error in bad) and await self._settled():
+                return await self._page(statement, params, limit)
         after = str(rows[limit - 1]["sequence"]) if len(rows) > limit else None
         return Page(items=tuple(items), damaged=tuple(bad), after=after)
+
+    async def _settled(self) -> bool:
+        """Show the packages whose newest row has another key now; whether there were any."""
+        return bool(await self._execute(self._statements.settle))
 
     async def _one_by_one(self, sequences: list[int]) -> Summaries:
         """The summaries of rows of which one cannot be read, and the damage of that one."""

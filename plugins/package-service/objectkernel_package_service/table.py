@@ -61,8 +61,10 @@ class Statements:
         supersede: take the mark from the row below this one, if this one is there: package, this.
         promote: mark the row that is newest without this one: package, this.
         remove: delete this row, unless the newest without it is not marked: package, this.
-        replace: put new content where a version is, and keep the hash that it had: package, this, new_manifest,
-            new_metadata, new_hash, now; returns `created_at` and `previous_hash`.
+        replace: put new content where a version is, keep the hash that it had, and set its mark right: package, this,
+            new_manifest, new_metadata, new_hash, now; returns `created_at` and `previous_hash`.
+        settle: mark every row that is the newest of its package and is not: for when a key was changed past the
+            service; returns the rows marked.
         mend: by column, put a sound value where one is that cannot be read: package, this, sound.
     """
 
@@ -73,6 +75,7 @@ class Statements:
     promote: Update
     remove: ReturningDelete[int]
     replace: ReturningUpdate[Any, Any]
+    settle: ReturningUpdate[int]
     mend: Mapping[str, Update]
 
 
@@ -95,6 +98,8 @@ def statements(table: Table) -> Statements:
     below = others.where(other.c.sequence < its_sequence)
     without_this = others.where(other.c.version != this)
     successor_marked = without_this.with_only_columns(other.c.latest).scalar_subquery()
+    newest_of_each = select(func.max(other.c.sequence)).group_by(other.c.id)
+    unmarked = newest_of_each.except_(select(new.c.sequence).where(new.c.latest == marked))
     this_row = (table.c.id == package, table.c.version == this)
     return Statements(
         newest=everything.where(table.c.latest == marked, ~superseded),
@@ -113,8 +118,10 @@ def statements(table: Table) -> Statements:
             hash=bindparam("new_hash"),
             previous_hash=table.c.hash,
             updated_at=bindparam("now"),
+            latest=~superseded,
         )
         .returning(table.c.created_at, table.c.previous_hash),
+        settle=update(table).where(table.c.sequence.in_(unmarked)).values(latest=True).returning(table.c.sequence),
         mend={
             "created_at": update(table).where(*this_row).values(created_at=bindparam("sound")),
             "hash": update(table).where(*this_row).values(hash=bindparam("sound")),

@@ -52,8 +52,8 @@ Filter: TypeAlias = Mapping[str, Any]
 
 Operators: ``$eq $ne $gt $gte $lt $lte $in $nin $exists $contains $like $and $or $nor $not``. ``None`` and a
 missing value are one; ``$ne`` and ``$nin`` match them; an empty ``$in`` matches nothing; an empty ``$or``, and
-an empty filter within ``$and``, ``$or`` and ``$nor``, are refused. ``$contains`` looks for a part of a text or an element of an array, ``$like`` knows ``%`` and ``_``
-(escaped by a backslash); both heed case.
+an empty filter within ``$and``, ``$or`` and ``$nor``, are refused. ``$contains`` looks for a part of a text or an
+element of an array, ``$like`` knows ``%`` and ``_`` (escaped by a backslash); both heed case.
 """
 
 Sort: TypeAlias = Mapping[str, Literal[1, -1]]

@@ -206,13 +206,14 @@ class SqliteDialect:
         entity, statements = self._entity(schema)
         condition, values = entity.parser.parse(filter)
         prepared = statements.count(condition)
-        return int(await self._number(schema, prepared, values))
+        (row,) = await self._plain(schema, prepared, values)
+        return int(row[0])
 
     async def exists(self, schema: EntitySchema, filter: Filter | None = None) -> bool:
         entity, statements = self._entity(schema)
         condition, values = entity.parser.parse(filter)
         prepared = statements.exists(condition)
-        return bool(await self._number(schema, prepared, values))
+        return bool(await self._plain(schema, prepared, values))
 
     # --- writing ----------------------------------------------------------------------------------------
 
@@ -296,9 +297,9 @@ class SqliteDialect:
         reader = entity.reader(names)
         return await self._read(entity.schema.name, lambda connection: reader.fetch(connection, sql, bound))
 
-    async def _number(self, schema: EntitySchema, prepared: Prepared, values: Sequence[Any]) -> Any:
+    async def _plain(self, schema: EntitySchema, prepared: Prepared, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         sql, bound = prepared.sql, prepared.bind(values)
-        return await self._read(schema.name, lambda connection: fetch_all(connection, sql, bound)[0][0])
+        return await self._read(schema.name, lambda connection: fetch_all(connection, sql, bound))
 
     async def _returning(self, entity: Entity, prepared: Prepared, values: Sequence[Any]) -> Row | None:
         sql, bound = prepared.sql, prepared.bind(values)

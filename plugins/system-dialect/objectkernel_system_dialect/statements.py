@@ -84,7 +84,11 @@ class Statements:
 
     def exists(self, condition: Condition) -> Prepared:
         """Values: the filter's."""
-        return self._prepared(("exists", condition), lambda: select(self._where(select(1), condition).exists()))
+        zero: ColumnElement[int] = literal_column("0")
+        one: ColumnElement[int] = literal_column("1")
+        return self._prepared(
+            ("exists", condition), lambda: self._where(select(one), condition).limit(one).offset(zero)
+        )
 
     def delete_many(self, condition: Condition) -> Prepared:
         """Values: the filter's."""

@@ -268,7 +268,7 @@ def test_verify_finds_what_the_lists_cannot_read(run, folder, database):
     told = json.loads(done.stdout)
     assert done.exit_code == 1
     assert sorted(told["sound"]) == ["crm@1.0.0", "hr@1.0.0", "shop@1.0.0"]
-    assert {(error.get("id"), error["version"]) for error in told["damaged"]} == {
+    assert {(error["id"], error["version"]) for error in told["damaged"]} == {
         ("crm", "2.0.0"),
         ("hr", "2.0.0"),
         (None, "2.0.0"),

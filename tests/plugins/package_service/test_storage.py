@@ -52,6 +52,7 @@ DAMAGES = {
     "the type of the hash": "hash = x'00'",
     "a time": "created_at = 'yesterday'",
     "the type of a time": "updated_at = x'00'",
+    "a time without a zone": "created_at = '2024-01-01 00:00:00'",
     "the type of the last hash": "previous_hash = x'00'",
 }
 DAMAGED_KEYS = {
@@ -117,6 +118,18 @@ async def test_a_row_with_another_key_is_never_delivered(registry, tamper, damag
     assert len(sound) + len(damaged) == 4
     assert await registry.get("bad", "2.0.0") is None
     assert (await registry.publish(package("bad", "2.0.0"))).previous_hash is None
+
+
+@pytest.mark.parametrize("which", ["what is no id", "an id that is no UTF-8", "the type of the id"])
+async def test_a_newest_row_with_an_impossible_id_hides_no_older_one(registry, tamper, which):
+    """What is the newest of its package without that row is listed, on the page where it belongs."""
+    for id in ("bad", "good"):
+        await registry.publish(package(id))
+        await registry.publish(package(id, "2.0.0"))
+    tamper(f"UPDATE sys_packages SET {DAMAGED_KEYS[which]} WHERE id = 'bad' AND version = '2.0.0'")
+    sound, damaged = await every_page(registry.list)
+    assert sound == [("good", "2.0.0"), ("bad", "1.0.0")]
+    assert [version for _, version in damaged] == ["2.0.0"]
 
 
 async def test_an_error_shows_nothing_that_steers_a_terminal(registry, tamper):
@@ -279,6 +292,15 @@ async def test_a_mark_that_a_dying_publisher_left_behind_shows_nothing_twice(reg
     await registry.publish(package(version="2.0.0"))
     tamper("UPDATE sys_packages SET latest = 1 WHERE version = '1.0.0'")
     assert await every_page(registry.list) == ([("crm", "2.0.0")], [])
+
+
+async def test_publishing_again_sets_a_mark_right(registry, tamper):
+    """A package whose newest row was taken away past the service is listed again once it is published again."""
+    await registry.publish(package())
+    await registry.publish(package(version="2.0.0"))
+    tamper("DELETE FROM sys_packages WHERE version = '2.0.0'")
+    await registry.publish(package())
+    assert await every_page(registry.list) == ([("crm", "1.0.0")], [])
 
 
 async def test_a_version_is_deleted_only_once_its_successor_is_marked(registry, store, database, monkeypatch):

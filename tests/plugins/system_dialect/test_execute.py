@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import aclosing
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from objectkernel_system_dialect.contracts import (
+    DataError,
     DuplicateKey,
     EntitySchema,
     Field,
@@ -16,17 +21,26 @@ from objectkernel_system_dialect.contracts import (
     ValueInvalid,
 )
 from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
+from objectkernel_system_dialect.sqlite_types import Stored
+from objectkernel_system_dialect.tables import build_table
 from sqlalchemy import (
     Column,
+    ColumnElement,
+    Date,
+    Integer,
     MetaData,
     Table,
     bindparam,
+    case,
+    cast,
     delete,
     func,
     insert,
+    literal,
     literal_column,
     select,
     text,
+    tuple_,
     union_all,
     update,
 )
@@ -43,6 +57,23 @@ SALE = EntitySchema(
         "data": Field("json"),
     },
 )
+
+COUNTER = EntitySchema(
+    name="Counter",
+    collection="counters",
+    fields={
+        "id": Field("string"),
+        "n": Field("integer"),
+        "f": Field("number"),
+        "s": Field("string"),
+        "p": Field("decimal", scale=2),
+        "q": Field("decimal", scale=2),
+        "fine": Field("decimal", scale=6),
+        "w": Field("datetime"),
+    },
+)
+COUNTERS = build_table(COUNTER, COUNTER.all_fields, {"Counter": COUNTER}, Stored.of)
+C = COUNTERS.c
 
 
 @pytest.fixture
@@ -107,7 +138,7 @@ async def test_writes_return_what_they_say(dialect: SqliteDialect, sales: Table)
 @pytest.mark.parametrize(
     "statement",
     [text("DELETE FROM sales"), text("SELECT 1").columns(), "DELETE FROM sales", literal_column("1"), None],
-    ids=repr,
+    ids=["text", "text with columns", "str", "column", "None"],
 )
 async def test_text_and_other_things_are_refused(dialect: SqliteDialect, sales: Table, statement: Any) -> None:
     """Only Core's own queries and writes are run: no text, no DDL."""
@@ -135,3 +166,105 @@ async def test_what_cannot_be_compiled_or_run_is_an_error(dialect: SqliteDialect
     with pytest.raises(StatementFailed) as caught:
         await dialect.execute(select(other).where(other.c.id == "secret"))
     assert "secret" not in str(caught.value)
+
+
+async def test_numbers_are_calculated_with(dialect: SqliteDialect, sales: Table) -> None:
+    """Arithmetic on a numeric column is arithmetic, of its own type; an increment is one statement."""
+    await dialect.register(COUNTER)
+    table = dialect.table(COUNTER)
+    await dialect.create(COUNTER, {"id": "a", "n": 2, "f": 1.5, "s": "x", "p": Decimal("1.50"), "q": Decimal("0.25")})
+    await dialect.execute(update(table).values(n=table.c.n + 1, p=table.c.p - Decimal("0.5")))
+    (row,) = await dialect.execute(
+        select(
+            (table.c.n * 2 - 1).label("n"),
+            (table.c.f + 1).label("f"),
+            (table.c.s + "y").label("s"),
+            (table.c.p + 1).label("p"),
+            (table.c.p - table.c.q).label("difference"),
+            func.coalesce(func.sum(table.c.p), literal(Decimal(0), table.c.p.type)).label("sum"),
+            (func.count(table.c.p) + 1).label("count"),
+        )
+    )
+    assert row == {
+        "n": 5,
+        "f": 2.5,
+        "s": "xy",
+        "p": Decimal("2.00"),
+        "difference": Decimal("0.75"),
+        "sum": Decimal("1.00"),
+        "count": 2,
+    }
+    assert str(row["p"]) == "2.00"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        C.p * 2,
+        C.p / 2,
+        C.p % 2,
+        C.n * C.p,
+        C.p + C.n,
+        C.n + C.p,
+        C.p > C.n,
+        C.p == C.fine,
+        func.avg(C.p),
+        func.round(C.p),
+        func.coalesce(C.p, 0),
+        case((C.n > 1, C.p), else_=C.n),
+        cast(C.p, Integer),
+        C.w > func.now(),
+        tuple_(C.p, C.n) > tuple_(1, 2),
+        func.max(C.p * 2),
+    ],
+    ids=str,
+)
+async def test_what_sql_would_get_wrong_is_refused(dialect: SqliteDialect, wrong: ColumnElement[Any]) -> None:
+    """A decimal is a whole number to SQL, a time a text: beside another type they mean something else."""
+    await dialect.register(COUNTER)
+    with pytest.raises(StatementRefused) as caught:
+        await dialect.execute(select(wrong))
+    assert "decimal" in str(caught.value)
+
+
+async def test_decimals_and_times_compare_with_their_like(dialect: SqliteDialect, sales: Table) -> None:
+    """Comparisons, ranges, lists, NULL, the least and the greatest work, with parameters typed by their columns."""
+    day = datetime(2026, 1, 2, tzinfo=UTC)
+    found = await dialect.execute(
+        select(func.max(sales.c.price).label("most"), func.min(sales.c.at).label("first")).where(
+            sales.c.price.between(Decimal(1), Decimal(3)),
+            sales.c.price.in_([Decimal("1.1"), Decimal("2.2")]),
+            sales.c.price.is_distinct_from(None),
+            sales.c.at <= day,
+            case((sales.c.at == day, sales.c.price), else_=sales.c.price) > 2,
+        )
+    )
+    assert found == [{"most": Decimal("2.20"), "first": day}]
+
+
+@pytest.mark.parametrize("value", [2**70, "\ud800", object()], ids=["large", "surrogate", "object"])
+async def test_a_value_that_the_driver_refuses_is_an_error(dialect: SqliteDialect, value: Any) -> None:
+    """An untyped value that SQLite cannot hold is one of the errors of data access too."""
+    with pytest.raises(DataError):
+        await dialect.execute(select(bindparam("value", value)))
+
+
+async def test_a_value_of_sqlalchemys_own_types_is_checked(dialect: SqliteDialect, sales: Table) -> None:
+    """A value that a type of SQLAlchemy refuses is refused as one of ours is."""
+    with pytest.raises(ValueInvalid):
+        await dialect.execute(select(bindparam("day", type_=Date)), {"day": "today"})
+
+
+async def test_a_query_does_not_wait_for_the_writer(tmp_path: Path) -> None:
+    """`execute` reads on a reader, while a write is under way."""
+    async with aclosing(await SqliteDialect.open(str(tmp_path / "a.db"))) as dialect:
+        await dialect.register(SALE)
+        free = threading.Event()
+        async with anyio.create_task_group() as group:
+            group.start_soon(dialect._executor.write, lambda _: free.wait(60))
+            await anyio.wait_all_tasks_blocked()
+            try:
+                with anyio.fail_after(30):
+                    assert await dialect.execute(select(dialect.table(SALE).c.id)) == []
+            finally:
+                free.set()

@@ -104,7 +104,9 @@ async def test_a_cursor_belongs_to_its_order(events: Repository) -> None:
     """A cursor of another sort order, or one that was damaged, is refused and never means the first page."""
     cursor = (await events.find_page(sort={"moment": -1}, limit=2)).next
     assert cursor is not None
-    forged = base64.urlsafe_b64encode(json.dumps(["number:1", "x'; --"]).encode()).decode()
+    forged, odd = (
+        base64.urlsafe_b64encode(json.dumps(["number:1", value]).encode()).decode() for value in ("x'; --", [1])
+    )
     for wrong, sort in (
         (cursor, {"moment": 1}),
         (cursor, None),
@@ -113,9 +115,22 @@ async def test_a_cursor_belongs_to_its_order(events: Repository) -> None:
         ("é", None),
         ("bnVsbA", None),
         (forged, None),
+        (odd, None),
+        (5, None),
     ):
         with pytest.raises(CursorInvalid):
             await events.find_page(sort=sort, after=wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("value", [5, [1], True, {"a": 1}, "zz"], ids=str)
+async def test_a_forged_cursor_is_no_crash(dialect: SqliteDialect, value: Any) -> None:
+    """A cursor whose value is of another type than the key is damaged, whatever its type."""
+    ticket = EntitySchema(name="Ticket", collection="tickets", fields={"id": Field("uuid")})
+    await dialect.register(ticket)
+    forged = base64.urlsafe_b64encode(json.dumps(["id:1", value]).encode()).decode()
+    with pytest.raises(CursorInvalid):
+        await dialect.find_page(ticket, after=forged)
 
 
 @pytest.mark.anyio

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
 
+import anyio
 import pytest
 from objectkernel_system_dialect.contracts import (
     ConstraintViolated,
@@ -128,6 +129,60 @@ async def test_update_changes_one_row_and_returns_it(users: Repository) -> None:
     assert await users.update(made["id"], {}) == changed
 
 
+async def test_none_is_no_value_and_no_default(users: Repository) -> None:
+    """A field that is given as None has no value, in create, update and upsert alike; one left out has its default."""
+    made = await users.create({"name": "Ada", "role": None})
+    assert made["role"] is None
+    assert await users.find_by_id(made["id"]) == made
+    other = await users.upsert({"id": "b", "name": "Bob", "role": None})
+    assert other["role"] is None
+    await users.update("b", {"role": "admin"})
+    assert (await users.upsert({"id": "b", "name": "Bob", "role": None}))["role"] is None
+    with pytest.raises(ValueInvalid, match="required"):
+        await users.create({"id": None, "name": "Eve"})
+
+
+@pytest.mark.parametrize("wrong", [None, ["name"], "name", 5], ids=repr)
+async def test_what_is_written_is_a_mapping(users: Repository, wrong: Any) -> None:
+    """Anything else is refused as a value, before anything is written."""
+    made = await users.create({"name": "Ada"})
+    for write in (
+        users.create(wrong),
+        users.create_many(wrong),
+        users.update(made["id"], wrong),
+        users.upsert(wrong),
+    ):
+        with pytest.raises(ValueInvalid):
+            await write
+    with pytest.raises(ValueInvalid):
+        await users.create_many({"name": "Bob"})  # type: ignore[arg-type]
+    assert await users.count() == 1
+
+
+async def test_a_large_insert_leaves_the_loop_its_turns(users: Repository) -> None:
+    """While many rows are made ready, other tasks run; one that is cancelled meanwhile has written nothing."""
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(count_turns)
+        await anyio.lowlevel.checkpoint()
+        before = turns
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await users.create_many([{"name": "x"}] * 2000)
+        assert scope.cancelled_caught
+        await users.create_many([{"name": "x"}] * 2000)
+        group.cancel_scope.cancel()
+    assert turns - before >= 7
+    assert await users.count() == 2000
+
+
 async def test_the_key_of_a_row_cannot_be_changed(users: Repository) -> None:
     """A changed key would be another row."""
     made = await users.create({"name": "Ada"})
@@ -184,10 +239,13 @@ async def test_delete_says_whether_there_was_a_row(users: Repository) -> None:
 
 
 async def test_delete_many_with_an_empty_filter_needs_all(users: Repository) -> None:
-    """An empty filter deletes nothing unless `all=True` says so."""
+    """A filter that every row fulfils deletes nothing unless `all=True` says so."""
     await users.create_many([{"name": "A", "age": 1}, {"name": "B", "age": 2}, {"name": "C"}])
     with pytest.raises(FilterEmpty):
         await users.delete_many({})
+    for everything in ({"age": {"$nin": []}}, {"$or": [{"name": "A"}, {"age": {"$not": {"$in": []}}}]}):
+        with pytest.raises(FilterEmpty):
+            await users.delete_many(everything)
     assert await users.count() == 3
     assert await users.delete_many({"age": {"$lt": 2}}) == 1
     assert await users.delete_many({}, all=True) == 2
@@ -221,6 +279,9 @@ async def test_sort_skip_limit_and_select(users: Repository) -> None:
         {"sort": {"name": 2}},
         {"sort": {"tags": 1}},
         {"select": []},
+        {"select": 5},
+        {"sort": [("name", 1)]},
+        {"sort": "name"},
     ],
     ids=str,
 )
@@ -242,8 +303,9 @@ async def test_options_with_unknown_fields_are_refused(users: Repository) -> Non
     """Sorting by and selecting what does not exist is an error, as it is in filters."""
     with pytest.raises(UnknownField):
         await users.find_all(sort={"nmae": 1})
-    with pytest.raises(UnknownField):
-        await users.find_all(select=["nmae"])
+    for select in (["nmae"], [[]], [None]):
+        with pytest.raises(UnknownField):
+            await users.find_all(select=select)  # type: ignore[arg-type]
 
 
 async def test_count_and_exists(users: Repository) -> None:
@@ -289,6 +351,9 @@ async def test_an_unregistered_entity_is_an_error(dialect: SqliteDialect) -> Non
     with pytest.raises(EntityUnknown) as caught:
         await dialect.count(unknown)
     assert caught.value.facts == {"entity": "Users", "known": ("User",)}
+    for wrong in (None, "User", EntitySchema):
+        with pytest.raises(EntityUnknown, match="no entity schema"):
+            await dialect.find(wrong)  # type: ignore[arg-type]
     with pytest.raises(EntityUnknown, match="another schema"):
         await dialect.count(EntitySchema(name="User", collection="users", fields={}))
 

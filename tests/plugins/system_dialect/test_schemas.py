@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from objectkernel_system_dialect.contracts import (
     DatabaseBusy,
+    DuplicateKey,
     EntitySchema,
     Field,
     Index,
@@ -19,6 +22,8 @@ from objectkernel_system_dialect.contracts import (
 from objectkernel_system_dialect.registry import check_schemas, validate_schemas
 from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
 from objectkernel_system_dialect.sqlite_executor import SqliteOptions
+from objectkernel_system_dialect.sqlite_types import Stored
+from objectkernel_system_dialect.tables import build_table
 
 
 def schema(name: str = "Thing", collection: str = "things", **parts: Any) -> EntitySchema:
@@ -125,7 +130,8 @@ async def test_registering_makes_table_and_indexes_once(tmp_path: Path) -> None:
     connection = sqlite3.connect(path)
     indexes = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index'")}
     connection.close()
-    assert {"ix_things_size_desc_name", "ux_things_size", "ix_things_up"} <= indexes
+    wanted = ("ix_things_size_desc_name_", "ix_things_up_", "ux_things_size_")
+    assert [sum(name.startswith(one) for name in indexes) for one in wanted] == [1, 1, 1]
 
 
 @pytest.mark.anyio
@@ -161,6 +167,83 @@ async def test_a_table_that_lacks_columns_is_named(tmp_path: Path) -> None:
     tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
     connection.close()
     assert tables == ["things"]
+
+
+@pytest.mark.anyio
+async def test_indexes_of_one_wording_are_all_made(dialect: SqliteDialect) -> None:
+    """No two indexes share a name, however collections and fields are worded; each unique one holds."""
+    line = schema("Line", "orders_line", fields={"no": Field("integer")}, indexes=[Index("no", unique=True)])
+    order = schema("Order", "orders", fields={"line_no": Field("integer")}, indexes=[Index("line_no", unique=True)])
+    fields = {name: Field("integer") for name in ("a_b", "a", "b", "desc")}
+    indexes = [Index(names, unique=True) for names in ("a_b", ("a", "b"), {"a": -1}, ("a", "desc"))]
+    await dialect.register(order, line, schema(fields=fields, indexes=indexes))
+    made: list[tuple[EntitySchema, dict[str, int], dict[str, int]]] = [
+        (line, {"no": 1}, {"no": 1}),
+        (order, {"line_no": 1}, {"line_no": 1}),
+        (schema(fields=fields, indexes=indexes), {"a_b": 1}, {"a_b": 1}),
+        (schema(fields=fields, indexes=indexes), {"a": 1}, {"a": 1}),
+    ]
+    for entity, first, second in made:
+        await dialect.create(entity, first)
+        with pytest.raises(DuplicateKey):
+            await dialect.create(entity, second)
+
+
+def test_names_fit_every_database() -> None:
+    """No name of an index or constraint is longer than 63 characters, and none is there twice."""
+    fields = {f"{letter}{'x' * 62}": Field("string", unique=True) for letter in "abc"}
+    long = schema(collection="c" * 63, fields=fields, indexes=[Index(list(fields)), Index(list(fields)[:2])])
+    table = build_table(long, long.all_fields, {"Thing": long}, Stored.of)
+    names = [str(one.name) for one in (*table.constraints, *table.indexes) if one.name]
+    assert len(names) == len(set(names)) == 6
+    assert max(map(len, names)) == 63
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("older", "missing"),
+    [
+        ("CREATE TABLE things (id TEXT, name TEXT, UNIQUE (name))", "unique (id)"),
+        ("CREATE TABLE things (id TEXT PRIMARY KEY, name TEXT)", "unique (name)"),
+        ("CREATE TABLE things (id TEXT, name TEXT UNIQUE, PRIMARY KEY (id, name))", "unique (id)"),
+    ],
+)
+async def test_a_table_that_does_not_keep_unique_is_named(tmp_path: Path, older: str, missing: str) -> None:
+    """What the schema says is unique has to be so in a table that exists; otherwise nothing would refuse it."""
+    path = tmp_path / "old.db"
+    connection = sqlite3.connect(path)
+    connection.execute(older)
+    connection.close()
+    async with aclosing(await SqliteDialect.open(str(path))) as dialect:
+        with pytest.raises(SchemaOutdated) as caught:
+            await dialect.register(schema(fields={"name": Field("string", unique=True)}))
+    assert caught.value.facts["missing"] == (missing,)
+
+
+@pytest.mark.anyio
+async def test_registrations_take_turns(dialect: SqliteDialect) -> None:
+    """Of two schemas for one collection that are registered at the same time, one is refused."""
+    outcomes: list[str] = []
+
+    async def register(name: str) -> None:
+        try:
+            await dialect.register(schema(name))
+            outcomes.append("made")
+        except SchemaInvalid as error:
+            outcomes.append(type(error).__name__)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(register, "One")
+        group.start_soon(register, "Two")
+    assert sorted(outcomes) == ["SchemaInvalid", "made"]
+
+
+@pytest.mark.anyio
+async def test_only_schemas_are_registered(dialect: SqliteDialect) -> None:
+    """Anything else is named by its type."""
+    with pytest.raises(SchemaInvalid, match="a dict is none"):
+        await dialect.register(schema(), {"name": "x"})  # type: ignore[arg-type]
+    assert schema() not in dialect.schemas()
 
 
 @pytest.mark.anyio

@@ -155,6 +155,49 @@ async def test_a_full_database_fails_only_what_does_not_fit(dialect: SqliteDiale
     assert await notes.count() == 5
 
 
+class FullAtCommit:
+    """A connection whose first COMMIT finds the disk full."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.commits = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if sql == "COMMIT":
+            self.commits += 1
+            if self.commits == 1:
+                error = sqlite3.OperationalError("database or disk is full")
+                error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_FULL, "SQLITE_FULL"
+                raise error
+        return self._connection.execute(sql, *values)
+
+
+@pytest.mark.anyio
+async def test_a_commit_that_finds_no_room_is_repeated_one_by_one(dialect: SqliteDialect, notes: Repository) -> None:
+    """The writes of a group whose commit failed are made one by one; a lone one gets the error."""
+    writer = dialect._executor._writer
+    sound = writer._connection
+    held = Held(dialect)
+    async with anyio.create_task_group() as group:
+        await group.start(held.hold)
+        for number in range(3):
+            group.start_soon(notes.create, {"id": number})
+        await anyio.wait_all_tasks_blocked()
+        first = FullAtCommit(sound)
+        writer._connection = first  # type: ignore[assignment]
+        held.free()
+    assert first.commits == 1 + 3
+    assert await notes.count() == 3
+    writer._connection = FullAtCommit(sound)  # type: ignore[assignment]
+    with pytest.raises(DatabaseFull):
+        await notes.create({"id": 9})
+    writer._connection = sound
+    assert await notes.count() == 3
+
+
 @pytest.mark.anyio
 async def test_a_cancelled_write_that_waits_is_not_made(dialect: SqliteDialect, notes: Repository) -> None:
     """A caller that is cancelled while its write waits leaves nothing behind, and delays nobody."""
@@ -178,10 +221,16 @@ async def test_cancelled_calls_cost_nothing(tmp_path: Path) -> None:
     executor = await SqliteExecutor.open(str(tmp_path / "a.db"), SqliteOptions(readers=1))
     await executor.write(lambda connection: connection.set_trace_callback(ran.append))
     ran.clear()
+    busy = threading.Barrier(3)
+
+    def hold(_connection: sqlite3.Connection) -> None:
+        busy.wait(60)
+        free.wait(60)
+
     async with anyio.create_task_group() as group:
         for call in (executor.read, executor.write):
-            group.start_soon(call, lambda _: free.wait(60))
-        await anyio.wait_all_tasks_blocked()
+            group.start_soon(call, hold)
+        await anyio.to_thread.run_sync(busy.wait, 60)
         async with anyio.create_task_group() as cancelled:
             for call in (executor.read, executor.write):
                 cancelled.start_soon(call, lambda _: ran.append("a cancelled job"))
@@ -296,6 +345,41 @@ async def test_closing_leaves_no_thread_and_no_log(tmp_path: Path) -> None:
         await dialect.aclose()
     assert threading.active_count() == before
     assert [file.name for file in tmp_path.iterdir()] == ["a.db"]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_another_event_loop_is_refused_before_anything_is_written(tmp_path: Path, backend: str) -> None:
+    """A dialect whose loop has ended takes no call, and can still be closed; the file has what was acknowledged."""
+    path = tmp_path / "a.db"
+    before = threading.active_count()
+
+    async def first() -> SqliteDialect:
+        dialect = await SqliteDialect.open(str(path))
+        await dialect.register(NOTE)
+        await dialect.create(NOTE, {"id": 1})
+        return dialect
+
+    async def second(dialect: SqliteDialect) -> None:
+        for call in (dialect.create(NOTE, {"id": 2}), dialect.count(NOTE)):
+            with pytest.raises(DialectClosed, match="another event loop"):
+                await call
+        with anyio.fail_after(30):
+            await dialect.aclose()
+
+    dialect = anyio.run(first, backend=backend)
+    anyio.run(second, dialect, backend="trio" if backend == "asyncio" else "asyncio")
+    assert threading.active_count() == before
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT id FROM notes").fetchall() == [(1,)]
+    connection.close()
+
+
+@pytest.mark.anyio
+async def test_a_database_without_a_log_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """Where SQLite cannot keep a write-ahead log, as for its temporary files, a warning says what that costs."""
+    executor = await SqliteExecutor.open("", SqliteOptions(readers=1))
+    await executor.aclose()
+    assert "write-ahead log" in caplog.text
 
 
 @pytest.mark.anyio
