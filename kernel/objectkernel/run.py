@@ -394,11 +394,12 @@ class Run:
         log.error("plugin %s crashed", record.name, exc_info=error)
         record.error = error
         self.state = "degraded"
-        record.become("failed", f"{type(error).__name__}: {error}")
         if record.critical:
+            record.become("failed", f"{type(error).__name__}: {error}")
             self.stop_errors.append(error)
             self.request_stop()
         else:
+            record.become("draining", f"it crashed: {type(error).__name__}")
             self._spawner.start_guarded(self._remove_crashed, record, error, name=f"remove {record.name}")
 
     async def _remove_crashed(self, record: Record, error: Exception) -> None:
@@ -415,6 +416,7 @@ class Run:
                 if other is not record and other.state not in ("failed", "skipped", "disabled"):
                     other.become("waiting", f"it needs what {record.name} provided", record.name)
             await self.lifecycle.bring_up(users)
+            record.become("failed", f"{type(error).__name__}: {error}")
             self.reassess()
 
     # -- shutdown

@@ -295,6 +295,35 @@ async def test_restart_backs_off_doubling_with_jitter_to_a_limit(monkeypatch: py
     assert [round(p / e, 6) for p, e in zip(pauses, expected, strict=True)] != [1.0] * 12
 
 
+async def test_pause_is_short_again_after_the_task_ran_well_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run longer than the longest pause counts as recovery: the next crash waits 0.1 s again."""
+    pauses: list[float] = []
+    enough = anyio.Event()
+    now = 0.0
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 4:
+            enough.set()
+            await anyio.sleep_forever()
+
+    fake = SimpleNamespace(sleep=sleep, current_time=lambda: now)
+    monkeypatch.setattr("objectkernel.background_tasks.anyio", fake)
+    plugin = PluginDef("flaky")
+
+    @plugin.background(on_crash="restart")
+    async def work() -> None:
+        nonlocal now
+        now += 31 if len(pauses) == 3 else 1
+        raise OSError("again")
+
+    async with kernel_of(plugin):
+        with anyio.fail_after(20):
+            await enough.wait()
+    expected = [0.1, 0.2, 0.4, 0.1]
+    assert all(0.75 * e <= p <= 1.25 * e for p, e in zip(pauses, expected, strict=True))
+
+
 async def test_restarted_task_that_recovers_just_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A task that crashes once and returns at its second run is done; each crash is logged."""
     monkeypatch.setattr("objectkernel.background_tasks.FIRST_PAUSE", 0.001)

@@ -123,6 +123,18 @@ async def test_a_context_emits_subscribes_and_opens_scopes() -> None:
     assert heard == [1, 2, 3, 5]
 
 
+async def test_a_scope_that_a_plugin_opens_has_what_it_declares() -> None:
+    """Through a scope of its own a plugin gets no more than through its context, made or not."""
+    async with kernel_of(Billing, giving("db", DB), giving("cache", CACHE)) as kernel:
+        context = await context_of(kernel, "billing")
+        async with context.scope("request") as scope:
+            assert scope.get(DB) == await scope.aget(DB) == "db"
+            with pytest.raises(ServiceUndeclared):
+                scope.get(CACHE)
+            with pytest.raises(ServiceUndeclared):
+                await scope.aget(CACHE)
+
+
 # -- providers narrowed by uses= -----------------------------------------------------------------------
 
 

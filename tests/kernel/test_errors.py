@@ -308,10 +308,10 @@ async def KernelStateInvalid(folder: Path) -> None:
 
 
 def hanging(**options: Any) -> type[Plugin]:
-    """A plugin whose provider never comes to an end."""
+    """A plugin whose provider takes far longer than any limit."""
 
     async def hang(self: Any) -> str:
-        await anyio.sleep_forever()
+        await anyio.sleep(10)
         raise AssertionError
 
     return made("one", a=provides(A)(hang), **options)
@@ -326,7 +326,7 @@ async def StartTimeout(folder: Path) -> None:
 async def StopTimeout(folder: Path) -> None:
     async def slow(self: Any) -> AsyncIterator[str]:
         yield "value"
-        await anyio.sleep_forever()
+        await anyio.sleep(10)
 
     await boot(made("one", a=provides(A)(slow), stop_timeout=0.01))
 

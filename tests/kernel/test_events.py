@@ -140,20 +140,26 @@ async def test_handler_is_found_by_the_exact_type_of_the_event() -> None:
         assert await kernel.notify(object()) == ()
 
 
-async def test_handler_subscribed_during_an_emit_is_called_from_the_next_one() -> None:
-    """The handlers of an emit are those that were there when it began."""
+@pytest.mark.parametrize("way", ["emit", "notify", "emit_sync"])
+async def test_handler_subscribed_during_an_emit_is_called_from_the_next_one(way: str) -> None:
+    """The handlers of an emit are those that were there when it began, in each way of emitting."""
     heard: list[str] = []
     async with kernel_of() as kernel:
 
-        async def subscribes(event: OrderPaid) -> None:
+        async def emit() -> None:
+            result = getattr(kernel, way)(OrderPaid())
+            if result is not None:
+                await result
+
+        def subscribes(event: OrderPaid) -> None:
             heard.append("first")
             kernel.on(OrderPaid, lambda event: heard.append("new"))
 
         first = kernel.on(OrderPaid, subscribes)
-        await kernel.emit(OrderPaid())
+        await emit()
         assert heard == ["first"]
         first.end()
-        await kernel.emit(OrderPaid())
+        await emit()
         assert heard == ["first", "new"]
 
 

@@ -173,7 +173,7 @@ async def test_a_hook_that_hangs_is_cancelled_and_named() -> None:
 
         @hookimpl
         async def kernel_ready(self) -> None:
-            await anyio.sleep_forever()
+            await anyio.sleep(10)
 
     with pytest.raises(BootError) as caught:
         await kernel_of(Hanging).bootstrap()
@@ -181,7 +181,7 @@ async def test_a_hook_that_hangs_is_cancelled_and_named() -> None:
     assert isinstance(error, KernelError)
     assert error.code == "K502"
     assert "hanging.kernel_ready" in error.what
-    assert "sleep_forever" in error.facts["stack"]
+    assert "in kernel_ready" in error.facts["stack"]
 
 
 async def test_findings_are_a_synchronous_broadcast() -> None:

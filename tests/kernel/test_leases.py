@@ -84,9 +84,20 @@ async def test_lease_over_the_drain_deadline_does_not_stop_the_change(caplog: py
     journal: list[str] = []
     kernel = kernel_of(journaling("db", DB, journal), drain_timeout=0.05)
     await kernel.bootstrap()
-    async with kernel.lease(DB):
+    held, told = anyio.Event(), anyio.Event()
+
+    async def hold() -> None:
+        async with kernel.lease(DB):
+            held.set()
+            with anyio.move_on_after(10):
+                await told.wait()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(hold)
+        await held.wait()
         with pytest.raises(ChangeError) as caught:
             await kernel.disable("db")
+        told.set()
         assert journal == ["+db", "-db"]
         assert [type(e) for e in caught.value.exceptions] == [LeaseTimeout]
         assert {p.name: p.state for p in kernel.plugins()} == {"db": "disabled"}

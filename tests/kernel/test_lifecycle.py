@@ -664,6 +664,28 @@ async def test_start_timeout_kills_names_and_shows_the_stack() -> None:
     assert all(line in str(problem) for line in problem.waiting)
 
 
+async def test_stack_of_a_start_that_hangs_leads_through_context_managers() -> None:
+    """Where a provider hangs inside an asynchronous context manager, the stack shows where in that one."""
+    plugin = PluginDef("hanging")
+
+    @asynccontextmanager
+    async def connection() -> AsyncIterator[str]:
+        await anyio.sleep(10)
+        yield "connection"
+
+    @plugin.provides(DB)
+    async def db() -> AsyncIterator[str]:
+        async with connection() as found:
+            yield found
+
+    with pytest.raises(BootError) as caught:
+        await kernel_of(plugin, start_timeout=0.05).bootstrap()
+    (problem,) = caught.value.exceptions
+    assert isinstance(problem, StartTimeout)
+    assert "in db" in problem.stack
+    assert "in connection" in problem.stack
+
+
 async def test_start_timeout_of_a_hook_names_its_plugin() -> None:
     """A lifecycle hook that hangs is ended by its plugin's start timeout."""
 
@@ -673,7 +695,7 @@ async def test_start_timeout_of_a_hook_names_its_plugin() -> None:
 
         @hookimpl
         async def kernel_ready(self) -> None:
-            await anyio.sleep_forever()
+            await anyio.sleep(10)
 
     with pytest.raises(BootError) as caught:
         await kernel_of(Hanging).bootstrap()
@@ -711,7 +733,7 @@ async def test_start_that_swallows_its_cancellation_is_given_up_and_named(monkey
 
     @plugin.provides(APP, needs={"db": DB})
     async def app(db: str) -> str:
-        with anyio.CancelScope(shield=True):
+        with anyio.move_on_after(10, shield=True):
             await released.wait()
         dead.set()
         return "app"

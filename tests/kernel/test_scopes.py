@@ -564,13 +564,14 @@ async def test_scope_disposes_though_its_body_is_cancelled() -> None:
         await anyio.sleep(0.01)
         journal.append("-session")
 
-    async with kernel_of(plugin) as kernel:
-        with anyio.CancelScope() as cancelled:
-            async with kernel.scope("request") as scope:
-                await scope.aget(SESSION)
-                cancelled.cancel()
-                await anyio.sleep_forever()
-        assert journal == ["-session"]
+    kernel = await kernel_of(plugin).bootstrap()
+    with anyio.CancelScope() as cancelled:
+        async with kernel.scope("request") as scope:
+            await scope.aget(SESSION)
+            cancelled.cancel()
+            await anyio.sleep_forever()
+    assert journal == ["-session"]
+    await kernel.shutdown()
 
 
 async def test_scoped_service_that_needs_itself_in_a_ring_is_a_cycle() -> None:

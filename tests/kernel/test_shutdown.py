@@ -295,6 +295,38 @@ async def test_overall_deadline_cancels_what_still_stops() -> None:
     assert [e.plugin for e in caught.value.exceptions if isinstance(e, StopTimeout)] == journal
 
 
+async def test_stop_timeout_of_a_plugins_class_holds_for_it() -> None:
+    """A plugin may state its own grace, which holds where the host gives it none."""
+
+    class Hanging(Plugin):
+        name = "hanging"
+        stop_timeout = 0.05
+
+        @provides(APP)
+        async def app(self) -> AsyncIterator[str]:
+            yield "app"
+            await anyio.sleep(LONG)
+
+    kernel = await kernel_of(Hanging).bootstrap()
+    with pytest.raises(ShutdownError) as caught:
+        await kernel.shutdown()
+    assert [(type(e), e.seconds) for e in caught.value.exceptions] == [(StopTimeout, 0.05)]  # type: ignore[attr-defined]
+
+
+async def test_overall_deadline_holds_for_the_teardown_of_a_failed_boot() -> None:
+    """What a failed boot tears down has the time that a shutdown has."""
+    failing = PluginDef("failing")
+
+    @failing.provides(APP, needs={"db": DB})
+    async def app(db: str) -> str:
+        raise OSError("no")
+
+    plugins = [lasting("db", DB, anyio.Event(), []), failing]
+    with pytest.raises(BootError) as caught:
+        await kernel_of(*plugins, shutdown_timeout=0.1).bootstrap()
+    assert [type(e) for e in caught.value.exceptions] == [OSError, StopTimeout]
+
+
 async def test_second_shutdown_may_hurry_the_first() -> None:
     """`shutdown(timeout=...)` shortens a stop that is already going on."""
     journal: list[str] = []
@@ -329,7 +361,8 @@ async def test_teardown_that_swallows_its_cancellation_is_given_up_and_named(
     @deaf.provides(APP, needs={"db": DB})
     async def app(db: str) -> AsyncIterator[str]:
         yield "app"
-        while not released.is_set():
+        until = anyio.current_time() + LONG
+        while not released.is_set() and anyio.current_time() < until:
             try:
                 await anyio.sleep(0.01)
             except anyio.get_cancelled_exc_class():

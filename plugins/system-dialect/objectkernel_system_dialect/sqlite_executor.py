@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Final, Literal, TypeAlias, TypeVar, cast
 
@@ -15,7 +16,6 @@ import attrs
 from objectkernel_system_dialect.bridge import Bridge, Outcome, Reply
 from objectkernel_system_dialect.errors import DialectClosed
 from objectkernel_system_dialect.location import MEMORY, place_of
-from objectkernel_system_dialect.warm_queue import WarmQueue
 
 T = TypeVar("T")
 Job: TypeAlias = Callable[[sqlite3.Connection], T]
@@ -58,7 +58,7 @@ class SqliteExecutor:
         self._options = options
         self._bridge = Bridge()
         self._writer = _Writer(self._connect_writer, self._bridge)
-        self._reads: WarmQueue[_Call | None] = self._writer.calls if path == MEMORY else WarmQueue()
+        self._reads: SimpleQueue[_Call | None] = self._writer.calls if path == MEMORY else SimpleQueue()
         self._started: list[_Worker] = []
         self._closed = False
 
@@ -93,7 +93,7 @@ class SqliteExecutor:
         """Run `job` in a transaction; return after the commit."""
         return await self._call(self._writer.calls, job)
 
-    async def _call(self, calls: WarmQueue[_Call | None], job: Job[T]) -> T:
+    async def _call(self, calls: SimpleQueue[_Call | None], job: Job[T]) -> T:
         if self._closed:
             raise DialectClosed(
                 "the database is closed",
@@ -163,7 +163,7 @@ class _Worker:
     """A thread with a connection that serves calls until it is given None."""
 
     def __init__(
-        self, connect: Callable[[], sqlite3.Connection], bridge: Bridge, calls: WarmQueue[_Call | None]
+        self, connect: Callable[[], sqlite3.Connection], bridge: Bridge, calls: SimpleQueue[_Call | None]
     ) -> None:
         self.calls = calls
         self.thread = Thread(target=self._run, name="objectkernel-sqlite", daemon=True)
@@ -203,7 +203,7 @@ class _Worker:
 
 class _Writer(_Worker):
     def __init__(self, connect: Callable[[], sqlite3.Connection], bridge: Bridge) -> None:
-        super().__init__(connect, bridge, WarmQueue())
+        super().__init__(connect, bridge, SimpleQueue())
 
     def _serve(self, call: _Call) -> bool:
         calls, go_on = self._gather(call)
@@ -221,7 +221,7 @@ class _Writer(_Worker):
                 if call is None:
                     return calls, False
                 calls.append(call)
-        except IndexError:
+        except Empty:
             pass
         return calls, True
 
