@@ -66,6 +66,14 @@ class PluginContext:
 
         return Scope(self._kernel._running("scope"), name, given or {}, lambda key: self._declared(key, "scope.aget"))
 
+    def read_settings(self) -> Any:
+        """The plugin's settings as file, environment and arguments give them now; those that it has stay.
+
+        Raises:
+            ConfigError: they are refused.
+        """
+        return self._kernel._read_settings(self._record)
+
     async def emit(self, event: object) -> None:
         """Await every handler of the event; the first error comes to the caller."""
         await self._kernel.emit(event)

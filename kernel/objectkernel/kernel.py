@@ -11,6 +11,7 @@ import anyio
 from objectkernel.compose import Composition, checked_key, environment
 from objectkernel.errors import (
     BootError,
+    ConfigError,
     HookInvalid,
     HostOptionInvalid,
     KernelError,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from objectkernel.events import Events, Subscription
     from objectkernel.health import Health
     from objectkernel.portal import KernelPortal
+    from objectkernel.records import Record
     from objectkernel.runtime import Runtime
     from objectkernel.scopes import Scope
     from objectkernel.timeline import Timeline
@@ -155,6 +157,17 @@ class ObjectKernel:
         document, _ = self._read_document()
         installed = tuple(self.compose().records)
         return resolve(specs, document, self._environment(), overrides=self._arguments(document), installed=installed)
+
+    def _read_settings(self, record: Record) -> Any:
+        """The settings of one plugin as file and environment give them now, None for one that takes none."""
+        declaration = record.declaration
+        if declaration is None or declaration.config is None:
+            return None
+        configuration = self._read_configuration({record.name: declaration.config.settings})
+        problems = [p for p in configuration.problems if getattr(p, "plugin", record.name) == record.name]
+        if problems:
+            raise ConfigError(problems)
+        return configuration.instances[record.name]
 
     def check(self) -> tuple[KernelError, ...]:
         """Every problem that would keep this composition from booting; no plugin code runs."""

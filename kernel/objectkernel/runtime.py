@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from objectkernel.errors import ChangeError, ConfigError, PluginStateInvalid
+from objectkernel.errors import ChangeError, PluginStateInvalid
 from objectkernel.graph import Node, closure
 from objectkernel.host import current_host, wrong_type
 
@@ -184,7 +184,7 @@ class Runtime:
                 raise PluginStateInvalid(
                     f"{name} is disabled", why="a reload would start it", fix=f"call `await kernel.enable({name!r})`"
                 )
-            settings = self._read_settings(record)
+            settings = self._kernel._read_settings(record)
             old = self._put_settings(record, settings)
             errors = await self._cycle(self._nodes(name), lambda: record.become("stopped"))
             if errors:
@@ -193,17 +193,6 @@ class Runtime:
                 raise ChangeError(errors)
 
         await self._change(self._run.graph.plugins.get(name, ()), work)
-
-    def _read_settings(self, record: Record) -> Any:
-        """The plugin's settings from file and environment as they are now."""
-        declaration = record.declaration
-        if declaration is None or declaration.config is None:
-            return None
-        configuration = self._kernel._read_configuration({record.name: declaration.config.settings})
-        problems = [p for p in configuration.problems if getattr(p, "plugin", record.name) == record.name]
-        if problems:
-            raise ConfigError(problems)
-        return configuration.instances[record.name]
 
     @staticmethod
     def _put_settings(record: Record, settings: Any) -> Any:

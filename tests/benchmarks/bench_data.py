@@ -22,7 +22,8 @@ from queue import SimpleQueue
 from typing import Any
 
 from objectkernel_system_dialect.contracts import EntitySchema, Field, Repository
-from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
+from objectkernel_system_dialect.sql_dialect import SqlDialect
+from objectkernel_system_dialect.sqlite_dialect import open_sqlite
 from objectkernel_system_dialect.sqlite_executor import SqliteOptions
 
 ROWS = 10_000
@@ -74,13 +75,13 @@ def typed(values: tuple[Any, ...]) -> dict[str, Any]:
 
 
 class Ours:
-    """The repository on `SqliteDialect`."""
+    """The repository on `SqlDialect`."""
 
     name = "objectkernel"
 
     async def open(self, path: Path, stack: AsyncExitStack, *, durable: bool) -> None:
         options = SqliteOptions(synchronous="FULL" if durable else "NORMAL")
-        self.dialect = await SqliteDialect.open(str(path), options)
+        self.dialect = await open_sqlite(str(path), options)
         stack.push_async_callback(self.dialect.aclose)
         await self.dialect.register(PERSON)
         self.people = Repository(self.dialect, PERSON)
@@ -224,7 +225,7 @@ async def measure(contender: Any, folder: Path, seconds: float) -> dict[str, flo
 async def prepare(path: Path, rows: int) -> None:
     """The table with so many rows in a new file."""
     path.unlink(missing_ok=True)
-    dialect = await SqliteDialect.open(str(path))
+    dialect = await open_sqlite(str(path))
     await dialect.register(PERSON)
     await dialect.create_many(PERSON, [person(number) for number in range(rows)])
     await dialect.aclose()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import attrs
 import pytest
 from objectkernel import (
     BootError,
@@ -16,12 +17,14 @@ from objectkernel import (
     PluginDef,
     Service,
     collects,
+    configured_by,
     lifespan,
     needs,
     provides,
     wants,
 )
 from objectkernel.errors import (
+    ConfigError,
     KeyInvalid,
     ServiceNotReady,
     ServiceUnavailable,
@@ -133,6 +136,30 @@ async def test_a_scope_that_a_plugin_opens_has_what_it_declares() -> None:
                 scope.get(CACHE)
             with pytest.raises(ServiceUndeclared):
                 await scope.aget(CACHE)
+
+
+async def test_a_plugin_reads_its_settings_again() -> None:
+    """It gets what the environment says now, checked, and keeps what it started with; one without any gets None."""
+
+    @attrs.frozen
+    class Settings:
+        size: int = attrs.field(default=1, metadata={"env": "SHOP_SIZE"})
+
+    class Shop(Plugin):
+        name = "shop"
+        config = configured_by(Settings)
+
+    environ: dict[str, str] = {}
+    async with kernel_of(Shop, giving("db", DB), environ=environ) as kernel:
+        context = await context_of(kernel, "shop")
+        environ["SHOP_SIZE"] = "2"
+        assert context.read_settings() == Settings(2)
+        shop: Any = kernel.compose().records["shop"].instance
+        assert shop.config == Settings(1)
+        environ["SHOP_SIZE"] = "wide"
+        with pytest.raises(ConfigError):
+            context.read_settings()
+        assert (await context_of(kernel, "db")).read_settings() is None
 
 
 # -- providers narrowed by uses= -----------------------------------------------------------------------

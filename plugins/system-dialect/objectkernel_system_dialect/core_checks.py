@@ -1,7 +1,7 @@
-"""Statements of a caller that the database would run and get wrong.
+"""Statements of a caller that some database would run and get wrong: refused on all, so that they mean one thing.
 
-A decimal lies in the database as a whole number of its smallest parts, a time as text. So SQL knows what such a
-value means only beside one that lies there in the same form: 1.50 * 2 would be 150 * 200.
+In SQLite a decimal lies as a whole number of its smallest parts, a time as text. So SQL knows what such a value means
+only beside one that lies there in the same form: 1.50 * 2 would be 150 * 200.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.sqltypes import NullType, TupleType
 from sqlalchemy.types import TypeEngine
 
-from objectkernel_system_dialect.sqlite_types import Stored
+from objectkernel_system_dialect.stored import Stored
 
 EXACT: Final = frozenset(
     {

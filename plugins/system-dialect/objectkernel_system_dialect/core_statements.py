@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Dialect
@@ -13,7 +12,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from objectkernel_system_dialect.core_checks import misunderstood
 from objectkernel_system_dialect.errors import StatementRefused
-from objectkernel_system_dialect.rows import UNDECODABLE, TextIllegible, damaged, fetch_named
+from objectkernel_system_dialect.executor import Fetched
+from objectkernel_system_dialect.rows import UNDECODABLE, damaged
 from objectkernel_system_dialect.values import Misfit, misfit
 
 CACHE_LIMIT: Final = 256
@@ -66,16 +66,12 @@ class CoreStatement:
                 raise misfit("statement", name, value, "its type does not take it") from None
         return state.statement, tuple(values)
 
-    def fetch(self, connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
-        """Run it; the rows by column name, typed by the columns that they come from.
+    def rows(self, fetched: Iterable[Fetched], names: Sequence[str]) -> list[dict[str, Any]]:
+        """The rows by column name, typed by the columns that they come from.
 
         Raises:
             RowDamaged: a row has a value that its column cannot have.
         """
-        try:
-            names, fetched = fetch_named(connection, sql, values)
-        except TextIllegible as error:
-            raise damaged("", "", None) from error
         return [self._row(names, row) for row in fetched]
 
     def _row(self, names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:

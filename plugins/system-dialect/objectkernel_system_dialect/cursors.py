@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from objectkernel_system_dialect.conditions import Terms
 from objectkernel_system_dialect.entity import Entity
 from objectkernel_system_dialect.errors import CursorInvalid, DataError
-from objectkernel_system_dialect.statements import Terms
 
 
 def make_cursor(entity: Entity, sort: Terms, row: Mapping[str, Any]) -> str:

@@ -2,51 +2,140 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Table
 
-from objectkernel_system_dialect.errors import OptionInvalid, ValueInvalid
-from objectkernel_system_dialect.filters import FilterParser, unknown_field
+from objectkernel_system_dialect.engine import Engine
+from objectkernel_system_dialect.errors import OptionInvalid, TenantRequired, ValueInvalid
+from objectkernel_system_dialect.filters import (
+    ALWAYS,
+    NEVER,
+    All,
+    Compare,
+    Condition,
+    FilterParser,
+    Missing,
+    Scope,
+    unknown_field,
+)
 from objectkernel_system_dialect.rows import RowReader
-from objectkernel_system_dialect.schema import TIMESTAMPS, EntitySchema, Field
-from objectkernel_system_dialect.sqlite_types import Stored
-from objectkernel_system_dialect.values import Check, Misfit, misfit, write_check
+from objectkernel_system_dialect.schema import DELETED_AT, TIMESTAMPS, VERSION, EntitySchema, Field
+from objectkernel_system_dialect.stored import codec
+from objectkernel_system_dialect.values import Check, Misfit, misfit, type_check, write_check
 
 UNSORTABLE: Final = frozenset({"json", "array", "binary"})
 
 
 class Entity:
-    """What a dialect knows of one entity."""
+    """What a dialect knows of one entity.
 
-    def __init__(self, schema: EntitySchema, fields: Mapping[str, Field], table: Table) -> None:
+    Args:
+        schema: what it is made of.
+        fields: its columns as fields.
+        table: its table.
+        engine: the database's ways.
+        related: gives the other entities by name.
+    """
+
+    def __init__(
+        self,
+        schema: EntitySchema,
+        fields: Mapping[str, Field],
+        table: Table,
+        engine: Engine,
+        related: Callable[[str], Entity],
+    ) -> None:
         self.schema = schema
         self.table = table
         self.fields = dict(fields)
         self.names = tuple(fields)
         self.sequence = next((name for name, field in fields.items() if field.type == "sequence"), None)
         self.written = tuple(name for name in fields if name != self.sequence)
-        self._stored = {name: Stored.of(field) for name, field in fields.items()}
+        self.codecs = {name: codec(engine.core.name, field) for name, field in fields.items()}
+        self.links = tuple(name for name, one in schema.relations.items() if one.kind == "many-to-many")
+        self._engine = engine
+        self._type_checks = {name: type_check(field) for name, field in fields.items()}
         self._checks: dict[str, Check] = {name: write_check(field) for name, field in fields.items()}
-        self._kept = frozenset(TIMESTAMPS if schema.timestamps else ()) | frozenset(filter(None, [self.sequence]))
-        self._touched = "updated_at" if schema.timestamps else None
+        self.touched = "updated_at" if schema.timestamps else None
+        self._scope = self._own_scope()
+        self.is_scoped = bool(self._scope[0]) or schema.tenant is not None
         self.whole = self.reader(self.names)
-        self.parser = FilterParser(schema.name, {n: f.type for n, f in fields.items()}, self.comparable)
+        self.parser = FilterParser(
+            schema.name,
+            {name: field.type for name, field in fields.items()},
+            self.comparable,
+            {name: self._way(one.target, related) for name, one in schema.relations.items()},
+            regex="regex" in engine.capabilities,
+        )
+
+    @staticmethod
+    def _way(target: str, related: Callable[[str], Entity]) -> Callable[[], tuple[FilterParser, Scope]]:
+        def way() -> tuple[FilterParser, Scope]:
+            other = related(target)
+            return other.parser, other.scope
+
+        return way
+
+    # --- which rows -------------------------------------------------------------------------------
+
+    def _own_scope(self) -> tuple[tuple[Condition, ...], list[Any]]:
+        conditions: list[Condition] = []
+        values: list[Any] = []
+        if self.schema.discriminator is not None:
+            conditions.append(Compare(self.schema.discriminator.field, "$eq"))
+            values.append(self.comparable(self.schema.discriminator.field, "$eq", self.schema.discriminator.value))
+        if self.schema.soft_delete:
+            conditions.append(Missing(DELETED_AT))
+        return tuple(conditions), values
+
+    def scope(self, tenant: Any = None, *, deleted: bool = False) -> tuple[tuple[Condition, ...], list[Any]]:
+        """The conditions that every row to be seen fulfils, and their values; `deleted`: also those softly deleted."""
+        conditions, values = self._scope
+        if deleted:
+            conditions = tuple(one for one in conditions if one != Missing(DELETED_AT))
+        if tenant is None or self.schema.tenant is None:
+            return conditions, values
+        name = self.schema.tenant
+        return (*conditions, Compare(name, "$eq")), [*values, self.comparable(name, "$eq", tenant)]
+
+    def where(self, filter: Mapping[str, Any] | None, tenant: Any) -> tuple[Condition, list[Any], bool]:
+        """A filter within the scope, its values, and whether the filter itself holds for every row."""
+        condition, values = self.parser.parse(filter, tenant)
+        if not self.is_scoped:
+            return condition, values, condition == ALWAYS
+        deleted = self.schema.soft_delete and _names(filter, DELETED_AT)
+        conditions, more = self.scope(tenant, deleted=deleted)
+        if condition == NEVER or not conditions:
+            return condition, values, condition == ALWAYS
+        if condition == ALWAYS:
+            return All(conditions), list(more), True
+        return All((condition, *conditions)), [*values, *more], False
+
+    def this(self, key: Any, tenant: Any, *, deleted: bool = False) -> tuple[Condition, list[Any]]:
+        """The row with this key, within the scope."""
+        conditions, values = self.scope(tenant, deleted=deleted) if self.is_scoped else ((), [])
+        by_key = tuple(Compare(name, "$eq") for name in self.schema.key)
+        return All((*by_key, *conditions)), [*self.key_values(key), *values]
 
     # --- in ---------------------------------------------------------------------------------------
 
     def comparable(self, name: str, operator: str, value: Any) -> Any:
         """The value as the driver compares it with the column of `name`."""
-        stored = self._stored[name]
+        if operator == "json":
+            return self._engine.json_value(value)
         try:
-            value = stored.check(value)
+            value = self._type_checks[name](value)
             if operator == "$like":
-                return glob(value)
+                return self._engine.like_pattern(value)
+            if operator == "$ilike":
+                refuse_open_escape(value)
         except Misfit as why:
             raise misfit(self.schema.name, name, value, str(why)) from None
-        return value if stored.encode is None else stored.encode(value)
+        encode = self.codecs[name].encode
+        return value if encode is None else encode(value)
 
     def key_values(self, key: Any) -> tuple[Any, ...]:
         """The parts of a key as the driver takes them."""
@@ -64,50 +153,70 @@ class Entity:
             )
         return tuple(self.comparable(name, "$eq", part) for name, part in zip(names, key, strict=True))
 
+    def key_of(self, row: Mapping[str, Any]) -> Any:
+        """The key of a row: its value, or the tuple of its parts."""
+        parts = tuple(row[name] for name in self.schema.key)
+        return parts if len(parts) > 1 else parts[0]
+
+    def linked_keys(self, name: str, keys: Any, target: Entity) -> list[Any]:
+        """The keys that a many-to-many relation shall lead to, each once, as the driver takes them."""
+        if not isinstance(keys, list | tuple | set | frozenset):
+            raise misfit(self.schema.name, name, keys, "a many-to-many relation is written as a list of keys")
+        return list(dict.fromkeys(target.key_values(key)[0] for key in keys))
+
     def several(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
         """The rows of a bulk insert, which are a list and not one row."""
         if isinstance(rows, Mapping) or not isinstance(rows, Iterable):
             raise self._no_mapping(rows, "a list of mappings")
         return rows
 
-    def new_row(self, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    def new_row(self, data: Mapping[str, Any], now: datetime, tenant: Any) -> dict[str, Any]:
         """A whole row of what a caller gives: checked, with defaults and times, without the sequence."""
-        self._refuse_strange(data)
+        self._refuse_strange(data, tenant)
         row: dict[str, Any] = {}
         for name in self.written:
-            if name in self._kept:
-                row[name] = now
+            if name in self.schema.kept:
+                row[name] = self._first(name, now)
+            elif name == self.schema.tenant and tenant is not None:
+                row[name] = self._writable(name, tenant)
             else:
                 row[name] = self._writable(name, data[name] if name in data else self._default(name))
         return row
 
-    def changes(self, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    def _first(self, name: str, now: datetime) -> Any:
+        """What a field that the dialect keeps has in a new row."""
+        if name in TIMESTAMPS:
+            return now
+        if name == VERSION:
+            return 1
+        return None if name == DELETED_AT else self.schema.discriminator and self.schema.discriminator.value
+
+    def changes(self, data: Mapping[str, Any], now: datetime, tenant: Any) -> dict[str, Any]:
         """The fields that an update sets, checked, with the time of the change; in column order."""
-        self._refuse_strange(data)
+        self._refuse_strange(data, tenant)
         if moved := [name for name in self.schema.key if name in data]:
             raise self._refused(moved[0], "the key of a row cannot be changed", "create a row with the new key")
         changed: dict[str, Any] = {}
         for name in self.written:
             if name in data:
                 changed[name] = self._writable(name, data[name])
-            elif name == self._touched:
+            elif name == self.touched:
                 changed[name] = now
         return changed
 
     def refreshed(self, data: Mapping[str, Any]) -> tuple[str, ...]:
-        """The fields that an upsert sets in a row that is there: those given and ``updated_at``.
+        """The fields that an upsert sets in a row that is there: those given, ``updated_at``, ``deleted_at``.
 
         Without any the key is set to itself, so that the statement returns the row.
         """
-        names = tuple(
-            name for name in self.written if name not in self.schema.key and (name in data or name == self._touched)
-        )
+        also = {self.touched, DELETED_AT if self.schema.soft_delete else None}
+        names = tuple(name for name in self.written if name not in self.schema.key and (name in data or name in also))
         return names or self.schema.key
 
     def encoded(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
         """Checked values as the driver takes them."""
         return tuple(
-            value if value is None or (encode := self._stored[name].encode) is None else encode(value)
+            value if value is None or (encode := self.codecs[name].encode) is None else encode(value)
             for name, value in row.items()
         )
 
@@ -125,13 +234,22 @@ class Entity:
         except Misfit as why:
             raise misfit(self.schema.name, name, value, str(why)) from None
 
-    def _refuse_strange(self, data: Mapping[str, Any]) -> None:
+    def _refuse_strange(self, data: Mapping[str, Any], tenant: Any) -> None:
         if not isinstance(data, Mapping):
             raise self._no_mapping(data, "a mapping")
         for name in data:
+            if name in self.links:
+                continue
             self._known(name)
-            if name in self._kept:
+            if name in self.schema.kept:
                 raise self._refused(name, "the dialect keeps this field itself", "leave it out")
+            if name == self.schema.tenant and tenant is not None and data[name] != tenant:
+                raise TenantRequired(
+                    f"{self.schema.name}.{name} cannot be that of another tenant",
+                    why="the row is written on behalf of one tenant",
+                    fix="leave the field out: it is set",
+                    entity=self.schema.name,
+                )
 
     def _no_mapping(self, data: object, wanted: str) -> ValueInvalid:
         return ValueInvalid(
@@ -157,26 +275,43 @@ class Entity:
 
     def reader(self, names: Iterable[str]) -> RowReader:
         """How rows with these columns become typed."""
-        return RowReader(self.schema.name, self.schema.key, {name: self._stored[name] for name in names})
+        return RowReader(self.schema.name, self.schema.key, {name: self.codecs[name] for name in names})
 
-    def selected(self, select: Iterable[str] | None) -> tuple[str, ...]:
-        """The names of a selection, each known and once, in column order; all of them without one."""
-        if select is None:
+    def selected(self, select: Iterable[str] | None, exclude: Iterable[str] | None = None) -> tuple[str, ...]:
+        """The names of a selection without those excluded, each known and once, in column order; or all of them."""
+        if select is None and exclude is None:
             return self.names
-        if not isinstance(select, Iterable):
-            raise OptionInvalid(
-                "a selection that is no list of names",
-                why=f"`select` is of type {type(select).__name__}",
-                fix="select=['name', …]",
-            )
-        wanted = (select,) if isinstance(select, str) else tuple(select)
-        for name in wanted:
-            self._known(name)
+        wanted = set(self.names if select is None else self._listed("select", select))
+        wanted -= set(() if exclude is None else self._listed("exclude", exclude))
         if not wanted:
             raise OptionInvalid(
-                "a selection without fields", why="`select` is empty", fix="leave it out, or name fields"
+                "a selection without fields", why="`select` leaves none", fix="leave it out, or name fields"
             )
         return tuple(name for name in self.names if name in wanted)
+
+    def _listed(self, option: str, names: Iterable[str]) -> tuple[str, ...]:
+        if not isinstance(names, Iterable):
+            raise OptionInvalid(
+                "a selection that is no list of names",
+                why=f"`{option}` is of type {type(names).__name__}",
+                fix=f"{option}=['name', …]",
+            )
+        listed = (names,) if isinstance(names, str) else tuple(names)
+        for name in listed:
+            self._known(name)
+        return listed
+
+    def field(self, name: object, types: frozenset[str], what: str) -> Field:
+        """The field of this name, which has to be of one of these types for `what`."""
+        self._known(name)
+        field = self.fields[str(name)]
+        if field.type not in types:
+            raise OptionInvalid(
+                f"{self.schema.name}.{name} cannot be used for {what}",
+                why=f"it is of type {field.type}",
+                fix=f"name a field of type {', '.join(sorted(types))}",
+            )
+        return field
 
     def sorting(self, sort: Mapping[str, int] | None) -> tuple[tuple[str, int], ...]:
         """The terms of a sort order, each checked."""
@@ -203,18 +338,16 @@ class Entity:
             raise unknown_field(self.schema.name, name, self.names)
 
 
-def glob(like: str) -> str:
-    """A pattern of LIKE (``%``, ``_``, backslash) as one of SQLite's GLOB, which heeds case."""
-    pattern, escaped = [], False
-    for char in like:
-        if char == "\\" and not escaped:
-            escaped = True
-            continue
-        if not escaped and char in "%_":
-            pattern.append("*" if char == "%" else "?")
-        else:
-            pattern.append(f"[{char}]" if char in "*?[" else char)
-        escaped = False
-    if escaped:
+def refuse_open_escape(pattern: str) -> None:
+    """Refuse a pattern whose last backslash has nothing to escape."""
+    if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
         raise Misfit("the pattern ends with a backslash, which has nothing to escape")
-    return "".join(pattern)
+
+
+def _names(filter: Any, field: str) -> bool:
+    """Whether a filter names a field, at any depth of its logic."""
+    if isinstance(filter, Mapping):
+        return any(
+            name == field or (str(name).startswith("$") and _names(part, field)) for name, part in filter.items()
+        )
+    return isinstance(filter, list | tuple) and any(_names(part, field) for part in filter)

@@ -27,9 +27,30 @@ class EntityUnknown(DataError):
 
 
 class SchemaOutdated(DataError):
-    """A table exists and lacks columns or unique keys of its schema. Attributes: entity, collection, missing."""
+    """Tables are not as their schemas want them, and the strategy does not, or cannot, mend it.
+
+    Attributes: differences (one sentence each; all of them).
+    """
 
     code = "D103"
+
+
+class SchemaNewer(DataError):
+    """A database has migrations behind it that this program does not know. Attributes: migrations (plugin, number)."""
+
+    code = "D104"
+
+
+class MigrationFailed(DataError):
+    """The function of a data migration raised an error. Attributes: plugin, number."""
+
+    code = "D105"
+
+
+class SchemaForeign(DataError):
+    """The strategy ``create-drop`` was asked for on a database with tables that it has not made. Attributes: tables."""
+
+    code = "D106"
 
 
 # --- D2xx: what a caller asked for -------------------------------------------------------------------
@@ -83,6 +104,18 @@ class StatementRefused(DataError):
     code = "D208"
 
 
+class OperationUnsupported(DataError):
+    """This dialect cannot do that: its `capabilities` say what it can. Attributes: dialect, capability."""
+
+    code = "D209"
+
+
+class TenantRequired(DataError):
+    """A row of another tenant than the caller's was to be written. Attributes: entity."""
+
+    code = "D210"
+
+
 # --- D3xx: what the database refused ------------------------------------------------------------------
 
 
@@ -102,6 +135,18 @@ class StatementFailed(DataError):
     """The database could not run a statement as it was written; nothing was changed."""
 
     code = "D303"
+
+
+class VersionConflict(DataError):
+    """The row was changed since it was read: it has another version. Attributes: entity, key, wanted."""
+
+    code = "D304"
+
+
+class TransactionFailed(DataError):
+    """An operation within a transaction failed, so that nothing of it can be kept; it was undone."""
+
+    code = "D305"
 
 
 # --- D4xx: the database itself --------------------------------------------------------------------------
@@ -160,3 +205,54 @@ class RowDamaged(DataError):
     """
 
     code = "D408"
+
+
+class SystemDialectShared(DataError):
+    """The system's data has no database of its own: when the business data is switched, it stays behind."""
+
+    code = "D409"
+
+
+# --- D5xx: data over HTTP ---------------------------------------------------------------------------------
+
+
+class RowMissing(DataError):
+    """There is no row with this key, or none that the caller may see. Attributes: entity."""
+
+    code = "D501"
+
+
+class RequestInvalid(DataError):
+    """A body, a parameter or a header is not what the route takes. Attributes: problems (all of them)."""
+
+    code = "D502"
+
+
+class RequestTooLarge(DataError):
+    """A body has more bytes than the server takes. Attributes: limit."""
+
+    code = "D503"
+
+
+class AccessDenied(DataError):
+    """The server refuses the key, or what it is to be used for. Attributes: database, status (HTTP's)."""
+
+    code = "D504"
+
+
+class RowChanged(DataError):
+    """The row is not the one that ``If-Match`` names; nothing was changed. Attributes: entity."""
+
+    code = "D505"
+
+
+class IdempotencyKeyReused(DataError):
+    """An ``Idempotency-Key`` came with another request than the first time; nothing was changed."""
+
+    code = "D506"
+
+
+class IdempotencyKeyBusy(DataError):
+    """The first request with this ``Idempotency-Key`` is under way, or was cut off; ask again later."""
+
+    code = "D507"

@@ -5,13 +5,17 @@ The tree holds no values, so two filters of one shape are equal and share one co
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import attrs
 from objectkernel.errors import nearest
 
-from objectkernel_system_dialect.errors import FilterInvalid, UnknownField, UnknownOperator
+from objectkernel_system_dialect.errors import FilterInvalid, OperationUnsupported, UnknownField, UnknownOperator
 
 Encode: TypeAlias = Callable[[str, str, Any], Any]
 """From a field, an operator and a Python value to what the driver compares; raises `ValueInvalid`."""
@@ -40,10 +44,36 @@ class Not:
 
 @attrs.frozen
 class Compare:
-    """A field against one value with ``$eq $ne $gt $gte $lt $lte $contains $like``."""
+    """A field against one value with ``$eq $ne $gt $gte $lt $lte $contains $like $ilike $regex``."""
 
     field: str
     operator: str
+
+
+@attrs.frozen
+class CompareJson:
+    """What lies in a json field against one value of a JSON type, with ``$eq $gt $gte $lt $lte``."""
+
+    field: str
+    path: tuple[str, ...]
+    operator: str
+    kind: str
+
+
+@attrs.frozen
+class MissingJson:
+    """Nothing, or JSON's null, lies there in a json field."""
+
+    field: str
+    path: tuple[str, ...]
+
+
+@attrs.frozen
+class Related:
+    """At least one row that a relation leads to fulfils the part."""
+
+    relation: str
+    part: Condition
 
 
 @attrs.frozen
@@ -62,7 +92,7 @@ class Missing:
     field: str
 
 
-Condition: TypeAlias = All | AnyOf | Not | Compare | In | Missing
+Condition: TypeAlias = All | AnyOf | Not | Compare | CompareJson | In | Missing | MissingJson | Related
 
 ALWAYS: Final = All(())
 NEVER: Final = Not(ALWAYS)
@@ -74,8 +104,9 @@ VALUE_LIMIT: Final = 32_000
 """Values in one filter: SQLite takes 32,766 in a statement."""
 
 _EQUAL: Final = frozenset({"$eq", "$ne", "$in", "$nin", "$exists"})
-_ORDERED: Final = _EQUAL | {"$gt", "$gte", "$lt", "$lte"}
-_TEXT: Final = _ORDERED | {"$contains", "$like"}
+_ORDERED: Final = _EQUAL | {"$gt", "$gte", "$lt", "$lte", "$between"}
+_PATTERNS: Final = frozenset({"$contains", "$like", "$ilike", "$regex"})
+_TEXT: Final = _ORDERED | _PATTERNS
 OPERATORS_OF: Final[Mapping[str, frozenset[str]]] = {
     "string": _TEXT,
     "text": _TEXT,
@@ -99,13 +130,31 @@ FIELD_OPERATORS: Final = (
     "$gte",
     "$lt",
     "$lte",
+    "$between",
     "$in",
     "$nin",
     "$exists",
     "$contains",
     "$like",
+    "$ilike",
+    "$regex",
     "$not",
 )
+JSON_OPERATORS: Final = frozenset(FIELD_OPERATORS) - _PATTERNS
+JSON_NAME: Final = re.compile(r"[^\x00-\x1f\"'\\.$\[\]]{1,63}")
+"""One name of a dotted path: what no database has to quote within a path of JSON."""
+
+
+@attrs.define
+class Found:
+    """What reading one filter gathers: its values, for the tenant that asks."""
+
+    tenant: Any
+    values: list[Any] = attrs.field(factory=list)
+
+
+Scope: TypeAlias = Callable[[Any], tuple[tuple[Condition, ...], list[Any]]]
+"""From a tenant, or None, to the conditions that every row to be seen fulfils, and their values."""
 
 
 class FilterParser:
@@ -115,14 +164,26 @@ class FilterParser:
         entity: its name, for messages.
         kinds: the type of each field.
         encode: makes the values comparable.
+        relations: the relations, and how to get the reader of the other entity's filters and its scope.
+        regex: whether there are regular expressions.
     """
 
-    def __init__(self, entity: str, kinds: Mapping[str, str], encode: Encode) -> None:
+    def __init__(
+        self,
+        entity: str,
+        kinds: Mapping[str, str],
+        encode: Encode,
+        relations: Mapping[str, Callable[[], tuple[FilterParser, Scope]]] = MappingProxyType({}),
+        *,
+        regex: bool = False,
+    ) -> None:
         self._entity = entity
         self._kinds = kinds
         self._encode = encode
+        self._relations = relations
+        self._regex = regex
 
-    def parse(self, filter: Mapping[str, Any] | None) -> tuple[Condition, list[Any]]:
+    def parse(self, filter: Mapping[str, Any] | None, tenant: Any = None) -> tuple[Condition, list[Any]]:
         """The tree of a filter, and its values in the order in which a walk over the tree meets them.
 
         Raises:
@@ -133,11 +194,11 @@ class FilterParser:
                 return ALWAYS, []
             raise self._invalid(f"a filter is a mapping, not {type(filter).__name__}")
         self._refuse_large(filter)
-        values: list[Any] = []
-        condition = self._mapping(filter, values)
-        if len(values) > VALUE_LIMIT:
+        found = Found(tenant)
+        condition = self._mapping(filter, found)
+        if len(found.values) > VALUE_LIMIT:
             raise self._invalid(f"it has more than {VALUE_LIMIT} values")
-        return condition, values
+        return condition, found.values
 
     def _refuse_large(self, filter: Any) -> None:
         level, ends = [filter], 0
@@ -151,23 +212,121 @@ class FilterParser:
                 return
         raise self._invalid(f"its mappings and lists are nested more than {DEPTH_LIMIT} deep")
 
-    def _mapping(self, filter: Any, values: list[Any]) -> Condition:
+    def _mapping(self, filter: Any, found: Found) -> Condition:
         if not isinstance(filter, Mapping):
             raise self._invalid(f"a filter is a mapping, not {type(filter).__name__}")
-        start = len(values)
-        return _joined(All, [self._entry(name, operand, values) for name, operand in filter.items()], values, start)
+        start = len(found.values)
+        return _joined(
+            All, [self._entry(name, operand, found) for name, operand in filter.items()], found.values, start
+        )
 
-    def _entry(self, name: Any, operand: Any, values: list[Any]) -> Condition:
+    def _entry(self, name: Any, operand: Any, found: Found) -> Condition:
         kind = self._kinds.get(name)
         if kind is not None:
             if isinstance(operand, Mapping):
-                return self._operators(name, kind, operand, values)
-            return self._operator(name, kind, "$eq", operand, values)
+                return self._operators(name, kind, operand, found)
+            return self._operator(name, kind, "$eq", operand, found)
         if isinstance(name, str) and name.startswith("$"):
-            return self._logical(name, operand, values)
-        raise unknown_field(self._entity, name, self._kinds)
+            return self._logical(name, operand, found)
+        if isinstance(name, str) and "." in name:
+            return self._dotted(name, operand, found)
+        if name in self._relations:
+            raise self._invalid(f"{name} has no value of its own: name a field of it, such as {name + '.id'!r}")
+        raise unknown_field(self._entity, name, (*self._kinds, *self._relations))
 
-    def _logical(self, name: str, operand: Any, values: list[Any]) -> Condition:
+    def _dotted(self, name: str, operand: Any, found: Found) -> Condition:
+        head, _, rest = name.partition(".")
+        if head in self._relations:
+            parser, scope = self._relations[head]()
+            start = len(found.values)
+            condition = parser._mapping({rest: operand}, found)
+            conditions, values = scope(found.tenant)
+            found.values.extend(values)
+            if condition == NEVER:
+                del found.values[start:]
+                return NEVER
+            return Related(head, _joined(All, (condition, *conditions), found.values, start))
+        if self._kinds.get(head) != "json":
+            if head in self._kinds:
+                raise self._invalid(f"{head} is of type {self._kinds[head]}, into which no dotted name reaches")
+            raise unknown_field(self._entity, head, (*self._kinds, *self._relations))
+        path = tuple(rest.split("."))
+        if not all(JSON_NAME.fullmatch(part) for part in path):
+            raise self._invalid(f"{name!r} is no path of names: letters, digits and most signs, no brackets or quotes")
+        if isinstance(operand, Mapping):
+            return self._json_operators(head, path, operand, found)
+        return self._json_operator(head, path, "$eq", operand, found)
+
+    def _json_operators(self, field: str, path: tuple[str, ...], operand: Mapping[Any, Any], found: Found) -> Condition:
+        if not operand:
+            raise self._invalid(f"{field} is given an empty mapping: name an operator, or use {{'$exists': …}}")
+        start = len(found.values)
+        parts = [self._json_operator(field, path, operator, value, found) for operator, value in operand.items()]
+        return _joined(All, parts, found.values, start)
+
+    def _json_operator(self, field: str, path: tuple[str, ...], operator: Any, operand: Any, found: Found) -> Condition:
+        place = ".".join((field, *path))
+        if operator not in FIELD_OPERATORS:
+            raise self._unknown(operator, FIELD_OPERATORS)
+        if operator not in JSON_OPERATORS:
+            raise self._invalid(f"{place} lies in a json field, where there is no {operator}")
+        again = partial(self._json_operator, field, path)
+        start = len(found.values)
+        match operator:
+            case "$not":
+                if not isinstance(operand, Mapping):
+                    raise self._invalid(f"$not at {place} takes a mapping of operators, not {type(operand).__name__}")
+                return _negated(self._json_operators(field, path, operand, found))
+            case "$exists":
+                if not isinstance(operand, bool):
+                    raise self._invalid(f"$exists at {place} takes True or False, not {type(operand).__name__}")
+                missing = MissingJson(field, path)
+                return Not(missing) if operand else missing
+            case "$ne":
+                return _negated(again("$eq", operand, found))
+            case "$between":
+                low, high = self._bounds(place, operand)
+                return All((again("$gte", low, found), again("$lte", high, found)))
+            case "$in" | "$nin":
+                wanted = self._listed(place, operator, operand)
+                if len(wanted) > PART_LIMIT:
+                    raise self._invalid(f"{operator} at {place} has {len(wanted)} values, more than {PART_LIMIT}")
+                either = _joined(AnyOf, [again("$eq", value, found) for value in wanted], found.values, start)
+                return either if operator == "$in" else _negated(either)
+            case "$eq" if operand is None:
+                return MissingJson(field, path)
+        kind = self._json_kind(place, operator, operand)
+        found.values.append(self._encode(field, "json", operand))
+        return CompareJson(field, path, operator, kind)
+
+    def _json_kind(self, place: str, operator: str, operand: Any) -> str:
+        match operand:
+            case bool() if operator == "$eq":
+                return "boolean"
+            case bool():
+                raise self._invalid(f"{operator} at {place} takes a number or a text, not bool")
+            case int() if abs(operand) < 2**63:
+                return "number"
+            case float() if math.isfinite(operand):
+                return "number"
+            case str():
+                return "string"
+        raise self._invalid(
+            f"{operator} at {place} takes a text, a finite number of 64 bits"
+            f"{', True or False' if operator == '$eq' else ''}, not {type(operand).__name__}"
+        )
+
+    def _bounds(self, place: str, operand: Any) -> tuple[Any, Any]:
+        if not isinstance(operand, list | tuple) or len(operand) != 2 or None in operand:
+            raise self._invalid(f"$between at {place} takes a list of two values, the lower and the upper bound")
+        return operand[0], operand[1]
+
+    def _listed(self, place: str, operator: str, operand: Any) -> list[Any]:
+        if not isinstance(operand, Iterable) or isinstance(operand, str | bytes | Mapping):
+            raise self._invalid(f"{operator} at {place} takes a list of values, not {type(operand).__name__}")
+        return list(operand)
+
+    def _logical(self, name: str, operand: Any, found: Found) -> Condition:
         if name not in LOGICAL:
             if name in FIELD_OPERATORS:
                 raise self._invalid(f"{name} stands alone: write {{field: {{{name!r}: …}}}}")
@@ -178,24 +337,24 @@ class FilterParser:
             raise self._invalid(f"{name} is empty, which could mean every row or none")
         if any(isinstance(part, Mapping) and not part for part in operand):
             raise self._invalid(f"a part of {name} is empty, which could mean every row or none")
-        start = len(values)
+        start = len(found.values)
         joined = _joined(
-            All if name == "$and" else AnyOf, [self._mapping(part, values) for part in operand], values, start
+            All if name == "$and" else AnyOf, [self._mapping(part, found) for part in operand], found.values, start
         )
         return _negated(joined) if name == "$nor" else joined
 
-    def _operators(self, field: str, kind: str, operand: Mapping[Any, Any], values: list[Any]) -> Condition:
+    def _operators(self, field: str, kind: str, operand: Mapping[Any, Any], found: Found) -> Condition:
         if not operand:
             raise self._invalid(f"{field} is given an empty mapping: name an operator, or use {{'$exists': …}}")
-        start = len(values)
-        parts = [self._operator(field, kind, operator, value, values) for operator, value in operand.items()]
-        return _joined(All, parts, values, start)
+        start = len(found.values)
+        parts = [self._operator(field, kind, operator, value, found) for operator, value in operand.items()]
+        return _joined(All, parts, found.values, start)
 
-    def _operator(self, field: str, kind: str, operator: Any, operand: Any, values: list[Any]) -> Condition:
+    def _operator(self, field: str, kind: str, operator: Any, operand: Any, found: Found) -> Condition:
         if operator == "$not":
             if not isinstance(operand, Mapping):
                 raise self._invalid(f"$not at {field} takes a mapping of operators, not {type(operand).__name__}")
-            return _negated(self._operators(field, kind, operand, values))
+            return _negated(self._operators(field, kind, operand, found))
         if operator not in FIELD_OPERATORS:
             raise self._unknown(operator, FIELD_OPERATORS)
         if operand is None and operator in ("$eq", "$ne"):
@@ -209,23 +368,34 @@ class FilterParser:
                     raise self._invalid(f"$exists at {field} takes True or False, not {type(operand).__name__}")
                 return Not(Missing(field)) if operand else Missing(field)
             case "$in":
-                return self._in(field, operator, operand, values)
+                return self._in(field, operator, operand, found)
             case "$nin":
-                return _negated(self._in(field, operator, operand, values))
-            case "$contains" | "$like" if kind != "array" and not isinstance(operand, str):
+                return _negated(self._in(field, operator, operand, found))
+            case "$between":
+                low, high = self._bounds(field, operand)
+                return All(
+                    (self._operator(field, kind, "$gte", low, found), self._operator(field, kind, "$lte", high, found))
+                )
+            case "$regex" if not self._regex:
+                raise OperationUnsupported(
+                    "this database has no regular expressions",
+                    where=f"a filter of {self._entity}",
+                    why="`$regex` is the database's own, and this kind has none",
+                    fix="use $like, $ilike or $contains",
+                    capability="regex",
+                )
+            case "$contains" | "$like" | "$ilike" | "$regex" if kind != "array" and not isinstance(operand, str):
                 raise self._invalid(f"{operator} at {field} takes a text, not {type(operand).__name__}")
             case _ if operand is None:
                 raise self._invalid(f"{operator} at {field} takes a value, not None")
             case "$contains" if kind == "array":
-                values.append(self._encode(field, operator, [operand]))
+                found.values.append(self._encode(field, operator, [operand]))
             case _:
-                values.append(self._encode(field, operator, operand))
+                found.values.append(self._encode(field, operator, operand))
         return Compare(field, operator)
 
-    def _in(self, field: str, operator: str, operand: Any, values: list[Any]) -> Condition:
-        if not isinstance(operand, Iterable) or isinstance(operand, str | bytes | Mapping):
-            raise self._invalid(f"{operator} at {field} takes a list of values, not {type(operand).__name__}")
-        wanted = list(operand)
+    def _in(self, field: str, operator: str, operand: Any, found: Found) -> Condition:
+        wanted = self._listed(field, operator, operand)
         present = [self._encode(field, operator, value) for value in wanted if value is not None]
         or_missing = len(present) < len(wanted)
         if not present:
@@ -233,8 +403,8 @@ class FilterParser:
         if len(present) > IN_LIMIT:
             raise self._invalid(f"{operator} at {field} has {len(present)} values, more than {IN_LIMIT}")
         slots = 1 << (len(present) - 1).bit_length()  # a few shapes for all lengths
-        values.extend(present)
-        values.extend(present[-1:] * (slots - len(present)))
+        found.values.extend(present)
+        found.values.extend(present[-1:] * (slots - len(present)))
         return In(field, slots, or_missing)
 
     def _unknown(self, operator: Any, known: Iterable[str]) -> UnknownOperator:

@@ -1,34 +1,45 @@
-"""The plugin: two dialects, whose tables exist before they are up."""
+"""The plugin: two dialects, whose tables exist before they are up, and what administers them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterable
 
-from objectkernel import Plugin, collects, configured_by, needs, provides
+import anyio
+from objectkernel import Plugin, PluginContext, collects, configured_by, hookimpl, needs, provides
+from objectkernel.errors import KernelError
 from objectkernel.secret import Secret
 
 from objectkernel_system_dialect.config import SystemDialectConfig
 from objectkernel_system_dialect.contracts import (
     BUSINESS_SCHEMAS,
+    DATA_PLUG,
     DIALECT,
+    SCHEMAS,
     SYSTEM_DIALECT,
     SYSTEM_SCHEMAS,
+    DataPlug,
     Dialect,
+    Schemas,
 )
-from objectkernel_system_dialect.location import MEMORY, default_path, sqlite_path
-from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
-from objectkernel_system_dialect.sqlite_executor import SqliteOptions
+from objectkernel_system_dialect.location import MEMORY
+from objectkernel_system_dialect.openings import business_opening, system_opening
+from objectkernel_system_dialect.plug import Plug
+from objectkernel_system_dialect.sharing import shared_system
+from objectkernel_system_dialect.switching import switchable
+
+IN_MEMORY = SystemDialectConfig(sgbd_uri=Secret(MEMORY))
 
 
 class SystemDialectPlugin(Plugin):
-    """Provides `DIALECT` for the business data, and `SYSTEM_DIALECT`, which may be the same."""
+    """Provides `DIALECT` for the business data, `SYSTEM_DIALECT`, which may be the same, and `DATA_PLUG`."""
 
     name = "system-dialect"
     config = configured_by(SystemDialectConfig)
     system_schemas = collects(SYSTEM_SCHEMAS)
     business_schemas = collects(BUSINESS_SCHEMAS)
     business = needs(DIALECT)
+    system = needs(SYSTEM_DIALECT)
+    plug = needs(DATA_PLUG)
 
     _in_memory = False
 
@@ -41,27 +52,45 @@ class SystemDialectPlugin(Plugin):
 
     @provides(DIALECT, uses=("business_schemas",))
     async def dialect(self) -> AsyncIterator[Dialect]:
-        async with aclosing(await self._open(self.config.sgbd_uri)) as dialect:
-            await dialect.register(*self.business_schemas)
+        config = IN_MEMORY if self._in_memory else self.config
+        async with switchable(business_opening(config), self.business_schemas) as dialect:
             yield dialect
 
     @provides(SYSTEM_DIALECT, uses=("business", "system_schemas"))
     async def system_dialect(self) -> AsyncIterator[Dialect]:
-        if self.config.system_uri is None or self._in_memory:
+        opening = None if self._in_memory else system_opening(self.config)
+        if opening is None:
             await self.business.register(*self.system_schemas)
+            for finding in self._findings(self.business, self.business):
+                self.log.warning("%s", finding)
             yield self.business
             return
-        async with aclosing(await self._open(self.config.system_uri)) as dialect:
-            await dialect.register(*self.system_schemas)
+        async with switchable(opening, self.system_schemas) as dialect:
             yield dialect
 
-    async def _open(self, uri: Secret[str] | None) -> SqliteDialect:
-        options = SqliteOptions(
-            readers=self.config.readers,
-            synchronous=self.config.synchronous,
-            busy_timeout=self.config.busy_timeout,
-        )
+    @provides(DATA_PLUG, uses=("business", "system", "system_schemas"))
+    async def data_plug(self) -> AsyncIterator[DataPlug]:
+        async with anyio.create_task_group() as tasks:
+            plug = Plug(self.business, self.system, self.system_schemas, self._settings, tasks)
+            try:
+                yield plug
+            finally:
+                await plug.aclose()
+
+    @provides(SCHEMAS, uses=("plug",))
+    def schemas(self) -> Schemas:
+        return self.plug
+
+    @hookimpl
+    def kernel_findings(self, kernel: PluginContext) -> Iterable[KernelError]:
+        return self._findings(kernel.get(DIALECT), kernel.get(SYSTEM_DIALECT))
+
+    def _settings(self) -> SystemDialectConfig:
+        """The settings as they are now."""
         if self._in_memory:
-            return await SqliteDialect.open(MEMORY, options)
-        path = default_path(self.config.data_dir) if uri is None else sqlite_path(uri.reveal())
-        return await SqliteDialect.open(path, options)
+            return IN_MEMORY
+        config: SystemDialectConfig = self.context.read_settings()
+        return config
+
+    def _findings(self, business: Dialect, system: Dialect) -> tuple[KernelError, ...]:
+        return (shared_system(business.name),) if system is business and not self._in_memory else ()

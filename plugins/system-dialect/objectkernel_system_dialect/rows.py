@@ -1,53 +1,16 @@
-"""From what SQLite gives to typed rows; a row that holds what its fields cannot have is an error of its own."""
+"""From what a driver gives to typed rows; a row that holds what its fields cannot have is an error of its own."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from objectkernel_system_dialect.errors import RowDamaged
-from objectkernel_system_dialect.sqlite_types import Stored
+from objectkernel_system_dialect.executor import Fetched
+from objectkernel_system_dialect.stored import Codec
 
 UNDECODABLE: Final = (ArithmeticError, AttributeError, RecursionError, TypeError, ValueError)
 """What decoding a value raises that is not what its type says."""
-
-Fetched: TypeAlias = tuple[Any, ...]
-
-
-class TextIllegible(Exception):
-    """A fetched text is no UTF-8."""
-
-
-def fetch_all(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> list[Fetched]:
-    """Every row of a statement.
-
-    The cursor ends here whatever happens: one that is left half way keeps its connection in the past.
-
-    Raises:
-        TextIllegible: some row has a text that is no UTF-8.
-    """
-    return _fetch(connection, sql, values)[1]
-
-
-def fetch_named(
-    connection: sqlite3.Connection, sql: str, values: Sequence[Any]
-) -> tuple[tuple[str, ...], list[Fetched]]:
-    """The names of a statement's columns, and every row as `fetch_all` has them."""
-    description, rows = _fetch(connection, sql, values)
-    return tuple(column[0] for column in description or ()), rows
-
-
-def _fetch(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> tuple[Any, list[Fetched]]:
-    cursor = connection.execute(sql, values)
-    try:
-        return cursor.description, cursor.fetchall()
-    except sqlite3.OperationalError as error:
-        if str(error).startswith("Could not decode to UTF-8"):  # which has no code: SQLite itself does not mind
-            raise TextIllegible from None
-        raise
-    finally:
-        cursor.close()
 
 
 class RowReader:
@@ -56,35 +19,24 @@ class RowReader:
     Args:
         entity: its name.
         key: the names of its key.
-        columns: the types by name, in the order in which the values come.
+        columns: the codecs by name, in the order in which the values come.
     """
 
-    def __init__(self, entity: str, key: Sequence[str], columns: Mapping[str, Stored]) -> None:
+    def __init__(self, entity: str, key: Sequence[str], columns: Mapping[str, Codec]) -> None:
         self._entity = entity
         self._key = key
         self._names = tuple(columns)
-        self._columns = tuple((name, stored.storage, stored.decode) for name, stored in columns.items())
+        self._columns = tuple((name, codec.storage, codec.decode) for name, codec in columns.items())
 
-    def fetch(self, connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
-        """Run a statement and type its rows.
+    def rows(self, fetched: Iterable[Fetched], names: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """The rows, typed.
 
         Raises:
-            RowDamaged: a row has a value that its field cannot have.
+            RowDamaged: one of them has a value that its field cannot have.
         """
-        try:
-            return self.rows(fetch_all(connection, sql, values))
-        except TextIllegible:
-            connection.text_factory = _text_or_bytes
-        try:
-            return self.rows(fetch_all(connection, sql, values))  # where bytes instead of text show which row it is
-        finally:
-            connection.text_factory = str
-
-    def rows(self, fetched: Iterable[Fetched]) -> list[dict[str, Any]]:
-        """The rows, typed."""
         return [self.row(values) for values in fetched]
 
-    def row(self, values: Sequence[Any]) -> dict[str, Any]:
+    def row(self, values: Fetched) -> dict[str, Any]:
         """One row, typed.
 
         Raises:
@@ -106,7 +58,7 @@ class RowReader:
             raise damaged(self._entity, name, self._key_of(values)) from error
         return row
 
-    def _key_of(self, values: Sequence[Any]) -> Any:
+    def _key_of(self, values: Fetched) -> Any:
         """The key of a damaged row, or None where that itself cannot be read or was not."""
         stored = dict(zip(self._names, values, strict=True))
         columns = {name: stored_as for name, *stored_as in self._columns}
@@ -134,8 +86,12 @@ def damaged(entity: str, field: str, key: Any) -> RowDamaged:
     )
 
 
-def _text_or_bytes(text: bytes) -> str | bytes:
-    try:
-        return text.decode()
-    except UnicodeDecodeError:
-        return text
+class Plain:
+    """Rows as they come: numbers that the database counted."""
+
+    def rows(self, fetched: Iterable[Fetched], names: Sequence[str]) -> list[Fetched]:
+        """The same rows."""
+        return list(fetched)
+
+
+PLAIN: Final = Plain()

@@ -27,7 +27,7 @@ FieldType = Literal[
 ]
 ItemType = Literal["string", "integer", "number", "boolean"]
 OnDelete = Literal["restrict", "cascade", "set-null"]
-RelationKind = Literal["many-to-one", "one-to-one"]
+RelationKind = Literal["many-to-one", "one-to-one", "one-to-many", "many-to-many"]
 
 
 def _fields(fields: Mapping[str, Field]) -> Mapping[str, Field]:
@@ -96,18 +96,45 @@ class Field:
 
 @attrs.frozen
 class Relation:
-    """A field that holds the key of a row of another entity, and is held to it by the database.
+    """How rows of an entity belong to rows of another.
+
+    ================  ==========================================================================================
+    kind              where it lies
+    ================  ==========================================================================================
+    ``many-to-one``   a column with the key of the other row, held to it by the database
+    ``one-to-one``    the same, and unique
+    ``one-to-many``   nowhere: the rows whose relation `mapped_by` leads here
+    ``many-to-many``  in the table `through`, a pair of keys a row; written and read as a list of keys
+    ================  ==========================================================================================
 
     Attributes:
         target: the name of the other entity, whose key is one field.
-        kind: ``one-to-one`` makes the field unique.
-        on_delete: what happens to this row when the other one is deleted.
+        required: for a relation with a column: ``None`` and absence are refused.
+        on_delete: what happens to this row when the other one is deleted (of many-to-many only the link goes).
+        mapped_by: of one-to-many: the name of the target's relation that leads back.
+        through: of many-to-many: the link table, by default ``<collection>_<relation>``. Its columns are
+            ``source`` and ``target``.
     """
 
     target: str
     kind: RelationKind = attrs.field(default="many-to-one", kw_only=True)
     required: bool = attrs.field(default=False, kw_only=True)
     on_delete: OnDelete = attrs.field(default="restrict", kw_only=True)
+    mapped_by: str | None = attrs.field(default=None, kw_only=True)
+    through: str | None = attrs.field(default=None, kw_only=True)
+
+    @property
+    def has_column(self) -> bool:
+        """Whether rows hold the other's key themselves."""
+        return self.kind in ("many-to-one", "one-to-one")
+
+
+@attrs.frozen
+class Discriminator:
+    """What tells the rows of entities apart that share one collection: a field, and the value of this entity."""
+
+    field: str
+    value: str
 
 
 @attrs.frozen
@@ -129,6 +156,14 @@ class EntitySchema:
             ``id`` that `fields` does not have is added: a string that `create` fills with a random UUID.
         timestamps: adds ``created_at`` and ``updated_at``, which are kept by the dialect and cannot be
             written.
+        soft_delete: adds ``deleted_at``, kept by the dialect: `delete` sets it, and rows that have it are seen
+            only by filters that name ``deleted_at``.
+        version: adds ``version``, kept by the dialect: 1 at first, one more with every change; `update` can
+            demand one.
+        tenant: the field that says whose a row is. Through `Dialect.as_tenant` it is set on every write and
+            every operation sees the rows of that tenant only.
+        discriminator: for entities that share one collection: adds its field, kept by the dialect; every
+            operation sees the rows with this entity's value only.
     """
 
     name: str
@@ -138,6 +173,10 @@ class EntitySchema:
     indexes: tuple[Index, ...] = attrs.field(default=(), converter=_indexes)
     key: tuple[str, ...] = attrs.field(default=("id",), converter=_names)
     timestamps: bool = False
+    soft_delete: bool = False
+    version: bool = False
+    tenant: str | None = None
+    discriminator: Discriminator | None = None
 
     @cached_property
     def all_fields(self) -> Mapping[str, Field]:
@@ -145,14 +184,32 @@ class EntitySchema:
         fields = dict(self.fields)
         if self.key == ("id",) and "id" not in fields:
             fields = {"id": Field("string", length=36, required=True, default=lambda: str(uuid.uuid4()))} | fields
+        return MappingProxyType(fields | self._kept_fields())
+
+    def _kept_fields(self) -> dict[str, Field]:
+        fields: dict[str, Field] = {}
+        if self.discriminator is not None:
+            fields[self.discriminator.field] = Field("string", length=63, required=True)
         if self.timestamps:
             fields |= {name: Field("datetime", required=True) for name in TIMESTAMPS}
-        return MappingProxyType(fields)
+        if self.soft_delete:
+            fields[DELETED_AT] = Field("datetime")
+        if self.version:
+            fields[VERSION] = Field("integer", required=True)
+        return fields
 
-    @property
+    @cached_property
+    def kept(self) -> frozenset[str]:
+        """The fields that the dialect keeps itself and nobody writes: a sequence, times, version, discriminator."""
+        sequences = (name for name, field in self.fields.items() if field.type == "sequence")
+        return frozenset((*self._kept_fields(), *sequences))
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Every name that a row has, in column order."""
-        return (*self.all_fields, *self.relations)
+        return (*self.all_fields, *(name for name, relation in self.relations.items() if relation.has_column))
 
 
 TIMESTAMPS = ("created_at", "updated_at")
+DELETED_AT = "deleted_at"
+VERSION = "version"

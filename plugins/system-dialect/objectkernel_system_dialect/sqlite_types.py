@@ -12,72 +12,36 @@ boolean              INTEGER 0 and 1
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Dialect, Float, Integer, LargeBinary, String, Text
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy import BigInteger, Float, Integer, LargeBinary, String, Text
+from sqlalchemy.types import TypeEngine
 
-from objectkernel_system_dialect.schema import Field, FieldType, ItemType
-from objectkernel_system_dialect.values import PRECISE, type_check
-
-Convert: TypeAlias = Callable[[Any], Any]
-
-
-class Stored(TypeDecorator[Any]):
-    """The column type of a field.
-
-    Attributes:
-        storage: the type that the driver gives and takes, beside None.
-        encode: from the field's Python value to what the driver takes; None where they are the same.
-        decode: from what the driver gives to the field's Python value; None where they are the same.
-    """
-
-    impl: Any = Text
-    cache_ok = True
-
-    def __init__(self, kind: FieldType, length: int, precision: int, scale: int, items: ItemType) -> None:
-        # Not `super().__init__()`: what an operator means is decided by `impl`, which each kind has of its own.
-        self.kind, self.length, self.precision, self.scale, self.items = kind, length, precision, scale, items
-        self.impl = _declared(kind, length)
-        self.check = type_check(Field(kind, precision=precision, scale=scale, items=items))
-        self.storage = _STORAGE.get(kind, str)
-        self.encode: Convert | None
-        self.decode: Convert | None
-        if kind == "decimal":
-            self.encode, self.decode = partial(_scaled, scale), partial(_unscaled, scale)
-        else:
-            self.encode, self.decode = _ENCODE.get(kind), _DECODE.get(kind)
-
-    @classmethod
-    def of(cls, field: Field) -> Stored:
-        """The column type for `field`."""
-        length = max(map(len, field.enum), default=1) if field.type == "enum" else field.length
-        return cls(field.type, length, field.precision, field.scale, field.items)
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        if value is None:
-            return None
-        value = self.check(value)
-        return value if self.encode is None else self.encode(value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        if type(value) is not self.storage and isinstance(value, str | bytes):  # numbers: an expression's own affair
-            raise TypeError("the stored value is of another type")
-        return value if value is None or self.decode is None else self.decode(value)
+from objectkernel_system_dialect.schema import Field
+from objectkernel_system_dialect.stored import Codec, Convert, dump_json, load_array
+from objectkernel_system_dialect.values import PRECISE
 
 
-def _declared(kind: FieldType, length: int) -> TypeEngine[Any]:
-    match kind:
+def codec(field: Field) -> Codec:
+    """How a field lies in SQLite."""
+    storage = _STORAGE.get(field.type, str)
+    if field.type == "decimal":
+        return Codec(storage, partial(_scaled, field.scale), partial(_unscaled, field.scale), Integer())
+    return Codec(storage, _ENCODE.get(field.type), _DECODE.get(field.type), _declared(field))
+
+
+def _declared(field: Field) -> TypeEngine[Any]:
+    match field.type:
         case "string" | "enum":
-            return String(length)
+            return String(field.length)
         case "integer":
             return BigInteger()
-        case "boolean" | "sequence" | "decimal":  # of which the sum of two is of the same type to SQLAlchemy
+        case "boolean" | "sequence":
             return Integer()
         case "number":
             return Float()
@@ -106,20 +70,11 @@ def _moment(text: str) -> datetime:
     return value
 
 
-def _list(text: str) -> list[Any]:
-    value = json.loads(text)
-    if not isinstance(value, list):
-        raise ValueError("a stored array is none")
-    return value
-
-
-_dump = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
-
-_ENCODE: Final[Mapping[str, Convert]] = {"datetime": _instant, "json": _dump, "array": _dump, "uuid": str}
+_ENCODE: Final[Mapping[str, Convert]] = {"datetime": _instant, "json": dump_json, "array": dump_json, "uuid": str}
 _DECODE: Final[Mapping[str, Convert]] = {
     "datetime": _moment,
     "json": json.loads,
-    "array": _list,
+    "array": load_array,
     "uuid": UUID,
     "boolean": bool,
 }

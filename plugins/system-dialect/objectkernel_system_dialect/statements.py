@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
 from typing import Any, Final, TypeAlias
 
 import attrs
 from sqlalchemy import (
-    BindParameter,
+    BigInteger,
     ClauseElement,
-    Column,
     ColumnElement,
-    Dialect,
-    Integer,
     Select,
-    and_,
-    bindparam,
     delete,
-    false,
     func,
     insert,
     literal_column,
-    not_,
-    or_,
     select,
-    text,
-    true,
-    tuple_,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from objectkernel_system_dialect.conditions import Conditions, Entities, Numbered, Terms, behind
+from objectkernel_system_dialect.engine import Engine
 from objectkernel_system_dialect.entity import Entity
-from objectkernel_system_dialect.filters import ALWAYS, All, AnyOf, Compare, Condition, In, Missing, Not
+from objectkernel_system_dialect.executor import Insertion
+from objectkernel_system_dialect.filters import ALWAYS, All, Compare, Condition
+from objectkernel_system_dialect.schema import VERSION
 
-Terms: TypeAlias = tuple[tuple[str, int], ...]
 Columns: TypeAlias = tuple[str, ...]
 
 CACHE_LIMIT: Final = 512
@@ -46,24 +36,36 @@ CACHE_LIMIT: Final = 512
 
 @attrs.frozen
 class Prepared:
-    """Compiled text, and for each of its placeholders the number of its value."""
+    """Compiled text, and what each of its placeholders stands for.
+
+    Attributes:
+        order: for each placeholder the number of its value; below zero that of a constant, from the last on.
+        constants: what the compiler itself put in, such as the offset 0 beside a limit.
+    """
 
     sql: str
     order: tuple[int, ...]
+    constants: tuple[Any, ...] = ()
 
     def bind(self, values: Sequence[Any]) -> tuple[Any, ...]:
         """The values in the order of the placeholders."""
+        if self.constants:
+            values = (*values, *self.constants)
         return tuple([values[number] for number in self.order])
 
 
 class Statements:
     """The statements of one entity; each takes its values in the order that its docstring gives."""
 
-    def __init__(self, entity: Entity, dialect: Dialect) -> None:
+    def __init__(self, entity: Entity, engine: Engine, entities: Entities) -> None:
         self._entity = entity
         self._table = entity.table
-        self._dialect = dialect
+        self._engine = engine
+        self._entities = entities
+        self._conditions = Conditions(engine, entities)
         self._cache: dict[Hashable, Prepared] = {}
+
+    # --- reading --------------------------------------------------------------------------------------
 
     def find(
         self,
@@ -72,10 +74,12 @@ class Statements:
         *,
         sort: Terms = (),
         after: tuple[bool, ...] | None = None,
-        limited: bool = False,
+        limit: bool = False,
+        skip: bool = False,
+        lock: bool = False,
     ) -> Prepared:
-        """Values: the filter's, the cursor's (those there), and when `limited` limit (-1: none) and skip."""
-        shape = ("find", names, condition, sort, after, limited)
+        """Values: the filter's, the cursor's (those there), limit, skip. With `lock` nobody else changes the rows."""
+        shape = ("find", names, condition, sort, after, limit, skip, lock)
         return self._prepared(shape, lambda: self._find(*shape[1:]))
 
     def count(self, condition: Condition) -> Prepared:
@@ -90,35 +94,77 @@ class Statements:
             ("exists", condition), lambda: self._where(select(one), condition).limit(one).offset(zero)
         )
 
-    def delete_many(self, condition: Condition) -> Prepared:
+    def distinct(self, name: str, condition: Condition) -> Prepared:
         """Values: the filter's."""
-        return self._prepared(
-            ("delete_many", condition),
-            lambda: delete(self._table).where(self._condition(condition, Numbered())),
-        )
+        return self._prepared(("distinct", name, condition), lambda: self._distinct(name, condition))
 
-    def update(self, names: Columns) -> Prepared:
-        """Values: those of `names`, the key's."""
-        return self._prepared(("update", names), lambda: self._update(names))
+    def linked(self, relation: str, slots: int, condition: Condition) -> Prepared:
+        """The rows that a many-to-many relation leads to, each behind the key that leads there.
 
-    def upsert(self, names: Columns) -> Prepared:
-        """Insert all columns, or set `names` in the row of that key. Values: those of all written columns."""
-        return self._prepared(("upsert", names), lambda: self._upsert(names))
+        Values: the filter's (of the other entity), `slots` keys.
+        """
+        shape = ("linked", relation, slots, condition)
+        return self._prepared(shape, lambda: self._linked(relation, slots, condition))
 
     @cached_property
     def find_by_id(self) -> Prepared:
-        """Values: the key's."""
-        return self._compiled(self._select(self._entity.names).where(self._key(Numbered())))
+        """For an entity whose every row is seen. Values: the key's."""
+        key = All(tuple(Compare(name, "$eq") for name in self._entity.schema.key))
+        return self._compiled(self._where(self._select(self._entity.names), key))
+
+    # --- writing --------------------------------------------------------------------------------------
 
     @cached_property
-    def create(self) -> Prepared:
+    def create(self) -> Insertion:
         """Values: those of all written columns."""
-        return self._compiled(insert(self._table).inline().values(self._assigned(self._entity.written, Numbered())))
+        written = self._entity.written
+        prepared = self._compiled(insert(self._table).inline().values(self._assigned(written, Numbered())))
+        assert prepared.order == tuple(range(len(written)))
+        return Insertion(prepared.sql, self._table.name, written, self._entity.sequence)
 
-    @cached_property
-    def delete(self) -> Prepared:
-        """Values: the key's."""
-        return self._compiled(delete(self._table).where(self._key(Numbered())))
+    def update(self, names: Columns, condition: Condition, *, add: str | None = None, rows: bool = False) -> Prepared:
+        """Set `names`, and add to the number `add`. Values: those of `names`, what is added, the filter's.
+
+        With `rows` the statement returns the changed rows; only for databases that do.
+        """
+        shape = ("update", names, condition, add, rows)
+        return self._prepared(shape, lambda: self._update(names, condition, add, rows))
+
+    def upsert(self, names: Columns, condition: Condition) -> Prepared:
+        """Insert all columns, or set `names` in the row of that key where it fulfils the condition.
+
+        Values: those of all written columns, the condition's.
+        """
+        return self._prepared(("upsert", names, condition), lambda: self._upsert(names, condition))
+
+    def delete(self, condition: Condition) -> Prepared:
+        """Values: the filter's."""
+        return self._prepared(
+            ("delete", condition), lambda: delete(self._table).where(self._condition(condition, Numbered()))
+        )
+
+    def unlink(self, relation: str) -> Prepared:
+        """Values: the key of this side."""
+        link = self._entities.link(self._entity, relation)
+        return self._prepared(
+            ("unlink", relation),
+            lambda: delete(link.table).where(link.table.c[link.own] == Numbered()(link.table.c[link.own].type)),
+        )
+
+    def link(self, relation: str) -> Insertion:
+        """Values: the key of this side, that of the other."""
+        link = self._entities.link(self._entity, relation)
+        names, numbered = (link.own, link.other), Numbered()
+        values = {name: numbered(link.table.c[name].type) for name in names}
+        prepared = self._prepared(("link", relation), lambda: insert(link.table).inline().values(values))
+        columns = tuple(names[number] for number in prepared.order)
+        return Insertion(prepared.sql, link.table.name, columns, None)
+
+    # --- building -------------------------------------------------------------------------------------
+
+    def prepared(self, shape: Hashable, build: Callable[[], ClauseElement]) -> Prepared:
+        """The compiled text of what `build` makes, kept by its shape."""
+        return self._prepared(shape, build)
 
     def _prepared(self, shape: Hashable, build: Callable[[], ClauseElement]) -> Prepared:
         prepared = self._cache.get(shape)
@@ -130,12 +176,22 @@ class Statements:
         return prepared
 
     def _compiled(self, statement: ClauseElement) -> Prepared:
-        compiled = statement.compile(dialect=self._dialect)
+        compiled = statement.compile(dialect=self._engine.core)
         assert isinstance(compiled, SQLCompiler)
-        return Prepared(compiled.string, tuple(int(name) for name in compiled.positiontup or ()))
+        names = compiled.positiontup or []
+        own = [name for name in names if not name.isdigit()]
+        order = tuple(int(name) if name.isdigit() else own.index(name) - len(own) for name in names)
+        return Prepared(compiled.string, order, tuple(compiled.params[name] for name in own))
 
     def _select(self, names: Columns) -> Select[Any]:
         return select(*(self._table.c[name] for name in names))
+
+    def _condition(self, condition: Condition, numbered: Numbered) -> ColumnElement[bool]:
+        return self._conditions.write(condition, self._entity, self._table, numbered)
+
+    def _where(self, statement: Select[Any], condition: Condition) -> Select[Any]:
+        statement = statement.select_from(self._table)
+        return statement if condition == ALWAYS else statement.where(self._condition(condition, Numbered()))
 
     def _find(
         self,
@@ -143,121 +199,65 @@ class Statements:
         condition: Condition,
         sort: Terms,
         after: tuple[bool, ...] | None,
-        limited: bool,
+        limit: bool,
+        skip: bool,
+        lock: bool,
     ) -> ClauseElement:
         numbered = Numbered()
         statement = self._select(names)
         if condition != ALWAYS:
             statement = statement.where(self._condition(condition, numbered))
         if after is not None:
-            statement = statement.where(self._behind(sort, after, numbered))
-        statement = statement.order_by(
-            *(self._table.c[name] if direction > 0 else self._table.c[name].desc() for name, direction in sort)
+            statement = statement.where(behind(self._table, sort, after, numbered))
+        statement = statement.order_by(*self._conditions.order(self._table, sort))
+        if limit:
+            statement = statement.limit(numbered(BigInteger()))
+        if skip:
+            statement = statement.offset(numbered(BigInteger()))
+        return statement.with_for_update() if lock else statement
+
+    def _distinct(self, name: str, condition: Condition) -> ClauseElement:
+        column = self._table.c[name]
+        statement = self._where(select(column).distinct(), condition)
+        return statement.where(column.is_not(None)).order_by(column)
+
+    def _linked(self, relation: str, slots: int, condition: Condition) -> ClauseElement:
+        link, numbered = self._entities.link(self._entity, relation), Numbered()
+        target = self._entities.entity(self._entity.schema.relations[relation].target)
+        pairs, other = link.table.alias(), target.table.alias()
+        key = other.c[target.schema.key[0]]
+        own = pairs.c[link.own]
+        return (
+            select(own, *(other.c[name] for name in target.names))
+            .join_from(pairs, other, pairs.c[link.other] == key)
+            .where(self._conditions.write(condition, target, other, numbered))
+            .where(own.in_([numbered(own.type) for _ in range(slots)]))
+            .order_by(key)
         )
-        return statement.limit(numbered()).offset(numbered()) if limited else statement
 
-    def _where(self, statement: Select[Any], condition: Condition) -> Select[Any]:
-        statement = statement.select_from(self._table)
-        return statement if condition == ALWAYS else statement.where(self._condition(condition, Numbered()))
+    def _assigned(self, names: Columns, numbered: Numbered) -> dict[str, Any]:
+        return {name: numbered(self._table.c[name].type) for name in names}
 
-    def _key(self, numbered: Numbered) -> ColumnElement[bool]:
-        return and_(*(self._table.c[name] == numbered() for name in self._entity.schema.key))
+    def _counted(self) -> dict[str, Any]:
+        """The version, one higher, where the entity has one."""
+        return {VERSION: self._table.c[VERSION] + literal_column("1")} if self._entity.schema.version else {}
 
-    def _assigned(self, names: Columns, numbered: Numbered) -> dict[str, BindParameter[Any]]:
-        return {name: numbered() for name in names}
-
-    def _update(self, names: Columns) -> ClauseElement:
+    def _update(self, names: Columns, condition: Condition, add: str | None, rows: bool) -> ClauseElement:
         numbered = Numbered()
-        values = self._assigned(names, numbered)
-        return update(self._table).values(values).where(self._key(numbered)).returning(*self._table.c)
+        values = {**self._assigned(names, numbered), **self._counted()}
+        if add is not None:
+            column = self._table.c[add]
+            values[add] = func.coalesce(column, literal_column("0")) + numbered(column.type)
+        statement = update(self._table).values(values).where(self._condition(condition, numbered))
+        return statement.returning(*(self._table.c[name] for name in self._entity.names)) if rows else statement
 
-    def _upsert(self, names: Columns) -> ClauseElement:
-        statement = upsert(self._table).values(self._assigned(self._entity.written, Numbered()))
-        return statement.on_conflict_do_update(
-            index_elements=list(self._entity.schema.key),
-            set_={name: statement.excluded[name] for name in names},
-        ).returning(*self._table.c)
-
-    def _condition(self, condition: Condition, numbered: Numbered) -> ColumnElement[bool]:
-        match condition:
-            case All(parts):
-                return and_(true(), *(self._condition(part, numbered) for part in parts))
-            case AnyOf(parts):
-                return or_(false(), *(self._condition(part, numbered) for part in parts))
-            case Not(Missing(field)):
-                return self._table.c[field].is_not(None)
-            case Not(part):  # a comparison with a missing value is unknown in SQL, and false in MongoDB
-                return not_(func.coalesce(self._condition(part, numbered), false()))
-            case Missing(field):
-                return self._table.c[field].is_(None)
-            case In(field, slots, or_missing):
-                column = self._table.c[field]
-                found = column.in_([numbered() for _ in range(slots)])
-                return or_(found, column.is_(None)) if or_missing else found
-            case Compare(field, name):
-                return self._comparison(field, name, numbered())
-
-    def _comparison(self, field: str, name: str, value: BindParameter[Any]) -> ColumnElement[bool]:
-        column = self._table.c[field]
-        match name:
-            case "$ne":
-                return column.is_distinct_from(value)
-            case "$like":
-                return column.bool_op("GLOB")(value)
-            case "$contains" if self._entity.fields[field].type == "array":
-                items = func.json_each(column).table_valued("value")
-                wanted = func.json_extract(value, text("'$[0]'"))
-                return select(literal_column("1")).select_from(items).where(items.c.value == wanted).exists()
-            case "$contains":
-                return func.instr(column, value) > literal_column("0")
-            case _:
-                return COMPARISONS[name](column, value)
-
-    def _behind(self, sort: Terms, after: tuple[bool, ...], numbered: Numbered) -> ColumnElement[bool]:
-        """The rows after one whose sort values are given; `after` says which of those are not missing."""
-        columns = [self._table.c[name] for name, _ in sort]
-        values = [numbered() if there else None for there in after]
-        directions = {direction for _, direction in sort}
-        if len(directions) == 1 and not any(column.nullable for column in columns):
-            compare = operator.gt if directions == {1} else operator.lt
-            behind: ColumnElement[bool] = compare(tuple_(*columns), tuple_(*values))  # which an index answers
-            return behind
-        ways: list[ColumnElement[bool]] = []
-        for place, (column, value, (_, direction)) in enumerate(zip(columns, values, sort, strict=True)):
-            same = [_same(*pair) for pair in zip(columns[:place], values[:place], strict=True)]
-            if (further := _further(column, value, direction)) is not None:
-                ways.append(and_(*same, further))
-        return or_(false(), *ways)
-
-
-class Numbered:
-    """Makes placeholders with rising numbers."""
-
-    def __init__(self) -> None:
-        self._next = 0
-
-    def __call__(self) -> BindParameter[Any]:
-        number, self._next = self._next, self._next + 1
-        return bindparam(str(number), type_=Integer())  # values come encoded; the type only has to render a plain '?'
-
-
-COMPARISONS: Final[dict[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
-    "$eq": operator.eq,
-    "$gt": operator.gt,
-    "$gte": operator.ge,
-    "$lt": operator.lt,
-    "$lte": operator.le,
-}
-
-
-def _same(column: ColumnElement[Any], value: BindParameter[Any] | None) -> ColumnElement[bool]:
-    return column.is_(None) if value is None else column == value
-
-
-def _further(column: Column[Any], value: BindParameter[Any] | None, direction: int) -> ColumnElement[bool] | None:
-    """Behind `value` in one column, where a missing value comes first; None when nothing can be."""
-    if direction > 0:
-        return column.is_not(None) if value is None else column > value
-    if value is None:
-        return None
-    return or_(column < value, column.is_(None)) if column.nullable else column < value
+    def _upsert(self, names: Columns, condition: Condition) -> ClauseElement:
+        numbered = Numbered()
+        values = self._assigned(self._entity.written, numbered)
+        refreshed: dict[str, Any] = {**dict.fromkeys(names), **self._counted()}
+        where = None if condition == ALWAYS else self._condition(condition, numbered)
+        statement = self._engine.upsert(self._table, self._entity.schema.key, values, refreshed, where)
+        if self._engine.updates_return_rows:
+            statement = statement.returning(*(self._table.c[name] for name in self._entity.names))
+        made: ClauseElement = statement
+        return made

@@ -17,11 +17,11 @@ def database(tmp_path):
 def open_dialect(database):
     """Opens the dialect on the file, the table made."""
     from objectkernel_package_service.table import PACKAGE
-    from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
+    from objectkernel_system_dialect.sqlite_dialect import open_sqlite
 
     @asynccontextmanager
     async def opened():
-        dialect = await SqliteDialect.open(str(database))
+        dialect = await open_sqlite(str(database))
         try:
             await dialect.register(PACKAGE)
             yield dialect

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 from objectkernel_system_dialect.contracts import EntitySchema, Field, Index, Relation, Repository
-from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
+from objectkernel_system_dialect.sql_dialect import SqlDialect
+from objectkernel_system_dialect.sqlite_dialect import open_sqlite
+
+from tests.plugins.system_dialect.databases import (  # noqa: F401 - fixtures
+    cuttable,
+    pgbouncer_port,
+    pgbouncer_url,
+    postgres_database,
+    postgres_url,
+)
 
 USER = EntitySchema(
     name="User",
@@ -38,20 +47,20 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def dialect(anyio_backend: str, database: str) -> AsyncIterator[SqliteDialect]:
+async def dialect(anyio_backend: str, database: str) -> AsyncIterator[SqlDialect]:
     """An open dialect with users and posts."""
-    async with aclosing(await SqliteDialect.open(database)) as dialect:
+    async with aclosing(await open_sqlite(database)) as dialect:
         await dialect.register(USER, POST)
         yield dialect
 
 
 @pytest.fixture
-def users(dialect: SqliteDialect) -> Repository:
+def users(dialect: SqlDialect) -> Repository:
     """Users: an implied id, a unique email, defaults and timestamps."""
     return Repository(dialect, USER)
 
 
 @pytest.fixture
-def posts(dialect: SqliteDialect) -> Repository:
+def posts(dialect: SqlDialect) -> Repository:
     """Posts: a sequence and a relation to users."""
     return Repository(dialect, POST)

@@ -8,7 +8,8 @@ import sys
 from objectkernel_system_dialect import contracts, errors
 from objectkernel_system_dialect.contracts import Dialect
 from objectkernel_system_dialect.errors import DataError
-from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
+from objectkernel_system_dialect.sql_dialect import SqlDialect
+from objectkernel_system_dialect.sqlite_dialect import open_sqlite
 
 
 def test_contracts_import_no_engine() -> None:
@@ -33,7 +34,7 @@ def test_all_is_complete() -> None:
 def test_the_sqlite_dialect_is_a_dialect() -> None:
     """The one implementation has every operation of the Protocol."""
     operations = [name for name in vars(Dialect) if not name.startswith("_")]
-    assert [name for name in operations if not hasattr(SqliteDialect, name)] == []
+    assert [name for name in operations if not hasattr(SqlDialect, name)] == []
 
 
 def test_keys_have_their_names() -> None:

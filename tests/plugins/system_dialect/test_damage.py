@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 from objectkernel_system_dialect.contracts import EntitySchema, Field, Repository, RowDamaged
-from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
+from objectkernel_system_dialect.sqlite_dialect import open_sqlite
 from objectkernel_system_dialect.sqlite_executor import SqliteOptions
 from sqlalchemy import func, select
 
@@ -74,7 +74,7 @@ DAMAGES = [
 async def records(anyio_backend: str, tmp_path: Path) -> AsyncIterator[Repository]:
     """Three sound rows, read by one thread."""
     path = str(tmp_path / "records.db")
-    async with aclosing(await SqliteDialect.open(path, SqliteOptions(readers=1))) as dialect:
+    async with aclosing(await open_sqlite(path, SqliteOptions(readers=1))) as dialect:
         await dialect.register(RECORD)
         await dialect.create_many(RECORD, [{"id": "a", "version": version, **SOUND} for version in (1, 2, 3)])
         yield Repository(dialect, RECORD)

@@ -20,8 +20,8 @@ from objectkernel_system_dialect.contracts import (
     StatementRefused,
     ValueInvalid,
 )
-from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
-from objectkernel_system_dialect.sqlite_types import Stored
+from objectkernel_system_dialect.sql_dialect import SqlDialect
+from objectkernel_system_dialect.sqlite_dialect import open_sqlite
 from objectkernel_system_dialect.tables import build_table
 from sqlalchemy import (
     Column,
@@ -72,12 +72,12 @@ COUNTER = EntitySchema(
         "w": Field("datetime"),
     },
 )
-COUNTERS = build_table(COUNTER, COUNTER.all_fields, {"Counter": COUNTER}, Stored.of)
+COUNTERS = build_table((COUNTER,), {"Counter": COUNTER})
 C = COUNTERS.c
 
 
 @pytest.fixture
-async def sales(dialect: SqliteDialect) -> Table:
+async def sales(dialect: SqlDialect) -> Table:
     """Three sales."""
     await dialect.register(SALE)
     rows = [
@@ -88,7 +88,7 @@ async def sales(dialect: SqliteDialect) -> Table:
     return dialect.table(SALE)
 
 
-async def test_rows_are_typed_by_their_columns(dialect: SqliteDialect, sales: Table) -> None:
+async def test_rows_are_typed_by_their_columns(dialect: SqlDialect, sales: Table) -> None:
     """A column comes back as its field does, an aggregate as its column does, a count as it is."""
     rows = await dialect.execute(
         select(sales.c.at, func.sum(sales.c.price).label("total"), func.count().label("sales"))
@@ -102,7 +102,7 @@ async def test_rows_are_typed_by_their_columns(dialect: SqliteDialect, sales: Ta
     assert await dialect.execute(select(sales.c.data).where(sales.c.id == "a")) == [{"data": {"day": 1}}]
 
 
-async def test_a_statement_is_built_once_and_given_values(dialect: SqliteDialect, sales: Table) -> None:
+async def test_a_statement_is_built_once_and_given_values(dialect: SqlDialect, sales: Table) -> None:
     """Parameters are typed by what they are compared with; the same statement object serves every call."""
     dearer = select(sales.c.id).where(sales.c.price > bindparam("price")).order_by(sales.c.id)
     assert await dialect.execute(dearer, {"price": Decimal(2)}) == [{"id": "b"}, {"id": "c"}]
@@ -114,14 +114,14 @@ async def test_a_statement_is_built_once_and_given_values(dialect: SqliteDialect
     assert await dialect.execute(both) == [{"price": Decimal("1.10")}, {"price": Decimal("2.20")}]
 
 
-async def test_more_statements_than_are_kept(dialect: SqliteDialect, sales: Table) -> None:
+async def test_more_statements_than_are_kept(dialect: SqlDialect, sales: Table) -> None:
     """Statements that are built anew each time work too; they are only compiled again."""
     for number in range(300):
         rows = await dialect.execute(select(literal_column(str(number)).label("n")).where(sales.c.id == "a"))
         assert rows == [{"n": number}]
 
 
-async def test_writes_return_what_they_say(dialect: SqliteDialect, sales: Table) -> None:
+async def test_writes_return_what_they_say(dialect: SqlDialect, sales: Table) -> None:
     """Insert, update and delete are run by the writer; rows come from `returning` and from nowhere else."""
     made = await dialect.execute(insert(sales).returning(sales.c.price), {"id": "d", "price": Decimal(4)})
     assert made == [{"price": Decimal("4.00")}]
@@ -140,14 +140,14 @@ async def test_writes_return_what_they_say(dialect: SqliteDialect, sales: Table)
     [text("DELETE FROM sales"), text("SELECT 1").columns(), "DELETE FROM sales", literal_column("1"), None],
     ids=["text", "text with columns", "str", "column", "None"],
 )
-async def test_text_and_other_things_are_refused(dialect: SqliteDialect, sales: Table, statement: Any) -> None:
+async def test_text_and_other_things_are_refused(dialect: SqlDialect, sales: Table, statement: Any) -> None:
     """Only Core's own queries and writes are run: no text, no DDL."""
     with pytest.raises(StatementRefused):
         await dialect.execute(statement)
     assert await dialect.count(SALE) == 3
 
 
-async def test_parameters_are_checked(dialect: SqliteDialect, sales: Table) -> None:
+async def test_parameters_are_checked(dialect: SqlDialect, sales: Table) -> None:
     """A missing or unknown parameter, and a value that does not fit, are refused before anything runs."""
     one = select(sales).where(sales.c.price == bindparam("price"))
     with pytest.raises(StatementRefused, match="no value"):
@@ -158,7 +158,7 @@ async def test_parameters_are_checked(dialect: SqliteDialect, sales: Table) -> N
         await dialect.execute(one, {"price": 1.5})
 
 
-async def test_what_cannot_be_compiled_or_run_is_an_error(dialect: SqliteDialect, sales: Table) -> None:
+async def test_what_cannot_be_compiled_or_run_is_an_error(dialect: SqlDialect, sales: Table) -> None:
     """What has no meaning is refused; what the database cannot run has failed. Neither shows a value."""
     with pytest.raises(StatementRefused, match="compiled"):
         await dialect.execute(insert(sales).values(id="x", prize=1))
@@ -168,7 +168,7 @@ async def test_what_cannot_be_compiled_or_run_is_an_error(dialect: SqliteDialect
     assert "secret" not in str(caught.value)
 
 
-async def test_numbers_are_calculated_with(dialect: SqliteDialect, sales: Table) -> None:
+async def test_numbers_are_calculated_with(dialect: SqlDialect, sales: Table) -> None:
     """Arithmetic on a numeric column is arithmetic, of its own type; an increment is one statement."""
     await dialect.register(COUNTER)
     table = dialect.table(COUNTER)
@@ -219,7 +219,7 @@ async def test_numbers_are_calculated_with(dialect: SqliteDialect, sales: Table)
     ],
     ids=str,
 )
-async def test_what_sql_would_get_wrong_is_refused(dialect: SqliteDialect, wrong: ColumnElement[Any]) -> None:
+async def test_what_sql_would_get_wrong_is_refused(dialect: SqlDialect, wrong: ColumnElement[Any]) -> None:
     """A decimal is a whole number to SQL, a time a text: beside another type they mean something else."""
     await dialect.register(COUNTER)
     with pytest.raises(StatementRefused) as caught:
@@ -227,7 +227,7 @@ async def test_what_sql_would_get_wrong_is_refused(dialect: SqliteDialect, wrong
     assert "decimal" in str(caught.value)
 
 
-async def test_decimals_and_times_compare_with_their_like(dialect: SqliteDialect, sales: Table) -> None:
+async def test_decimals_and_times_compare_with_their_like(dialect: SqlDialect, sales: Table) -> None:
     """Comparisons, ranges, lists, NULL, the least and the greatest work, with parameters typed by their columns."""
     day = datetime(2026, 1, 2, tzinfo=UTC)
     found = await dialect.execute(
@@ -243,13 +243,13 @@ async def test_decimals_and_times_compare_with_their_like(dialect: SqliteDialect
 
 
 @pytest.mark.parametrize("value", [2**70, "\ud800", object()], ids=["large", "surrogate", "object"])
-async def test_a_value_that_the_driver_refuses_is_an_error(dialect: SqliteDialect, value: Any) -> None:
+async def test_a_value_that_the_driver_refuses_is_an_error(dialect: SqlDialect, value: Any) -> None:
     """An untyped value that SQLite cannot hold is one of the errors of data access too."""
     with pytest.raises(DataError):
         await dialect.execute(select(bindparam("value", value)))
 
 
-async def test_a_value_of_sqlalchemys_own_types_is_checked(dialect: SqliteDialect, sales: Table) -> None:
+async def test_a_value_of_sqlalchemys_own_types_is_checked(dialect: SqlDialect, sales: Table) -> None:
     """A value that a type of SQLAlchemy refuses is refused as one of ours is."""
     with pytest.raises(ValueInvalid):
         await dialect.execute(select(bindparam("day", type_=Date)), {"day": "today"})
@@ -257,11 +257,11 @@ async def test_a_value_of_sqlalchemys_own_types_is_checked(dialect: SqliteDialec
 
 async def test_a_query_does_not_wait_for_the_writer(tmp_path: Path) -> None:
     """`execute` reads on a reader, while a write is under way."""
-    async with aclosing(await SqliteDialect.open(str(tmp_path / "a.db"))) as dialect:
+    async with aclosing(await open_sqlite(str(tmp_path / "a.db"))) as dialect:
         await dialect.register(SALE)
         free = threading.Event()
         async with anyio.create_task_group() as group:
-            group.start_soon(dialect._executor.write, lambda _: free.wait(60))
+            group.start_soon(dialect.engine.executor.write, lambda _: free.wait(60))
             await anyio.wait_all_tasks_blocked()
             try:
                 with anyio.fail_after(30):

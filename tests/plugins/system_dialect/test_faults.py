@@ -20,7 +20,8 @@ from objectkernel_system_dialect.contracts import (
     StatementFailed,
     ValueInvalid,
 )
-from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
+from objectkernel_system_dialect.sql_dialect import SqlDialect
+from objectkernel_system_dialect.sqlite_dialect import open_sqlite
 from objectkernel_system_dialect.sqlite_errors import translated
 
 NOTE = EntitySchema(name="Note", collection="notes", fields={"text": Field("text")})
@@ -46,7 +47,7 @@ async def test_a_file_that_is_no_database_is_damaged(tmp_path: Path) -> None:
     path = tmp_path / "text.db"
     path.write_bytes(b"this is no database, and long enough to be looked at" * 40)
     with pytest.raises(DatabaseDamaged) as caught:
-        await SqliteDialect.open(str(path))
+        await open_sqlite(str(path))
     assert caught.value.facts == {"database": "the database file 'text.db'", "reason": "SQLITE_NOTADB"}
     assert path.read_bytes().startswith(b"this is no database")
 
@@ -55,7 +56,7 @@ async def test_a_file_that_is_no_database_is_damaged(tmp_path: Path) -> None:
 async def test_a_missing_folder_is_unavailable(tmp_path: Path) -> None:
     """A file cannot be made where there is no folder; the path stays out of the message."""
     with pytest.raises(DatabaseUnavailable) as caught:
-        await SqliteDialect.open(str(tmp_path / "no" / "such" / "a.db"))
+        await open_sqlite(str(tmp_path / "no" / "such" / "a.db"))
     assert caught.value.facts["reason"] == "SQLITE_CANTOPEN"
     assert str(tmp_path) not in str(caught.value)
 
@@ -64,7 +65,7 @@ async def test_a_missing_folder_is_unavailable(tmp_path: Path) -> None:
 async def test_damage_in_the_file_is_reported(tmp_path: Path) -> None:
     """A read that meets damaged pages is an error, not an empty list."""
     path = tmp_path / "a.db"
-    dialect = await SqliteDialect.open(str(path))
+    dialect = await open_sqlite(str(path))
     await dialect.register(NOTE)
     await dialect.create_many(NOTE, [{"text": "x" * 500} for _ in range(100)])
     await dialect.aclose()
@@ -72,7 +73,7 @@ async def test_damage_in_the_file_is_reported(tmp_path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(os.urandom(size - 4096))
-    dialect = await SqliteDialect.open(str(path))
+    dialect = await open_sqlite(str(path))
     with pytest.raises(DatabaseDamaged):
         await dialect.register(NOTE)
         await dialect.find(NOTE)
@@ -82,9 +83,9 @@ async def test_damage_in_the_file_is_reported(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_a_read_only_database_can_be_read(tmp_path: Path) -> None:
     """A write that the file does not allow is refused; reading goes on."""
-    dialect = await SqliteDialect.open(str(tmp_path / "a.db"))
+    dialect = await open_sqlite(str(tmp_path / "a.db"))
     await dialect.register(NOTE)
-    await dialect._executor.write(lambda connection: connection.execute("PRAGMA query_only = ON"))
+    await dialect.engine.executor.write(lambda connection: connection.execute("PRAGMA query_only = ON"))
     with pytest.raises(DatabaseReadOnly):
         await dialect.create(NOTE, {})
     assert await dialect.count(NOTE) == 0
@@ -92,7 +93,7 @@ async def test_a_read_only_database_can_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_ping_asks_the_database(dialect: SqliteDialect) -> None:
+async def test_ping_asks_the_database(dialect: SqlDialect) -> None:
     """A database that answers is alive; one whose schema cannot be read is not."""
     await dialect.ping()
 

@@ -22,7 +22,8 @@ from objectkernel_system_dialect.contracts import (
     Repository,
     UnknownField,
 )
-from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
+from objectkernel_system_dialect.sql_dialect import SqlDialect
+from objectkernel_system_dialect.sqlite_dialect import open_sqlite
 from objectkernel_system_dialect.sqlite_executor import SqliteOptions
 
 EVENT = EntitySchema(
@@ -45,7 +46,7 @@ def event(number: int, kind: str | None = None, day: int = 1) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def events(dialect: SqliteDialect) -> Repository:
+async def events(dialect: SqlDialect) -> Repository:
     """Twelve events on three days."""
     await dialect.register(EVENT)
     await dialect.create_many(EVENT, [event(n, "ab"[n % 2], 1 + n % 3) for n in range(12)])
@@ -85,11 +86,11 @@ async def test_a_row_inserted_meanwhile_moves_no_page(events: Repository) -> Non
 @pytest.mark.anyio
 async def test_a_page_is_found_through_the_index(tmp_path: Path) -> None:
     """With an index in the order of the page, SQLite seeks the cursor and sorts nothing."""
-    async with aclosing(await SqliteDialect.open(str(tmp_path / "a.db"), SqliteOptions(readers=1))) as dialect:
+    async with aclosing(await open_sqlite(str(tmp_path / "a.db"), SqliteOptions(readers=1))) as dialect:
         await dialect.register(EVENT)
         await dialect.create_many(EVENT, [event(number) for number in range(9)])
         page = await dialect.find_page(EVENT, sort={"moment": -1}, limit=2)
-        read = dialect._executor.read
+        read = dialect.engine.executor.read
         statements: list[str] = []
         await read(lambda connection: connection.set_trace_callback(statements.append))
         await dialect.find_page(EVENT, sort={"moment": -1}, limit=2, after=page.next)
@@ -124,7 +125,7 @@ async def test_a_cursor_belongs_to_its_order(events: Repository) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("value", [5, [1], True, {"a": 1}, "zz"], ids=str)
-async def test_a_forged_cursor_is_no_crash(dialect: SqliteDialect, value: Any) -> None:
+async def test_a_forged_cursor_is_no_crash(dialect: SqlDialect, value: Any) -> None:
     """A cursor whose value is of another type than the key is damaged, whatever its type."""
     ticket = EntitySchema(name="Ticket", collection="tickets", fields={"id": Field("uuid")})
     await dialect.register(ticket)
@@ -160,7 +161,7 @@ def test_random_pages_are_the_sorted_list(
     """Whatever the directions, and with missing values, the pages put together are the sorted list."""
 
     async def walk() -> tuple[list[int], list[int]]:
-        dialect = await SqliteDialect.open(":memory:")
+        dialect = await open_sqlite(":memory:")
         await dialect.register(EVENT)
         await dialect.create_many(EVENT, [event(n, k, d) for n, (k, d) in enumerate(rows)])
         sort: dict[str, Literal[1, -1]] = {"kind": kind, "moment": moment}

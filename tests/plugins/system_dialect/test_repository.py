@@ -20,7 +20,8 @@ from objectkernel_system_dialect.contracts import (
     UnknownField,
     ValueInvalid,
 )
-from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
+from objectkernel_system_dialect.sql_dialect import SqlDialect
+from objectkernel_system_dialect.sqlite_dialect import open_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +41,7 @@ VERSION = EntitySchema(
 
 
 @pytest.fixture
-async def versions(dialect: SqliteDialect) -> Repository:
+async def versions(dialect: SqlDialect) -> Repository:
     """Rows under a key of two fields, with a sequence."""
     await dialect.register(VERSION)
     return Repository(dialect, VERSION)
@@ -159,7 +160,7 @@ async def test_what_is_written_is_a_mapping(users: Repository, wrong: Any) -> No
     assert await users.count() == 1
 
 
-async def test_a_large_insert_leaves_the_loop_its_turns(dialect: SqliteDialect) -> None:
+async def test_a_large_insert_leaves_the_loop_its_turns(dialect: SqlDialect) -> None:
     """While many rows are made ready other tasks run; an insert that is cancelled meanwhile has written nothing."""
     turns = 0
     turn = EntitySchema(name="Turn", collection="turns", fields={"at": Field("integer", default=lambda: turns)})
@@ -200,7 +201,7 @@ async def test_upsert_keeps_what_belongs_to_the_first_insert(versions: Repositor
     assert await versions.count() == 2
 
 
-async def test_an_upsert_of_the_key_alone_returns_the_row(dialect: SqliteDialect) -> None:
+async def test_an_upsert_of_the_key_alone_returns_the_row(dialect: SqlDialect) -> None:
     """Where nothing but the key is given, the row that is there comes back unchanged."""
     schema = EntitySchema(name="Flag", collection="flags", fields={"id": Field("string"), "note": Field("text")})
     await dialect.register(schema)
@@ -330,7 +331,7 @@ async def test_a_relation_is_held_by_the_database(users: Repository, posts: Repo
     assert await posts.count() == 0
 
 
-async def test_a_repository_subclass_names_its_schema(dialect: SqliteDialect) -> None:
+async def test_a_repository_subclass_names_its_schema(dialect: SqlDialect) -> None:
     """`class Versions(Repository): schema = …` is made with the dialect alone and has methods of its own."""
 
     class Versions(Repository):
@@ -345,7 +346,7 @@ async def test_a_repository_subclass_names_its_schema(dialect: SqliteDialect) ->
     assert await versions.of("a") == [made]
 
 
-async def test_an_unregistered_entity_is_an_error(dialect: SqliteDialect) -> None:
+async def test_an_unregistered_entity_is_an_error(dialect: SqlDialect) -> None:
     """An unregistered schema, or another one of a registered name, is refused with what is known."""
     unknown = EntitySchema(name="Users", collection="x", fields={})
     with pytest.raises(EntityUnknown) as caught:
@@ -361,7 +362,7 @@ async def test_an_unregistered_entity_is_an_error(dialect: SqliteDialect) -> Non
 async def test_timestamps_come_from_the_clock_given() -> None:
     """The dialect asks one clock, once for each call."""
     moments = iter(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n) for n in range(9))
-    dialect = await SqliteDialect.open(":memory:", clock=lambda: next(moments))
+    dialect = await open_sqlite(":memory:", clock=lambda: next(moments))
     await dialect.register(VERSION)
     rows = await dialect.create_many(VERSION, [{"id": "a", "version": str(n), "content": ""} for n in range(2)])
     assert {row["created_at"].day for row in rows} == {1}

@@ -20,9 +20,9 @@ from objectkernel_system_dialect.contracts import (
     SchemaOutdated,
 )
 from objectkernel_system_dialect.registry import check_schemas, validate_schemas
-from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
+from objectkernel_system_dialect.sql_dialect import SqlDialect
+from objectkernel_system_dialect.sqlite_dialect import open_sqlite
 from objectkernel_system_dialect.sqlite_executor import SqliteOptions
-from objectkernel_system_dialect.sqlite_types import Stored
 from objectkernel_system_dialect.tables import build_table
 
 
@@ -120,7 +120,7 @@ async def test_registering_makes_table_and_indexes_once(tmp_path: Path) -> None:
         indexes=[Index({"size": -1, "name": 1}), Index("size", unique=True)],
     )
     for count in range(2):
-        dialect = await SqliteDialect.open(path)
+        dialect = await open_sqlite(path)
         await dialect.register(thing)
         await dialect.register(thing, thing)
         assert dialect.schemas() == (thing,)
@@ -135,7 +135,7 @@ async def test_registering_makes_table_and_indexes_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_schemas_may_lead_to_each_other(dialect: SqliteDialect) -> None:
+async def test_schemas_may_lead_to_each_other(dialect: SqlDialect) -> None:
     """A ring of relations is registered in one call; a relation to an unregistered entity is refused."""
     egg = schema("Egg", "eggs", relations={"from_": Relation("Hen", on_delete="set-null")})
     hen = schema("Hen", "hens", relations={"out_of": Relation("Egg", kind="one-to-one")})
@@ -156,7 +156,7 @@ async def test_a_table_that_lacks_columns_is_named(tmp_path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE things (id TEXT PRIMARY KEY)")
     connection.close()
-    dialect = await SqliteDialect.open(str(path))
+    dialect = await open_sqlite(str(path))
     fresh = schema("Fresh", "fresh")
     with pytest.raises(SchemaOutdated) as caught:
         await dialect.register(fresh, schema(fields={"name": Field("string")}))
@@ -170,7 +170,7 @@ async def test_a_table_that_lacks_columns_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_indexes_of_one_wording_are_all_made(dialect: SqliteDialect) -> None:
+async def test_indexes_of_one_wording_are_all_made(dialect: SqlDialect) -> None:
     """No two indexes share a name, however collections and fields are worded; each unique one holds."""
     line = schema("Line", "orders_line", fields={"no": Field("integer")}, indexes=[Index("no", unique=True)])
     order = schema("Order", "orders", fields={"line_no": Field("integer")}, indexes=[Index("line_no", unique=True)])
@@ -193,7 +193,7 @@ def test_names_fit_every_database() -> None:
     """No name of an index or constraint is longer than 63 characters, and none is there twice."""
     fields = {f"{letter}{'x' * 62}": Field("string", unique=True) for letter in "abc"}
     long = schema(collection="c" * 63, fields=fields, indexes=[Index(list(fields)), Index(list(fields)[:2])])
-    table = build_table(long, long.all_fields, {"Thing": long}, Stored.of)
+    table = build_table((long,), {"Thing": long})
     names = [str(one.name) for one in (*table.constraints, *table.indexes) if one.name]
     assert len(names) == len(set(names)) == 6
     assert max(map(len, names)) == 63
@@ -214,14 +214,14 @@ async def test_a_table_that_does_not_keep_unique_is_named(tmp_path: Path, older:
     connection = sqlite3.connect(path)
     connection.execute(older)
     connection.close()
-    async with aclosing(await SqliteDialect.open(str(path))) as dialect:
+    async with aclosing(await open_sqlite(str(path))) as dialect:
         with pytest.raises(SchemaOutdated) as caught:
             await dialect.register(schema(fields={"name": Field("string", unique=True)}))
     assert caught.value.facts["missing"] == (missing,)
 
 
 @pytest.mark.anyio
-async def test_registrations_take_turns(dialect: SqliteDialect) -> None:
+async def test_registrations_take_turns(dialect: SqlDialect) -> None:
     """Of two schemas for one collection that are registered at the same time, one is refused."""
     outcomes: list[str] = []
 
@@ -239,7 +239,7 @@ async def test_registrations_take_turns(dialect: SqliteDialect) -> None:
 
 
 @pytest.mark.anyio
-async def test_only_schemas_are_registered(dialect: SqliteDialect) -> None:
+async def test_only_schemas_are_registered(dialect: SqlDialect) -> None:
     """Anything else is named by its type."""
     with pytest.raises(SchemaInvalid, match="a dict is none"):
         await dialect.register(schema(), {"name": "x"})  # type: ignore[arg-type]
@@ -247,7 +247,7 @@ async def test_only_schemas_are_registered(dialect: SqliteDialect) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_key_beside_a_sequence_is_unique(dialect: SqliteDialect) -> None:
+async def test_a_key_beside_a_sequence_is_unique(dialect: SqlDialect) -> None:
     """On SQLite the sequence is the row number; the entity's key is held unique all the same."""
     numbered = schema(fields={"number": Field("sequence")}, key=("number",))
     await dialect.register(numbered)
@@ -260,7 +260,7 @@ async def test_a_key_beside_a_sequence_is_unique(dialect: SqliteDialect) -> None
 async def test_a_database_held_by_another_process_is_busy(tmp_path: Path) -> None:
     """After the busy timeout the write is refused as such, and goes through when the other is done."""
     path = tmp_path / "held.db"
-    dialect = await SqliteDialect.open(str(path), SqliteOptions(busy_timeout=0.05))
+    dialect = await open_sqlite(str(path), SqliteOptions(busy_timeout=0.05))
     await dialect.register(schema())
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

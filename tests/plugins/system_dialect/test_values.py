@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from objectkernel_system_dialect.contracts import EntitySchema, Field, Repository, ValueInvalid
-from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
+from objectkernel_system_dialect.sql_dialect import SqlDialect
+from objectkernel_system_dialect.sqlite_dialect import open_sqlite
 
 VALUE = EntitySchema(
     name="Value",
@@ -45,7 +46,7 @@ VALUE = EntitySchema(
 
 
 @pytest.fixture
-async def stored(dialect: SqliteDialect) -> Repository:
+async def stored(dialect: SqlDialect) -> Repository:
     """An entity with a field of every type."""
     await dialect.register(VALUE)
     return Repository(dialect, VALUE)
@@ -232,7 +233,7 @@ def test_random_values_come_back(document: Any, **values: Any) -> None:
     row = {"number": 1, "json": document, **values}
 
     async def round_trip() -> dict[str, Any] | None:
-        dialect = await SqliteDialect.open(":memory:")
+        dialect = await open_sqlite(":memory:")
         await dialect.register(VALUE)
         await dialect.create(VALUE, row)
         read = await dialect.find_by_id(VALUE, 1)

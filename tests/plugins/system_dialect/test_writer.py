@@ -21,7 +21,8 @@ from objectkernel_system_dialect.contracts import (
     Field,
     Repository,
 )
-from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
+from objectkernel_system_dialect.sql_dialect import SqlDialect
+from objectkernel_system_dialect.sqlite_dialect import open_sqlite
 from objectkernel_system_dialect.sqlite_executor import GROUP_LIMIT, SqliteExecutor, SqliteOptions
 
 NOTE = EntitySchema(
@@ -32,7 +33,7 @@ NOTE = EntitySchema(
 
 
 @pytest.fixture
-async def notes(dialect: SqliteDialect) -> Repository:
+async def notes(dialect: SqlDialect) -> Repository:
     """Notes under a number."""
     await dialect.register(NOTE)
     return Repository(dialect, NOTE)
@@ -41,8 +42,8 @@ async def notes(dialect: SqliteDialect) -> Repository:
 class Held:
     """Keeps the writer busy from inside a job, so that what is written meanwhile waits in one queue."""
 
-    def __init__(self, dialect: SqliteDialect) -> None:
-        self._write = dialect._executor.write
+    def __init__(self, dialect: SqlDialect) -> None:
+        self._write = dialect.engine.executor.write
         self._free = threading.Event()
         self._busy = threading.Event()
 
@@ -60,19 +61,19 @@ class Held:
         self._free.set()
 
 
-async def count_commits(dialect: SqliteDialect, counted: list[str]) -> None:
+async def count_commits(dialect: SqlDialect, counted: list[str]) -> None:
     """Collect the COMMITs of the writer from now on."""
 
     def trace(sql: str) -> None:
         if sql == "COMMIT":
             counted.append(sql)
 
-    await dialect._executor.write(lambda connection: connection.set_trace_callback(trace))
+    await dialect.engine.executor.write(lambda connection: connection.set_trace_callback(trace))
     counted.clear()
 
 
 @pytest.mark.anyio
-async def test_waiting_writes_share_a_commit(dialect: SqliteDialect, notes: Repository) -> None:
+async def test_waiting_writes_share_a_commit(dialect: SqlDialect, notes: Repository) -> None:
     """64 writes that wait at once are all made, with far fewer commits."""
     commits: list[str] = []
     await count_commits(dialect, commits)
@@ -88,7 +89,7 @@ async def test_waiting_writes_share_a_commit(dialect: SqliteDialect, notes: Repo
 
 
 @pytest.mark.anyio
-async def test_a_commit_holds_a_limited_number_of_writes(dialect: SqliteDialect, notes: Repository) -> None:
+async def test_a_commit_holds_a_limited_number_of_writes(dialect: SqlDialect, notes: Repository) -> None:
     """However many wait, the first of them is not kept waiting for all."""
     commits: list[str] = []
     await count_commits(dialect, commits)
@@ -103,7 +104,7 @@ async def test_a_commit_holds_a_limited_number_of_writes(dialect: SqliteDialect,
 
 
 @pytest.mark.anyio
-async def test_a_failing_write_is_undone_alone(dialect: SqliteDialect, notes: Repository) -> None:
+async def test_a_failing_write_is_undone_alone(dialect: SqlDialect, notes: Repository) -> None:
     """Of the writes in one commit the failing ones get their errors, wholly undone; the others are made."""
     await notes.create({"id": 1000})
     failed: list[int] = []
@@ -127,14 +128,14 @@ async def test_a_failing_write_is_undone_alone(dialect: SqliteDialect, notes: Re
 
 
 @pytest.mark.anyio
-async def test_a_full_database_fails_only_what_does_not_fit(dialect: SqliteDialect, notes: Repository) -> None:
+async def test_a_full_database_fails_only_what_does_not_fit(dialect: SqlDialect, notes: Repository) -> None:
     """A full disk ends the shared transaction; the writes that fit are made all the same, one by one."""
 
     def limit(connection: sqlite3.Connection) -> None:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count = {pages + 20}")
 
-    await dialect._executor.write(limit)
+    await dialect.engine.executor.write(limit)
     outcome: dict[int, str] = {}
 
     async def write(number: int, size: int) -> None:
@@ -176,9 +177,9 @@ class FullAtCommit:
 
 
 @pytest.mark.anyio
-async def test_a_commit_that_finds_no_room_is_repeated_one_by_one(dialect: SqliteDialect, notes: Repository) -> None:
+async def test_a_commit_that_finds_no_room_is_repeated_one_by_one(dialect: SqlDialect, notes: Repository) -> None:
     """The writes of a group whose commit failed are made one by one; a lone one gets the error."""
-    writer = dialect._executor._writer
+    writer = dialect.engine.executor._writer
     sound = writer._connection
     held = Held(dialect)
     async with anyio.create_task_group() as group:
@@ -199,7 +200,7 @@ async def test_a_commit_that_finds_no_room_is_repeated_one_by_one(dialect: Sqlit
 
 
 @pytest.mark.anyio
-async def test_a_cancelled_write_that_waits_is_not_made(dialect: SqliteDialect, notes: Repository) -> None:
+async def test_a_cancelled_write_that_waits_is_not_made(dialect: SqlDialect, notes: Repository) -> None:
     """A caller that is cancelled while its write waits leaves nothing behind, and delays nobody."""
     held = Held(dialect)
     async with anyio.create_task_group() as group:
@@ -248,7 +249,7 @@ async def test_cancelled_calls_cost_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_cancelled_write_that_runs_is_made_wholly(dialect: SqliteDialect, notes: Repository) -> None:
+async def test_a_cancelled_write_that_runs_is_made_wholly(dialect: SqlDialect, notes: Repository) -> None:
     """A write that has begun is committed although its caller is gone."""
     begun, go_on = threading.Event(), threading.Event()
 
@@ -259,7 +260,7 @@ async def test_a_cancelled_write_that_runs_is_made_wholly(dialect: SqliteDialect
         connection.execute("INSERT INTO notes (id) VALUES (2)")
 
     async with anyio.create_task_group() as group:
-        group.start_soon(dialect._executor.write, job)
+        group.start_soon(dialect.engine.executor.write, job)
         await anyio.to_thread.run_sync(begun.wait)
         group.cancel_scope.cancel()
     go_on.set()
@@ -282,14 +283,14 @@ async def test_a_reader_sees_what_was_acknowledged(notes: Repository) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_job_that_raises_anything_is_answered(dialect: SqliteDialect, notes: Repository) -> None:
+async def test_a_job_that_raises_anything_is_answered(dialect: SqlDialect, notes: Repository) -> None:
     """Whatever a job raises reaches its caller, undoes its writes, and the thread serves on."""
 
     def job(connection: sqlite3.Connection) -> None:
         connection.execute("INSERT INTO notes (id) VALUES (1)")
         raise KeyboardInterrupt
 
-    for call in (dialect._executor.write, dialect._executor.read):
+    for call in (dialect.engine.executor.write, dialect.engine.executor.read):
         with pytest.raises((KeyboardInterrupt, sqlite3.OperationalError)):
             await call(job)
     assert await notes.count() == 0
@@ -307,7 +308,7 @@ async def test_readers_cannot_write(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_closing_finishes_what_is_queued(database: str) -> None:
     """Writes that wait when the dialect is closed are made; afterwards every call says that it is closed."""
-    dialect = await SqliteDialect.open(database)
+    dialect = await open_sqlite(database)
     await dialect.register(NOTE)
     made: list[int] = []
 
@@ -337,7 +338,7 @@ async def test_closing_leaves_no_thread_and_no_log(tmp_path: Path) -> None:
     """The threads are gone and the log is in the file, also when the closer is being cancelled."""
     before = threading.active_count()
     path = tmp_path / "a.db"
-    dialect = await SqliteDialect.open(str(path))
+    dialect = await open_sqlite(str(path))
     await dialect.register(NOTE)
     await dialect.create(NOTE, {"id": 1})
     with anyio.CancelScope() as scope:
@@ -353,13 +354,13 @@ def test_another_event_loop_is_refused_before_anything_is_written(tmp_path: Path
     path = tmp_path / "a.db"
     before = threading.active_count()
 
-    async def first() -> SqliteDialect:
-        dialect = await SqliteDialect.open(str(path))
+    async def first() -> SqlDialect:
+        dialect = await open_sqlite(str(path))
         await dialect.register(NOTE)
         await dialect.create(NOTE, {"id": 1})
         return dialect
 
-    async def second(dialect: SqliteDialect) -> None:
+    async def second(dialect: SqlDialect) -> None:
         for call in (dialect.create(NOTE, {"id": 2}), dialect.count(NOTE)):
             with pytest.raises(DialectClosed, match="another event loop"):
                 await call
@@ -388,7 +389,7 @@ async def test_opening_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
     before = threading.active_count()
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await SqliteDialect.open(str(tmp_path / "a.db"))
+        await open_sqlite(str(tmp_path / "a.db"))
     assert scope.cancelled_caught
     assert threading.active_count() == before
 
@@ -412,12 +413,13 @@ async def test_connections_are_set_up(tmp_path: Path, synchronous: Any, level: i
 KILLED = """
 import anyio, sys
 from objectkernel_system_dialect.contracts import EntitySchema, Field
-from objectkernel_system_dialect.sqlite_dialect import SqliteDialect
+from objectkernel_system_dialect.sql_dialect import SqlDialect
+from objectkernel_system_dialect.sqlite_dialect import open_sqlite
 
 async def main():
     fields = {"id": Field("integer"), "text": Field("text")}
     schema = EntitySchema(name="Note", collection="notes", fields=fields)
-    dialect = await SqliteDialect.open(sys.argv[1])
+    dialect = await open_sqlite(sys.argv[1])
     await dialect.register(schema)
     async def write(start):
         for number in range(start, 10**9, 16):

@@ -1,0 +1,136 @@
+"""The way of every call to the executor: within the transaction that the task has open, its errors made ours."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+from objectkernel_system_dialect.engine import Engine
+from objectkernel_system_dialect.errors import TransactionFailed
+from objectkernel_system_dialect.executor import Insertion, Reader, Session, Transaction
+from objectkernel_system_dialect.statements import Prepared
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+T = TypeVar("T")
+
+
+@attrs.define(eq=False)
+class _Block:
+    """A transaction, or a savepoint within one, that a task has open."""
+
+    session: Transaction
+    failed: bool = False
+    ended: bool = False
+
+
+class Calls:
+    """Calls of one engine's executor. Each names the entity that it is about, or "" for none."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._executor = engine.executor
+        self._block: ContextVar[_Block | None] = ContextVar("block", default=None)
+
+    async def fetch(
+        self, entity: str, prepared: Prepared, values: Sequence[Any], reader: Reader[T], *, writes: bool = False
+    ) -> list[T]:
+        """Run a statement that gives rows."""
+        sql, bound = prepared.sql, prepared.bind(values)
+        if self._block.get() is not None:
+            return await self.run(entity, lambda session: session.fetch(sql, bound, reader, writes=writes))
+        try:  # the way of nearly every call, without a detour
+            return await self._executor.fetch(sql, bound, reader, writes=writes)
+        except self._engine.driver_errors as error:
+            raise self._engine.translated(error, entity) from error
+
+    async def change(self, entity: str, prepared: Prepared, values: Sequence[Any]) -> int:
+        """Run a statement that gives none; the number of rows that it found."""
+        sql, bound = prepared.sql, prepared.bind(values)
+        return await self.run(entity, lambda session: session.change(sql, bound))
+
+    async def insert(self, entity: str, insertion: Insertion, rows: Sequence[tuple[Any, ...]]) -> list[int]:
+        """Insert all rows or none; their sequence numbers, where there is a sequence."""
+        return await self.run(entity, lambda session: session.insert(insertion, rows))
+
+    async def run(self, entity: str, call: Callable[[Session], Awaitable[T]]) -> T:
+        """Make a call. Within a transaction, one that fails leaves it good for nothing but its end."""
+        block = self._open_block()
+        try:
+            return await call(self._executor if block is None else block.session)
+        except BaseException as error:
+            if block is not None:
+                block.failed = True
+            if isinstance(error, self._engine.driver_errors):
+                raise self._engine.translated(error, entity) from error
+            raise
+
+    async def schema_work(self, work: Callable[[sqlalchemy.Connection], T]) -> T:
+        """Change the schema, alone; see `Executor.schema_work`."""
+        try:
+            return await self._executor.schema_work(work)
+        except self._engine.driver_errors as error:
+            raise self._engine.translated(error, "") from error
+
+    async def ping(self) -> None:
+        """Ask for a sign of life."""
+        try:
+            await self._executor.ping()
+        except self._engine.driver_errors as error:
+            raise self._engine.translated(error, "") from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """A transaction for the calls of this task and those that it starts; within one, a savepoint."""
+        outer = self._open_block()
+        from_block: BaseException | None = None
+        try:
+            async with self._begin(outer) as session:
+                block = _Block(session)
+                self._block.set(block)
+                try:
+                    yield
+                except BaseException as error:
+                    from_block = error
+                    raise
+                finally:
+                    block.ended = True
+                    self._block.set(outer)
+                if block.failed:
+                    raise _failed()
+        except self._engine.driver_errors as error:
+            if error is from_block:
+                raise
+            if outer is not None:
+                outer.failed = True
+            raise self._engine.translated(error, "") from error
+
+    @asynccontextmanager
+    async def _begin(self, outer: _Block | None) -> AsyncIterator[Transaction]:
+        if outer is None:
+            async with self._executor.transaction() as session:
+                yield session
+        else:
+            async with outer.session.savepoint():
+                yield outer.session
+
+    def _open_block(self) -> _Block | None:
+        block = self._block.get()
+        if block is None or block.ended:
+            return None
+        if block.failed:
+            raise _failed()
+        return block
+
+
+def _failed() -> TransactionFailed:
+    return TransactionFailed(
+        "the transaction cannot go on",
+        why="an operation in it failed",
+        fix="let the error leave the block; what may fail goes into a transaction() of its own within it",
+    )

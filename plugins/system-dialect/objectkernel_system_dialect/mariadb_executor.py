@@ -1,0 +1,216 @@
+"""MariaDB and MySQL through a pool of asyncmy's connections: single statements commit themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import anyio
+from anyio.lowlevel import current_token
+from asyncmy.connection import Connection
+
+from objectkernel_system_dialect.errors import DialectClosed, DialectUnsupported
+from objectkernel_system_dialect.executor import Insertion, Reader
+from objectkernel_system_dialect.mariadb_connection import MariadbOptions, Server, connect, is_mariadb, version
+from objectkernel_system_dialect.mariadb_errors import DEADLOCK, LOCK_TIMEOUT, RAISED, ServerError, reported
+from objectkernel_system_dialect.mariadb_pool import Job, Pool
+from objectkernel_system_dialect.mariadb_transaction import Limits, MariadbTransaction, Statements, begin
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+T = TypeVar("T")
+
+RETRIES: Final = 5
+"""How often a single statement that a deadlock undid is run again."""
+PAUSE: Final = 0.02
+"""Seconds of the first pause before that, at most; each further one may be twice as long."""
+SCHEMA_PATIENCE: Final = 600
+"""Seconds to wait for others that change the schema."""
+
+
+class MariadbExecutor:
+    """One database behind a pool. Made by `open`, in the event loop that it is used in; ended by `aclose`.
+
+    A statement that finds its connection closed is run again on a new one, when nothing of it was sent or it only
+    reads. Of one whose caller is cancelled the connection is given up: the server finishes or drops it.
+
+    Attributes:
+        mariadb: whether the server is MariaDB and not MySQL.
+        version: of the server, in numbers.
+    """
+
+    def __init__(self, server: Server, options: MariadbOptions, connection: Connection, limits: Limits) -> None:
+        self.mariadb = is_mariadb(connection)
+        self.version = version(connection)
+        self._server = server
+        self._options = options
+        self._statements = Statements(limits)
+        self._loop = asyncio.get_running_loop()
+        self._pool = Pool(self._connect, options.pool_size, options.pool_timeout, server.place)
+        self._closed = False
+
+    @classmethod
+    async def open(cls, server: Server, options: MariadbOptions) -> MariadbExecutor:
+        """Connect once, to learn what the server is.
+
+        Raises:
+            DialectUnsupported: the event loop is not asyncio's.
+            ServerError: the server cannot be reached, or lets nobody in.
+        """
+        if not isinstance(current_token().native_token, asyncio.AbstractEventLoop):
+            raise DialectUnsupported(
+                "MariaDB and MySQL cannot be used from this event loop",
+                why="their driver, asyncmy, knows asyncio only, and this is trio",
+                fix="run on asyncio, or use SQLite or a remote data plane (MOSTA_DATA=net)",
+            )
+        try:
+            connection = await connect(server, options)
+            try:
+                cursor = connection.cursor()
+                await cursor.execute("SELECT @@max_allowed_packet")
+                (packet,) = await cursor.fetchone()
+            finally:
+                await connection.ensure_closed()
+        except RAISED as error:
+            raise reported(error) from None
+        returning = is_mariadb(connection) and version(connection) >= (10, 5)
+        return cls(server, options, connection, Limits(int(packet), returning))
+
+    async def fetch(self, sql: str, values: Sequence[Any], reader: Reader[T], *, writes: bool = False) -> list[T]:
+        if not writes:
+            return await self._run(self._statements.fetching(sql, values, reader), repeatable=True)
+        return await self._again(lambda transaction: transaction.fetch(sql, values, reader))
+
+    async def change(self, sql: str, values: Sequence[Any]) -> int:
+        return await self._run(self._statements.changing(sql, values))
+
+    async def insert(self, insertion: Insertion, rows: Sequence[tuple[Any, ...]]) -> list[int]:
+        if not rows:
+            return []
+        if len(rows) == 1:
+            return await self._run(self._statements.inserting(insertion, rows))
+        return await self._again(lambda transaction: transaction.insert(insertion, rows))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[MariadbTransaction]:
+        self._expect_open()
+        async with self._pool.lend(begin) as lent:
+            transaction = MariadbTransaction(lent, self._statements)
+            try:
+                yield transaction
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await transaction.rollback()
+                raise
+            else:
+                with anyio.CancelScope(shield=True):
+                    await transaction.commit()
+
+    async def schema_work(self, work: Callable[[sqlalchemy.Connection], T]) -> T:
+        """Run `work` as the only one who changes the schema; what it does to tables is not undone when it fails."""
+        from sqlalchemy import NullPool, text
+        from sqlalchemy.exc import DBAPIError
+        from sqlalchemy.ext.asyncio import create_async_engine
+
+        self._expect_open()
+        engine = create_async_engine(
+            f"{'mariadb' if self.mariadb else 'mysql'}+asyncmy://",
+            async_creator=lambda: connect(self._server, self._options, for_schema=True),
+            poolclass=NullPool,
+        )
+        name = hashlib.blake2s(self._server.database.encode(), digest_size=16).hexdigest()
+        try:
+            async with engine.connect() as connection:
+                lock = {"name": f"objectkernel:{name}", "patience": SCHEMA_PATIENCE}
+                if not await connection.scalar(text("SELECT GET_LOCK(:name, :patience)"), lock):
+                    raise ServerError(LOCK_TIMEOUT)
+                result = await connection.run_sync(work)
+                await connection.commit()
+                return result
+        except DBAPIError as error:
+            failure = reported(error.orig or error)
+        except RAISED as error:
+            failure = reported(error)
+        raise failure
+
+    async def ping(self) -> None:
+        await self._run(_ping, repeatable=True)
+
+    async def aclose(self) -> None:
+        """Finish what is under way, also transactions, and close the connections; no cancellation interrupts it.
+
+        For when the event loop that opened it has ended, another may call this; it drops the connections.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if not self._is_here():
+            self._pool.drop_idle()
+            return
+        with anyio.CancelScope(shield=True):
+            await self._pool.aclose()
+
+    async def _connect(self) -> Connection:
+        return await connect(self._server, self._options)
+
+    async def _run(self, job: Job[T], *, repeatable: bool = False) -> T:
+        self._expect_open()
+        return await self._patiently(lambda: self._pool.run(job, repeatable=repeatable))
+
+    async def _again(self, work: Callable[[MariadbTransaction], Awaitable[T]]) -> T:
+        """Run one call in a transaction of its own."""
+
+        async def once() -> T:
+            async with self.transaction() as transaction:
+                return await work(transaction)
+
+        return await self._patiently(once)
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try again what a deadlock undid. What waited for a lock has waited as long as it may."""
+        for number in range(RETRIES):
+            try:
+                return await attempt()
+            except ServerError as error:
+                if error.number != DEADLOCK:
+                    raise
+            await asyncio.sleep(random.uniform(0, PAUSE * 2**number))
+        return await attempt()
+
+    def _expect_open(self) -> None:
+        if self._closed:
+            raise DialectClosed(
+                "the database is closed",
+                why="its dialect has been stopped",
+                fix="use it while the kernel is running",
+            )
+        if not self._is_here():
+            raise DialectClosed(
+                "the database was opened in another event loop",
+                why="its answers arrive in that loop alone",
+                fix="open a dialect in each event loop, and close it there",
+            )
+
+    def _is_here(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:  # a loop of the other kind
+            return False
+
+
+async def _ping(connection: Connection) -> None:
+    try:
+        await connection.ping(reconnect=False)
+    except RAISED as error:
+        raise reported(error) from None
+
+
+if TYPE_CHECKING:
+    from objectkernel_system_dialect.executor import Executor
+
+    _is_an_executor: type[Executor] = MariadbExecutor

@@ -1,0 +1,150 @@
+"""`DATA_PLUG`: the two databases of a kernel, as hosts and administrators handle them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio.abc import TaskGroup
+from objectkernel.secret import Secret
+
+from objectkernel_system_dialect.config import SystemDialectConfig
+from objectkernel_system_dialect.data_plug import DataMode, DataPlug, KeyRenewal, SchemaStrategy
+from objectkernel_system_dialect.dialect import Dialect
+from objectkernel_system_dialect.errors import OperationUnsupported
+from objectkernel_system_dialect.generations import Opening
+from objectkernel_system_dialect.opening import Lent
+from objectkernel_system_dialect.openings import business_opening, database_opening, system_opening
+from objectkernel_system_dialect.schema import EntitySchema
+from objectkernel_system_dialect.schema_registry import SchemaRegistry
+from objectkernel_system_dialect.sharing import shared_system
+from objectkernel_system_dialect.switching import SwitchableDialect
+
+log = logging.getLogger("objectkernel.plugin.system-dialect")
+
+
+class Plug(SchemaRegistry):
+    """The databases of one kernel; see `DataPlug`."""
+
+    def __init__(
+        self,
+        business: Dialect,
+        system: Dialect,
+        system_schemas: Sequence[EntitySchema],
+        settings: Callable[[], SystemDialectConfig],
+        tasks: TaskGroup,
+    ) -> None:
+        super().__init__(business, lambda: self._system or business, system_schemas)
+        self._system: Dialect | None = system
+        self._read = settings
+        self._tasks = tasks
+        self._moved: Opening | None = None
+        self._bootstrapping = anyio.Lock()
+        self._opened: list[SwitchableDialect] = []
+
+    # --- the business data ------------------------------------------------------------------------------
+
+    async def get_dialect(self) -> Dialect:
+        if isinstance(self._business, SwitchableDialect):
+            await self._business.connect()
+        return self._business
+
+    async def set_dialect(self, dialect: Dialect) -> None:
+        await self._switchable().switch(Lent(dialect))
+        self._moved = None
+
+    async def reset_dialect(self) -> None:
+        self._moved = None
+        await self.disconnect()
+
+    def get_data_mode(self) -> DataMode:
+        return "net" if self._business.name == "net" else "orm"
+
+    def is_net_mode(self) -> bool:
+        return self.get_data_mode() == "net"
+
+    def is_orm_mode(self) -> bool:
+        return self.get_data_mode() == "orm"
+
+    async def disconnect(self) -> None:
+        await self._switchable().disconnect(then=self._wanted)
+
+    async def change_dialect(self, dialect: str, uri: str, schema_strategy: SchemaStrategy | None = None) -> None:
+        config = self._read()
+        opening = database_opening(config, dialect, Secret(uri), schema_strategy or config.db_schema_strategy)
+        await self._switchable().switch(opening)
+        self._moved = opening
+
+    async def reload_config(self) -> bool:
+        business, opening = self._switchable(), business_opening(self._read())
+        if opening == business.opening:
+            return False
+        await business.switch(opening)
+        self._moved = None
+        return True
+
+    async def reconnect(self) -> None:
+        await self._switchable().switch(self._wanted())
+
+    def on_api_key_invalid(self, renew: KeyRenewal) -> None:
+        raise NotImplementedError
+
+    def _wanted(self) -> Opening:
+        """Where `change_dialect` went, otherwise what the settings say now."""
+        return self._moved or business_opening(self._read())
+
+    def _switchable(self) -> SwitchableDialect:
+        if isinstance(self._business, SwitchableDialect):
+            return self._business
+        raise OperationUnsupported(
+            "the business dialect cannot be switched",
+            why="the host has given an object of its own as the service 'dialect'",
+            fix="switch it where it was made, or call `await kernel.restore(DIALECT)` first",
+            dialect=self._business.name,
+            capability="switch",
+        )
+
+    # --- the system's data --------------------------------------------------------------------------------
+
+    async def get_system_dialect(self) -> Dialect:
+        if self._system is None:
+            if self._read().system_required:
+                raise shared_system(self._business.name)
+            log.warning("%s", shared_system(self._business.name))
+        return self._system or self._business
+
+    async def bootstrap_system_dialect(self) -> Dialect:
+        async with self._bootstrapping:
+            if self._system is None:
+                opening = system_opening(self._read())
+                if opening is None:
+                    log.warning("%s", shared_system(self._business.name))
+                    await self.set_system_dialect(self._business)
+                else:
+                    own = await SwitchableDialect.open(opening, self._system_schemas, self._tasks)
+                    self._opened.append(own)
+                    self._system = own
+            return await self.get_system_dialect()
+
+    async def set_system_dialect(self, dialect: Dialect) -> None:
+        await dialect.register(*self._system_schemas)
+        self._system = dialect
+
+    def reset_system_dialect(self) -> None:
+        self._system = None
+
+    # --- others -------------------------------------------------------------------------------------------
+
+    async def open_isolated_dialect(self, dialect: str, uri: str, schema_strategy: SchemaStrategy = "none") -> Dialect:
+        return await database_opening(self._read(), dialect, Secret(uri), schema_strategy).open(())
+
+    async def aclose(self) -> None:
+        """Close what `bootstrap_system_dialect` opened."""
+        for dialect in self._opened:
+            await dialect.aclose()
+
+
+if TYPE_CHECKING:
+    _is_a_plug: type[DataPlug] = Plug

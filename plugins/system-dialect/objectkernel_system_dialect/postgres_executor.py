@@ -1,0 +1,259 @@
+"""PostgreSQL through a pool of asyncpg's: single statements commit themselves, sessions keep no state."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import anyio
+import asyncpg  # type: ignore[import-untyped]
+import attrs
+from anyio.lowlevel import current_token
+
+from objectkernel_system_dialect.errors import DatabaseBusy, DialectClosed, DialectUnsupported
+from objectkernel_system_dialect.executor import Insertion, Reader
+from objectkernel_system_dialect.postgres_errors import DRIVER_ERRORS
+from objectkernel_system_dialect.postgres_transaction import (
+    Connection,
+    Job,
+    PostgresTransaction,
+    changing,
+    fetching,
+    inserting,
+)
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+T = TypeVar("T")
+
+SCHEMA_LOCK: Final = 0x6F626A6B736368
+"""The number of the advisory lock that whoever changes the schema holds until the end of its transaction."""
+
+CONNECTION_LOST: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    ConnectionResetError,
+    ConnectionAbortedError,
+    BrokenPipeError,
+)
+
+
+@attrs.frozen(kw_only=True)
+class PostgresOptions:
+    """How the connections of one database behave.
+
+    Attributes:
+        pool_size: the most connections that are open at once; the first is opened when it is needed.
+        pool_timeout: seconds that an operation waits for one of them.
+        connect_timeout: seconds that opening one may take.
+        command_timeout: seconds that one statement may take.
+        statement_cache: prepared statements kept for each connection. 0 is needed where something between here
+            and the server shares connections, such as pgbouncer in transaction mode.
+    """
+
+    pool_size: int = 10
+    pool_timeout: float = 30.0
+    connect_timeout: float = 10.0
+    command_timeout: float = 60.0
+    statement_cache: int = 100
+
+
+class PostgresExecutor:
+    """One database behind a pool. Made by `open`, in the event loop that it is used in; ended by `aclose`.
+
+    A statement whose connection turns out to be lost is run again when it only reads; the next operation connects
+    anew. A statement whose caller is cancelled is cancelled on the server.
+    """
+
+    def __init__(self, url: str, place: str, options: PostgresOptions) -> None:
+        self._place = place
+        self._options = options
+        self._loop = asyncio.get_running_loop()
+        self._connecting = {
+            "dsn": url,
+            "timeout": options.connect_timeout,
+            "statement_cache_size": options.statement_cache,
+            "max_cached_statement_lifetime": 0,
+        }
+        self._pool: Any = asyncpg.create_pool(
+            **self._connecting,
+            min_size=0,
+            max_size=options.pool_size,
+            command_timeout=options.command_timeout,
+            reset=_keep,
+        )
+        self._under_way = 0
+        self._all_done = asyncio.Event()
+        self._closed = False
+
+    @classmethod
+    async def open(cls, url: str, place: str, options: PostgresOptions) -> PostgresExecutor:
+        """An executor that has not connected yet.
+
+        Args:
+            url: begins with ``postgresql://``.
+            place: how messages call the database.
+
+        Raises:
+            DialectUnsupported: the event loop is not asyncio's.
+        """
+        if not isinstance(current_token().native_token, asyncio.AbstractEventLoop):
+            raise DialectUnsupported(
+                "PostgreSQL cannot be used from this event loop",
+                why="its driver, asyncpg, knows asyncio only, and this is trio",
+                fix="run on asyncio, or use SQLite or a remote data plane (MOSTA_DATA=net)",
+            )
+        executor = cls(url, place, options)
+        await executor._pool
+        return executor
+
+    async def fetch(self, sql: str, values: Sequence[Any], reader: Reader[T], *, writes: bool = False) -> list[T]:
+        if not writes:
+            return await self._read(fetching(sql, values, reader))
+        async with self.transaction() as transaction:
+            return await transaction.fetch(sql, values, reader, writes=True)
+
+    async def change(self, sql: str, values: Sequence[Any]) -> int:
+        return await self._run(changing(sql, values))
+
+    async def insert(self, insertion: Insertion, rows: Sequence[tuple[Any, ...]]) -> list[int]:
+        return await self._run(inserting(insertion, rows)) if rows else []
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[PostgresTransaction]:
+        self._enter()
+        try:
+            connection = await self._acquire()
+            try:
+                transaction = PostgresTransaction(connection)
+                await transaction.begin()
+                try:
+                    yield transaction
+                except BaseException:
+                    with anyio.CancelScope(shield=True):
+                        await transaction.rollback()
+                    raise
+                else:
+                    with anyio.CancelScope(shield=True):
+                        await transaction.commit()
+            finally:
+                await self._pool.release(connection)
+        finally:
+            self._leave()
+
+    async def schema_work(self, work: Callable[[sqlalchemy.Connection], T]) -> T:
+        from sqlalchemy import NullPool, func, select
+        from sqlalchemy.exc import DBAPIError
+        from sqlalchemy.ext.asyncio import create_async_engine
+
+        self._enter()
+        engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=lambda: asyncpg.connect(**self._connecting),
+            poolclass=NullPool,
+        )
+        try:
+            async with engine.begin() as connection:
+                await connection.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
+                return await connection.run_sync(work)
+        except DBAPIError as error:
+            raise error.driver_exception from None  # SQLAlchemy's own would tell statement and values
+        finally:
+            self._leave()
+
+    async def ping(self) -> None:
+        await self._read(changing("SELECT 1", ()))
+
+    async def aclose(self) -> None:
+        """Finish what is under way, also transactions, and close the connections; no cancellation interrupts it.
+
+        For when the event loop that opened it has ended, another may call this; it drops the connections.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if not self._is_here():
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and its transports with it
+                self._pool.terminate()
+            return
+        with anyio.CancelScope(shield=True):
+            if self._under_way:
+                await self._all_done.wait()
+            with contextlib.suppress(*DRIVER_ERRORS):  # a pool that cannot take its leave ends without
+                async with asyncio.timeout(self._options.connect_timeout):
+                    await self._pool.close()
+
+    async def _read(self, job: Job[T]) -> T:
+        try:
+            return await self._run(job)
+        except CONNECTION_LOST:  # perhaps long ago, while it lay in the pool
+            return await self._run(job)
+
+    async def _run(self, job: Job[T]) -> T:
+        self._enter()
+        try:
+            connection = await self._acquire()
+            try:
+                return await job(connection)
+            finally:
+                await self._pool.release(connection)
+        finally:
+            self._leave()
+
+    async def _acquire(self) -> Connection:
+        limit = asyncio.timeout(self._options.pool_timeout)
+        try:
+            async with limit:
+                return await self._pool.acquire()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        raise DatabaseBusy(
+            f"{self._place} got no connection for this within {self._options.pool_timeout:g} s; nothing was changed",
+            why=f"all {self._options.pool_size} connections of the pool are in use",
+            fix="end transactions sooner, or raise the pool size",
+            database=self._place,
+            reason="pool",
+        )
+
+    def _enter(self) -> None:
+        if self._closed:
+            raise DialectClosed(
+                "the database is closed",
+                why="its dialect has been stopped",
+                fix="use it while the kernel is running",
+            )
+        if not self._is_here():
+            raise DialectClosed(
+                "the database was opened in another event loop",
+                why="its answers arrive in that loop alone",
+                fix="open a dialect in each event loop, and close it there",
+            )
+        self._under_way += 1
+
+    def _leave(self) -> None:
+        self._under_way -= 1
+        if self._closed and not self._under_way:
+            self._all_done.set()
+
+    def _is_here(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:  # a loop of the other kind
+            return False
+
+
+async def _keep(connection: Connection) -> None:
+    """Nothing: nobody gives a connection a state, so it goes back to the pool without a word to the server."""
+
+
+if TYPE_CHECKING:
+    from objectkernel_system_dialect.executor import Executor, Transaction
+
+    _is_an_executor: type[Executor] = PostgresExecutor
+    _is_a_transaction: type[Transaction] = PostgresTransaction

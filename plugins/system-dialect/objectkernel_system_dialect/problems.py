@@ -1,0 +1,108 @@
+"""Errors as problem details (RFC 9457), and back: the same error on both ends of a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from objectkernel.errors import KernelError
+
+from objectkernel_system_dialect import errors
+from objectkernel_system_dialect.errors import DataError
+
+STATUS: Final[Mapping[type[KernelError], HTTPStatus]] = {
+    errors.EntityUnknown: HTTPStatus.NOT_FOUND,
+    errors.RowMissing: HTTPStatus.NOT_FOUND,
+    errors.AccessDenied: HTTPStatus.FORBIDDEN,
+    errors.TenantRequired: HTTPStatus.FORBIDDEN,
+    errors.SchemaOutdated: HTTPStatus.CONFLICT,
+    errors.SchemaForeign: HTTPStatus.CONFLICT,
+    errors.DuplicateKey: HTTPStatus.CONFLICT,
+    errors.ConstraintViolated: HTTPStatus.CONFLICT,
+    errors.IdempotencyKeyBusy: HTTPStatus.CONFLICT,
+    errors.VersionConflict: HTTPStatus.PRECONDITION_FAILED,
+    errors.RowChanged: HTTPStatus.PRECONDITION_FAILED,
+    errors.RequestTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.DatabaseUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.DatabaseFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    errors.DialectClosed: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.StatementFailed: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.DatabaseDamaged: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.RowDamaged: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+SHOWN_FACTS: Final = frozenset({"entity", "field", "key", "reason"})
+"""What a 5xx tells of an error's facts; never a place."""
+RETRY_SECONDS: Final = 1
+
+
+def status_of(error: KernelError) -> HTTPStatus:
+    """The status that says what this error says; what a caller asked for wrongly is 422."""
+    for kind in type(error).__mro__:
+        if kind in STATUS:
+            return STATUS[kind]
+    return HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, DataError) else HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def problem_of(error: KernelError, *, instance: str | None = None) -> dict[str, Any]:
+    """The members of a problem: type, title, status, detail, code, why, fix, facts; a 5xx tells only the kind.
+
+    Args:
+        instance: the URI of this occurrence, under which the log has it.
+    """
+    status = status_of(error)
+    made: dict[str, Any] = {
+        "type": f"urn:objectkernel:error:{error.code}",
+        "title": type(error).__name__,
+        "status": int(status),
+        "detail": error.what,
+        "code": error.code,
+        "where": error.where,
+        "why": list(error.why),
+        "fix": error.fix,
+        "facts": error.facts,
+    }
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        summary = (type(error).__doc__ or type(error).__name__).split("\n")[0]
+        shown = {name: fact for name, fact in error.facts.items() if name in SHOWN_FACTS}
+        made |= {"detail": summary, "where": "", "why": [], "fix": "", "facts": shown}
+    if instance is not None:
+        made["instance"] = instance
+    return made
+
+
+def error_of(problem: Mapping[str, Any], **more: Any) -> DataError | None:
+    """The error that a problem was made of, or None: it is none of data access.
+
+    Args:
+        more: facts that this end knows and the other did not tell.
+    """
+    kind = BY_CODE.get(str(problem.get("code")))
+    if kind is None:
+        return None
+    facts = problem.get("facts")
+    told = {str(name): _fact(value) for name, value in facts.items()} if isinstance(facts, Mapping) else {}
+    why = problem.get("why")
+    return kind(
+        str(problem.get("detail", "")),
+        where=str(problem.get("where", "")),
+        why=[str(line) for line in why] if isinstance(why, list) else (),
+        fix=str(problem.get("fix", "")),
+        **(more | told),
+    )
+
+
+def _fact(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _kinds(kind: type[DataError]) -> Iterator[type[DataError]]:
+    yield kind
+    for inner in kind.__subclasses__():
+        yield from _kinds(inner)
+
+
+BY_CODE: Final[Mapping[str, type[DataError]]] = {
+    kind.code: kind for kind in _kinds(DataError) if kind.__module__ == errors.__name__
+}
+"""The errors of data access by their codes."""

@@ -1,0 +1,224 @@
+"""The transport ``rest``: HTTP with httpx, repeated where that is safe."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import anyio
+import httpx
+from objectkernel.secret import Secret
+
+from objectkernel_system_dialect.errors import (
+    AccessDenied,
+    DatabaseUnavailable,
+    DataError,
+    DialectClosed,
+    DialectUnsupported,
+    OptionInvalid,
+    RequestTooLarge,
+    RowMissing,
+)
+from objectkernel_system_dialect.net_transport import Call, NetOptions, Transport
+from objectkernel_system_dialect.problems import error_of
+from objectkernel_system_dialect.rest_api import IDEMPOTENCY_HEADER, PREFIX, ROUTES, TENANT_HEADER, key_path
+from objectkernel_system_dialect.wire import Unsendable, dump, load
+
+REPEATED: Final = frozenset({429, 502, 503, 504})
+BUSY: Final = "D507"
+"""The code of an operation whose first attempt the server is still busy with."""
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 2.0
+PATIENCE: Final = 10.0
+"""Seconds of ``Retry-After`` that are waited for; who asks for more is not asked again."""
+DEPTH: Final = 200
+
+
+class RestTransport:
+    """Requests to one server, over connections that are kept.
+
+    Every write carries an idempotency key of its own, so that any request may be sent again.
+    """
+
+    def __init__(self, options: NetOptions) -> None:
+        url = _checked(options.url.reveal())
+        self.place = url.netloc.decode()
+        self._base = str(url).rstrip("/") + PREFIX
+        self._attempts = max(1, options.attempts)
+        self._key = options.api_key
+        self._renew = options.on_api_key_invalid
+        self._renewing = anyio.Lock()
+        self._closed = False
+        self._client = httpx.AsyncClient(timeout=httpx.Timeout(options.timeout, pool=None), follow_redirects=False)
+
+    async def describe(self) -> Any:
+        return await self._ask("GET", self._base, {})
+
+    async def call(self, call: Call) -> Any:
+        route = ROUTES[call.operation]
+        segment = "" if call.key is None else key_path(call.key)
+        url = f"{self._base}/{call.entity}{route.path.replace('{id}', segment)}"
+        headers = {} if call.tenant is None else {TENANT_HEADER: quote(call.tenant, safe="")}
+        if route.writes:
+            headers[IDEMPOTENCY_HEADER] = uuid.uuid4().hex
+        if call.version is not None:
+            headers["If-Match"] = f'"{call.version}"'
+        try:
+            if route.method in ("GET", "DELETE"):
+                return await self._ask(route.method, url, headers, params=_params(call.arguments))
+            headers["Content-Type"] = "application/json"
+            return await self._ask(route.method, url, headers, content=_body(call))
+        except RowMissing:
+            return None
+
+    async def aclose(self) -> None:
+        self._closed = True
+        await self._client.aclose()
+
+    # --- one request ----------------------------------------------------------------------------------
+
+    async def _ask(self, method: str, url: str, headers: dict[str, str], **content: Any) -> Any:
+        if self._closed:
+            raise DialectClosed(
+                "the connection to the server is closed", why="`aclose` was called", fix="open the dialect again"
+            )
+        key = self._key
+        response = await self._persistently(method, url, headers, key, content)
+        if response.status_code == HTTPStatus.UNAUTHORIZED and await self._renewed(key):
+            response = await self._persistently(method, url, headers, self._key, content)
+        return self._answer(response)
+
+    async def _persistently(
+        self, method: str, url: str, headers: Mapping[str, str], key: Secret[str] | None, content: Mapping[str, Any]
+    ) -> httpx.Response:
+        shown = dict(headers) if key is None else {**headers, "Authorization": f"Bearer {key.reveal()}"}
+        for attempt in range(1, self._attempts + 1):
+            last = attempt == self._attempts
+            pause = random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt))
+            try:
+                response = await self._client.request(method, url, headers=shown, **content)
+            except httpx.RequestError as error:
+                reason = type(error).__name__
+                if last:
+                    break
+            else:
+                wanted = _retry_after(response)
+                if last or not _repeatable(response) or wanted > PATIENCE:
+                    return response
+                pause += wanted
+            await anyio.sleep(pause)
+        raise self._unavailable("it did not answer", reason)
+
+    async def _renewed(self, refused: Secret[str] | None) -> bool:
+        """Whether there is another key than the one refused; many callers ask for it once."""
+        if self._renew is None:
+            return False
+        async with self._renewing:
+            if self._key is refused:
+                key = await self._renew()
+                if not key or (refused is not None and key == refused.reveal()):
+                    return False
+                self._key = Secret(key)
+        return True
+
+    def _answer(self, response: httpx.Response) -> Any:
+        status = response.status_code
+        if status == HTTPStatus.NO_CONTENT:
+            return {}
+        try:
+            content = load(response.content, DEPTH)
+        except ValueError:
+            content = None
+        if response.is_success and isinstance(content, dict):
+            return content
+        raise self._failure(status, content)
+
+    def _failure(self, status: int, content: Any) -> DataError:
+        if status == HTTPStatus.UNAUTHORIZED:
+            return self._denied(status, "the server does not accept the API key", "set MOSTA_NET_API_KEY to a valid key")
+        if isinstance(content, dict) and (error := error_of(content, database=self.place)) is not None:
+            return error
+        if status == HTTPStatus.FORBIDDEN:
+            return self._denied(status, "the API key may not be used for this", "use one that has the scope")
+        if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return RequestTooLarge(
+                "the server does not take that much at once", fix="send fewer rows at a time", limit=None
+            )
+        return self._unavailable(f"it answered with status {status}, and not as a server of data does", f"HTTP {status}")
+
+    def _denied(self, status: int, why: str, fix: str) -> AccessDenied:
+        return AccessDenied(
+            f"{self.place} denies access", why=why, fix=fix, database=self.place, status=int(status)
+        )
+
+    def _unavailable(self, why: str, reason: str) -> DatabaseUnavailable:
+        return DatabaseUnavailable(
+            f"the server {self.place} gave no proper answer",
+            why=why,
+            fix="check MOSTA_NET_URL, and whether the server is up",
+            database=self.place,
+            reason=reason,
+        )
+
+
+def _checked(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+        fits = url.scheme in ("http", "https") and bool(url.host)
+    except (httpx.InvalidURL, TypeError):
+        fits = False
+    if not fits or url.userinfo or url.query or url.fragment:
+        raise DialectUnsupported(
+            "the address of the server cannot be used",
+            why="it is http:// or https:// with a host and perhaps a path; no user, query or fragment",
+            fix="correct MOSTA_NET_URL; a key belongs into MOSTA_NET_API_KEY",
+        )
+    return url
+
+
+def _params(arguments: Mapping[str, Any]) -> dict[str, str]:
+    made = {}
+    for name, value in arguments.items():
+        made[name] = ",".join(value) if isinstance(value, list) else str(value).lower()
+    return made
+
+
+def _body(call: Call) -> bytes:
+    arguments = call.arguments
+    try:
+        return dump(arguments["data"] if call.operation in ("create", "upsert", "patch") else arguments)
+    except Unsendable:
+        raise OptionInvalid(
+            f"{call.operation} was given what cannot be sent",
+            why="a part of it is neither text, number, truth value, list nor mapping",
+            fix="give such values",
+        ) from None
+
+
+def _repeatable(response: httpx.Response) -> bool:
+    if response.status_code == HTTPStatus.CONFLICT:
+        return f'"{BUSY}"'.encode() in response.content
+    return response.status_code in REPEATED
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """Seconds of ``Retry-After`` (RFC 9110, section 10.2.3); 0 without."""
+    text = response.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return 0.0
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+if TYPE_CHECKING:
+    _is_a_transport: type[Transport] = RestTransport

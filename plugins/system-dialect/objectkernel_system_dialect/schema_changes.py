@@ -1,0 +1,260 @@
+"""Bringing a database's tables to their schemas, as a strategy says. Everything here runs in `Executor.schema_work`.
+
+===============  ===================================================================================================
+strategy         what it does
+===============  ===================================================================================================
+``none``         nothing; the tables are somebody else's affair
+``validate``     looks, and refuses a database that differs in anything a schema needs
+``create``       makes the tables that are missing; one that is there and differs is refused
+``update``       makes what is missing and changes what differs, and never loses a value
+``create-drop``  as ``update``, and `drop` ends it: for tests, on a database that holds nothing else
+===============  ===================================================================================================
+
+A table of ours remembers what the others were made for. Where that is what the schemas still say, a boot asks for
+the names of the tables and for this record, and looks no further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import attrs
+from sqlalchemy import Connection, MetaData, Table, inspect
+
+from objectkernel_system_dialect.errors import SchemaForeign, SchemaOutdated
+from objectkernel_system_dialect.migration_runs import RAN, Ran, check_migrations, due, keep, read_ran, run, told
+from objectkernel_system_dialect.migrations import Migration
+from objectkernel_system_dialect.schema_record import (
+    RECORDED,
+    Record,
+    fingerprint_of,
+    forget,
+    metadata_of,
+    read_records,
+    write_records,
+)
+
+if TYPE_CHECKING:
+    from objectkernel_system_dialect.schema_plan import Plan
+
+Strategy: TypeAlias = Literal["none", "validate", "create", "update", "create-drop"]
+BOOKKEEPING: Final = frozenset({RECORDED.name, RAN.name})
+
+
+@attrs.frozen
+class State:
+    """A database as it is.
+
+    Attributes:
+        names: of all its tables.
+        records: what it remembers of tables, by name.
+        ran: the migrations that it has behind it.
+    """
+
+    names: frozenset[str]
+    records: Mapping[str, Record]
+    ran: tuple[Ran, ...]
+
+    @classmethod
+    def read(cls, connection: Connection) -> State:
+        """Ask for it: two short queries, and one more where migrations have run."""
+        names = frozenset(inspect(connection).get_table_names())
+        return cls(names, read_records(connection, names), tuple(read_ran(connection, names)))
+
+    def missing(self, tables: Iterable[Table]) -> list[Table]:
+        """The tables that are not there."""
+        return [table for table in tables if table.name not in self.names]
+
+    def unknown(self, tables: Iterable[Table], *, temporary: bool) -> list[Table]:
+        """The tables that are there, and that are not remembered as what they shall be."""
+        wanted = {table.name: (fingerprint_of(table), temporary) for table in tables if table.name in self.names}
+        records = {name: (record.fingerprint, record.temporary) for name, record in self.records.items()}
+        return [table for table in tables if table.name in wanted and wanted[table.name] != records.get(table.name)]
+
+
+def bring_up(
+    connection: Connection, tables: Sequence[Table], strategy: Strategy, *, migrations: Sequence[Migration] = ()
+) -> None:
+    """Do what the strategy says with the tables of all registered schemas.
+
+    Args:
+        tables: every one, and what foreign keys of theirs lead to.
+        migrations: of all plugins; those are due that work on one of `tables`.
+
+    Raises:
+        SchemaOutdated: with every difference that the strategy does not, or cannot, mend; nothing was changed.
+        SchemaNewer: the database has migrations behind it that are not among `migrations`.
+        SchemaForeign: ``create-drop`` on a database with tables that it has not made.
+        SchemaInvalid: migrations with one number.
+        MigrationFailed: on PostgreSQL and SQLite nothing was changed, on MariaDB nothing behind it.
+    """
+    if strategy == "none":
+        return
+    tables = list({table.name: table for table in tables}.values())
+    state = State.read(connection)
+    check_migrations(migrations)
+    waiting = due(migrations, state.ran, [table.name for table in tables])
+    if strategy == "create-drop":
+        _refuse_foreign(state)
+    if strategy in ("update", "create-drop"):
+        _update(connection, tables, state, waiting, temporary=strategy == "create-drop")
+    else:
+        _create(connection, tables, state, waiting, looks_only=strategy == "validate")
+
+
+def plan(connection: Connection, tables: Sequence[Table]) -> Plan:
+    """What lies between the database and the tables, destructive steps among it."""
+    from objectkernel_system_dialect.schema_differences import plan
+
+    return plan(connection, tables, State.read(connection).records)
+
+
+def apply(
+    connection: Connection,
+    tables: Sequence[Table],
+    *,
+    migrations: Sequence[Migration] = (),
+    destructive: bool = False,
+) -> tuple[str, ...]:
+    """Bring a database up as ``update`` does, after looking closely; returns what was done, a sentence each.
+
+    Args:
+        destructive: also make the steps that lose data.
+
+    Raises:
+        as `bring_up` does.
+    """
+    tables = list({table.name: table for table in tables}.values())
+    state = State.read(connection)
+    check_migrations(migrations)
+    waiting = due(migrations, state.ran, [table.name for table in tables])
+    return _update(connection, tables, state, waiting, closely=True, destructive=destructive)
+
+
+def drop(connection: Connection) -> None:
+    """Drop every table that ``create-drop`` has made, and what is remembered of them."""
+    state = State.read(connection)
+    made = {name for name, record in state.records.items() if record.temporary}
+    metadata = MetaData()
+    metadata.reflect(connection, only=lambda name, _: name in made or name in BOOKKEEPING, resolve_fks=False)
+    if made.union(BOOKKEEPING) >= state.names:
+        metadata.drop_all(connection, checkfirst=False)
+        return
+    metadata.drop_all(connection, tables=[metadata.tables[name] for name in made], checkfirst=False)
+    forget(connection, sorted(made))
+
+
+def _update(
+    connection: Connection,
+    tables: Sequence[Table],
+    state: State,
+    waiting: Sequence[Migration],
+    *,
+    temporary: bool = False,
+    closely: bool = False,
+    destructive: bool = False,
+) -> tuple[str, ...]:
+    """Run migrations and bring the tables up.
+
+    Args:
+        waiting: the migrations that are due.
+        temporary: what is made is ``create-drop``'s.
+        closely: compare the tables even if they are remembered as they shall be.
+    """
+    done = [told(migration) for migration in waiting if set(migration.collections) & state.names]
+    names = state.names
+    before = [migration for migration in waiting if migration.when == "before"]
+    if waiting and RECORDED.name not in names:
+        RECORDED.create(connection)
+    for migration in before:
+        run(connection, migration, names)
+    if before:
+        state = State.read(connection)
+    missing, unknown = state.missing(tables), state.unknown(tables, temporary=temporary)
+    if unknown or closely:
+        done += _change(connection, tables, state, destructive=destructive)
+    else:
+        done += [f"create the table {table.name}" for table in missing]
+        _make(connection, tables, missing)
+    for migration in waiting:
+        if migration.when == "after":
+            run(connection, migration, names)
+    if missing or unknown:
+        if RECORDED.name not in names and not waiting:
+            RECORDED.create(connection)
+        write_records(connection, [*missing, *unknown], state.records, temporary=temporary)
+        keep(connection)
+    return tuple(done)
+
+
+def _make(connection: Connection, tables: Sequence[Table], missing: Sequence[Table]) -> None:
+    """Make tables, with alembic never imported: most databases of tests are made by this alone."""
+    if connection.dialect.name == "sqlite":  # which minds no order
+        for table in missing:
+            table.create(connection, checkfirst=False)
+    elif missing:
+        metadata = metadata_of(tables)
+        metadata.create_all(connection, [metadata.tables[table.name] for table in missing], checkfirst=False)
+
+
+def _change(connection: Connection, tables: Sequence[Table], state: State, *, destructive: bool) -> list[str]:
+    from objectkernel_system_dialect.schema_differences import plan
+    from objectkernel_system_dialect.schema_plan import apply, described
+
+    planned = plan(connection, tables, state.records)
+    steps = planned.chosen(destructive=destructive)
+    if any(step.obstacle is not None for step in steps):
+        raise _outdated(
+            described(step for step in steps if step.obstacle is not None),
+            "do what each line says; nothing was changed",
+        )
+    apply(connection, planned, destructive=destructive)
+    forget(connection, [step.collection for step in steps if step.collection not in {one.name for one in tables}])
+    return [step.text for step in steps]
+
+
+def _create(
+    connection: Connection,
+    tables: Sequence[Table],
+    state: State,
+    waiting: Sequence[Migration],
+    *,
+    looks_only: bool,
+) -> None:
+    """Make the tables that are missing, or none; refuse what differs."""
+    missing = state.missing(tables)
+    looked_at = tables if looks_only else state.unknown(tables, temporary=False)
+    differences = [told(migration) for migration in waiting if set(migration.collections) & state.names]
+    if looked_at:
+        from objectkernel_system_dialect.schema_differences import plan
+        from objectkernel_system_dialect.schema_plan import described
+
+        skipped = () if looks_only else tuple(table.name for table in missing)
+        steps = plan(connection, tables, {}).safe
+        differences += described(step for step in steps if step.collection not in skipped)
+    if differences:
+        raise _outdated(
+            differences,
+            "`objectkernel schema apply` makes these changes; the strategy `update` makes them at every start",
+        )
+    if not looks_only:
+        _update(connection, tables, state, waiting)
+
+
+def _outdated(differences: Sequence[str], fix: str) -> SchemaOutdated:
+    count = f"{len(differences)} thing{'s' if len(differences) > 1 else ''}"
+    return SchemaOutdated(
+        f"the database differs from its schemas in {count}", why=differences, fix=fix, differences=tuple(differences)
+    )
+
+
+def _refuse_foreign(state: State) -> None:
+    made = {name for name, record in state.records.items() if record.temporary}
+    if foreign := sorted(state.names - made - BOOKKEEPING):
+        raise SchemaForeign(
+            "the strategy create-drop is refused here",
+            why=[f"the database has the table {name}, which it has not made and would drop" for name in foreign],
+            fix="give tests an empty database; for this one choose the strategy update",
+            tables=tuple(foreign),
+        )

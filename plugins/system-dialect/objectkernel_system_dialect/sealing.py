@@ -1,0 +1,51 @@
+"""Keeps connection strings out of errors, wherever a driver put them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import unquote, unquote_plus
+
+SECRET_OPTION: Final = re.compile(r"pass|pwd|secret|key|token", re.IGNORECASE)
+
+
+def seal(error: BaseException, uri: str) -> None:
+    """Cut off every cause and context of an error that shows a connection string, or what is secret in it."""
+    secrets = tuple(secrets_of(uri))
+    seen: set[int] = set()
+    pending = [error]
+    while pending:
+        present = pending.pop()
+        seen.add(id(present))
+        for link in ("__cause__", "__context__"):
+            below: BaseException | None = getattr(present, link)
+            if below is None or id(below) in seen:
+                continue
+            if shows(below, secrets):
+                setattr(present, link, None)
+            else:
+                pending.append(below)
+
+
+def shows(error: BaseException, secrets: tuple[str, ...]) -> bool:
+    """Whether one of the secrets is in an error's text, its arguments, its attributes or its notes."""
+    told = " ".join((str(error), repr(error), repr(vars(error))))
+    return any(secret in told for secret in secrets)
+
+
+def secrets_of(uri: str) -> Iterator[str]:
+    """The string itself without its scheme, its password and the secrets among its options, as written and as meant."""
+    rest = uri.partition("://")[2] if "://" in uri else uri
+    yield from _spellings(rest)
+    address, _, query = rest.partition("?")
+    yield from _spellings(address.rpartition("@")[0].partition(":")[2])
+    for option in query.split("&"):
+        name, _, value = option.partition("=")
+        if SECRET_OPTION.search(name):
+            yield from _spellings(value)
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    if secret:
+        yield from {secret, unquote(secret), unquote_plus(secret)}

@@ -1,0 +1,118 @@
+"""How each field lies in a database: a `Codec` for each kind of database, and one column type over them all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Final, TypeAlias
+
+import attrs
+from sqlalchemy import BigInteger, Dialect, Float, Integer, LargeBinary, String, Text
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from objectkernel_system_dialect.schema import Field
+from objectkernel_system_dialect.values import type_check
+
+Convert: TypeAlias = Callable[[Any], Any]
+
+
+@attrs.frozen
+class Codec:
+    """The way of a field's values into a database and back.
+
+    Attributes:
+        storage: the type that the driver gives, beside None.
+        encode: from the field's Python value to what the driver takes; None where they are the same.
+        decode: from what the driver gives to the field's Python value; None where they are the same.
+        declared: the column's type in DDL.
+    """
+
+    storage: type
+    encode: Convert | None
+    decode: Convert | None
+    declared: TypeEngine[Any]
+
+
+_MODULES: Final = {
+    "default": "sqlite_types",  # a statement that is only printed
+    "sqlite": "sqlite_types",
+    "postgresql": "postgres_types",
+    "mysql": "mariadb_types",
+    "mariadb": "mariadb_types",
+}
+
+
+def codec(dialect: str, field: Field) -> Codec:
+    """The codec of a field for the SQLAlchemy dialect of this name."""
+    module = import_module(f"objectkernel_system_dialect.{_MODULES.get(dialect, 'generic_types')}")
+    made: Codec = module.codec(field)
+    return made
+
+
+class Stored(TypeDecorator[Any]):
+    """The column type of a field, on every database: what lies there is the codec's affair."""
+
+    impl: Any = Text
+    cache_ok = True
+
+    def __init__(self, field: Field) -> None:
+        # Not `super().__init__()`: what an operator means is decided by `impl`, which each kind has of its own.
+        length = max(map(len, field.enum), default=1) if field.type == "enum" else field.length
+        self.field = Field(field.type, length=length, precision=field.precision, scale=field.scale, items=field.items)
+        self.kind, self.scale = field.type, field.scale
+        self.impl = _neutral(self.field)
+        self.check = type_check(self.field)
+        self._codecs: dict[str, Codec] = {}
+
+    def codec(self, dialect: str) -> Codec:
+        """Its codec for the SQLAlchemy dialect of this name."""
+        found = self._codecs.get(dialect)
+        if found is None:
+            found = self._codecs[dialect] = codec(dialect, self.field)
+        return found
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(self.codec(dialect.name).declared)
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        value, encode = self.check(value), self.codec(dialect.name).encode
+        return value if encode is None else encode(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        codec = self.codec(dialect.name)
+        if type(value) is not codec.storage and isinstance(value, str | bytes):  # numbers: an expression's own affair
+            raise TypeError("the stored value is of another type")
+        return value if value is None or codec.decode is None else codec.decode(value)
+
+
+dump_json: Final = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
+).encode
+"""A JSON value as the compact text that is stored."""
+
+
+def load_array(text: str) -> list[Any]:
+    """A stored array. Raises ValueError when it is none."""
+    value = json.loads(text)
+    if not isinstance(value, list):
+        raise ValueError("a stored array is none")
+    return value
+
+
+def _neutral(field: Field) -> TypeEngine[Any]:
+    match field.type:
+        case "string" | "enum":
+            return String(field.length)
+        case "integer":
+            return BigInteger()
+        case "boolean" | "sequence" | "decimal":  # of which the sum of two is of the same type to SQLAlchemy
+            return Integer()
+        case "number":
+            return Float()
+        case "binary":
+            return LargeBinary()
+        case _:
+            return Text()
