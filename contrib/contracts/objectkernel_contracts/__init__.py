@@ -1,7 +1,7 @@
 """What plugins and hosts of objectkernel share, so that neither imports the other."""
 
 from objectkernel_contracts.access import Access, Public, Scope, access_of, public, requires
-from objectkernel_contracts.commands import COMMANDS, CommandContext, CommandMaker, Services
+from objectkernel_contracts.commands import COMMANDS, CommandContext, CommandMaker, Services, Unstarted
 from objectkernel_contracts.identity import IDENTITY, Credentials, Identity, Principal
 from objectkernel_contracts.routers import ROUTERS, RouterMaker
 
@@ -19,6 +19,7 @@ __all__ = [
     "RouterMaker",
     "Scope",
     "Services",
+    "Unstarted",
     "access_of",
     "public",
     "requires",

@@ -23,7 +23,7 @@ class Scope:
     any_of: tuple[str, ...]
 
     def __init__(self, *any_of: str) -> None:
-        self.__attrs_init__(any_of)  # type: ignore[attr-defined]  # attrs makes it, since there is an __init__
+        object.__setattr__(self, "any_of", any_of)
 
     def admits(self, principal: Principal, path: Mapping[str, str] | None = None) -> bool:
         """Whether the principal has been granted one of the names, with the path parameters of the request in it."""

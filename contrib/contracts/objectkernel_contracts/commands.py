@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from objectkernel.keys import Extension, Service
+
+if TYPE_CHECKING:
+    from objectkernel.compose import Composition
 
 T = TypeVar("T")
 
@@ -31,12 +34,28 @@ class CommandContext(Protocol):
         """
         ...
 
+    def kernel(self) -> Unstarted:
+        """The host's kernel, not started: for a command about what would not start, or would change by starting."""
+        ...
+
     def progress(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
         """Iterate over `items` with a bar on the terminal's standard error; without a terminal, silently.
 
         Args:
             total: how many there are, where `len` cannot tell.
         """
+        ...
+
+
+class Unstarted(Protocol):
+    """The part of a kernel that has not started which a command uses."""
+
+    def compose(self) -> Composition:
+        """The selected plugins and their settings."""
+        ...
+
+    def contributions(self, key: Extension[T], /) -> tuple[T, ...]:
+        """What plugins contribute that depends on nothing (``uses=()``)."""
         ...
 
 

@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import anyio
 import attrs
+from sqlalchemy.exc import DBAPIError
 
 from objectkernel_system_dialect.engine import Engine
 from objectkernel_system_dialect.errors import TransactionFailed
@@ -22,9 +24,15 @@ T = TypeVar("T")
 
 @attrs.define(eq=False)
 class _Block:
-    """A transaction, or a savepoint within one, that a task has open."""
+    """A transaction, or a savepoint within one, that a task has open.
+
+    Attributes:
+        lock: held by each call, and by a savepoint from its begin to its end: undoing it shall undo no other task's.
+    """
 
     session: Transaction
+    outer: _Block | None
+    lock: anyio.Lock = attrs.field(factory=lambda: anyio.Lock(fast_acquire=True))
     failed: bool = False
     ended: bool = False
 
@@ -61,11 +69,21 @@ class Calls:
     async def run(self, entity: str, call: Callable[[Session], Awaitable[T]]) -> T:
         """Make a call. Within a transaction, one that fails leaves it good for nothing but its end."""
         block = self._open_block()
+        if block is None:
+            try:
+                return await call(self._executor)
+            except self._engine.driver_errors as error:
+                raise self._engine.translated(error, entity) from error
+        async with block.lock:
+            if block is self._open_block():
+                return await self._run_within(block, entity, call)
+        return await self.run(entity, call)  # the block ended while another task had the lock
+
+    async def _run_within(self, block: _Block, entity: str, call: Callable[[Session], Awaitable[T]]) -> T:
         try:
-            return await call(self._executor if block is None else block.session)
+            return await call(block.session)
         except BaseException as error:
-            if block is not None:
-                block.failed = True
+            block.failed = True
             if isinstance(error, self._engine.driver_errors):
                 raise self._engine.translated(error, entity) from error
             raise
@@ -74,8 +92,18 @@ class Calls:
         """Change the schema, alone; see `Executor.schema_work`."""
         try:
             return await self._executor.schema_work(work)
-        except self._engine.driver_errors as error:
-            raise self._engine.translated(error, "") from error
+        except (DBAPIError, *self._engine.driver_errors) as error:
+            driver = self._of_driver(error)
+            raise self._engine.translated(driver, "") from driver
+
+    def _of_driver(self, error: Exception) -> Exception:
+        """The driver's own error behind one of SQLAlchemy's, whose text shows values."""
+        chain: BaseException | None = error
+        while chain is not None:
+            if isinstance(chain, self._engine.driver_errors) and not isinstance(chain, DBAPIError):
+                return chain
+            chain = getattr(chain, "orig", None) or chain.__cause__
+        return error
 
     async def ping(self) -> None:
         """Ask for a sign of life."""
@@ -91,7 +119,7 @@ class Calls:
         from_block: BaseException | None = None
         try:
             async with self._begin(outer) as session:
-                block = _Block(session)
+                block = _Block(session, outer)
                 self._block.set(block)
                 try:
                     yield
@@ -99,7 +127,9 @@ class Calls:
                     from_block = error
                     raise
                 finally:
-                    block.ended = True
+                    with anyio.CancelScope(shield=True):
+                        async with block.lock:  # another task's call comes to its end first
+                            block.ended = True
                     self._block.set(outer)
                 if block.failed:
                     raise _failed()
@@ -116,14 +146,14 @@ class Calls:
             async with self._executor.transaction() as session:
                 yield session
         else:
-            async with outer.session.savepoint():
+            async with outer.lock, outer.session.savepoint():
                 yield outer.session
 
     def _open_block(self) -> _Block | None:
         block = self._block.get()
-        if block is None or block.ended:
-            return None
-        if block.failed:
+        while block is not None and block.ended:  # the task has outlived it
+            block = block.outer
+        if block is not None and block.failed:
             raise _failed()
         return block
 

@@ -52,6 +52,11 @@ def _with_its_url(settings: Any, option: attrs.Attribute[Any], value: DataMode) 
         raise ValueError("MOSTA_DATA=net needs MOSTA_NET_URL, the address of the server that has the data")
 
 
+def _within_the_largest(settings: Any, option: attrs.Attribute[Any], value: int) -> None:
+    if value > settings.http_page_max:
+        raise ValueError(f"a page has at most {settings.http_page_max} rows (http_page_max)")
+
+
 @attrs.frozen(kw_only=True)
 class SystemDialectConfig:
     """Where the data lies, and how it is reached.
@@ -67,6 +72,7 @@ class SystemDialectConfig:
         system_schema_strategy: what is done about its tables.
         system_required: refuse to start without a database of its own for the system's data.
         data_dir: the folder that everything is written into; made when it is missing.
+        schemas: JSON files with schemas of the business data, and folders of such.
         pool_size: the most connections to a server, for each database.
         pool_timeout: seconds that an operation waits for one of them.
         connect_timeout, command_timeout: seconds for a connection to a server, and for a statement on it.
@@ -75,6 +81,8 @@ class SystemDialectConfig:
             when the machine does.
         busy_timeout: seconds to wait for another process that holds an SQLite file.
         readers: number of threads that read an SQLite file.
+        http_page, http_page_max: rows that a page of the HTTP routes has, if not said otherwise and at most.
+        http_body_bytes: the longest body that they take.
     """
 
     db_dialect: str | None = attrs.field(default=None, validator=_with_its_uri, metadata={"env": "DB_DIALECT"})
@@ -97,11 +105,15 @@ class SystemDialectConfig:
         default=False, validator=_with_its_system, metadata={"env": "MOSTA_SYSTEM_REQUIRED"}
     )
     data_dir: Path = attrs.field(default=Path(".objectkernel"), metadata={"env": "OBJECTKERNEL_DATA_DIR"})
+    schemas: tuple[Path, ...] = ()
     pool_size: int = attrs.field(default=10, validator=[ge(1), le(1000)])
     pool_timeout: float = attrs.field(default=30.0, validator=[gt(0), le(3600)])
     connect_timeout: float = attrs.field(default=10.0, validator=[gt(0), le(3600)])
     command_timeout: float = attrs.field(default=60.0, validator=[gt(0), le(3600)])
-    statement_cache: int = attrs.field(default=256, validator=[ge(0), le(10_000)])
+    statement_cache: int = attrs.field(default=100, validator=[ge(0), le(10_000)])
     synchronous: Literal["NORMAL", "FULL"] = attrs.field(default="NORMAL", validator=in_(("NORMAL", "FULL")))
     busy_timeout: float = attrs.field(default=5.0, validator=[ge(0), le(3600)])
     readers: int = attrs.field(default=3, validator=[ge(1), le(64)])
+    http_page: int = attrs.field(default=50, validator=[ge(1), _within_the_largest])
+    http_page_max: int = attrs.field(default=1000, validator=[ge(1), le(100_000)])
+    http_body_bytes: int = attrs.field(default=10 * 2**20, validator=ge(1024))

@@ -58,6 +58,11 @@ class Engine(Protocol):
         """Whether ``UPDATE … RETURNING`` and ``INSERT … ON CONFLICT … RETURNING`` exist."""
         ...
 
+    @property
+    def has_upsert(self) -> bool:
+        """Whether there is a statement for `upsert`; else an update is tried, and an insert where it found nothing."""
+        ...
+
     def like_pattern(self, pattern: str) -> str:
         """A pattern of ``$like`` (``%``, ``_``, backslash) as `like` takes it. May raise `Misfit`."""
         ...
@@ -119,7 +124,7 @@ class Engine(Protocol):
         refreshed: dict[str, Any],
         where: ColumnElement[bool] | None,
     ) -> Any:
-        """An insert of `values` that sets `refreshed` where a row has this key and fulfils `where`.
+        """An insert of `values` that sets `refreshed` where a row has this key and fulfils `where`; with `has_upsert`.
 
         `refreshed` maps columns to expressions, or to None: the value that was to be inserted. Where a row has the key
         and does not fulfil `where`, nothing is changed. Another unique column that conflicts is an error, as in a

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Table
@@ -55,6 +56,8 @@ class Entity:
         self.sequence = next((name for name, field in fields.items() if field.type == "sequence"), None)
         self.written = tuple(name for name in fields if name != self.sequence)
         self.codecs = {name: codec(engine.core.name, field) for name, field in fields.items()}
+        self._encoders = {name: one.encode for name, one in self.codecs.items()}
+        self._free = frozenset(fields).difference(schema.kept, {schema.tenant})
         self.links = tuple(name for name, one in schema.relations.items() if one.kind == "many-to-many")
         self._engine = engine
         self._type_checks = {name: type_check(field) for name, field in fields.items()}
@@ -62,6 +65,7 @@ class Entity:
         self.touched = "updated_at" if schema.timestamps else None
         self._scope = self._own_scope()
         self.is_scoped = bool(self._scope[0]) or schema.tenant is not None
+        self._readers = lru_cache(maxsize=128)(self._reader)
         self.whole = self.reader(self.names)
         self.parser = FilterParser(
             schema.name,
@@ -173,11 +177,12 @@ class Entity:
     def new_row(self, data: Mapping[str, Any], now: datetime, tenant: Any) -> dict[str, Any]:
         """A whole row of what a caller gives: checked, with defaults and times, without the sequence."""
         self._refuse_strange(data, tenant)
+        kept, tenant_field = self.schema.kept, self.schema.tenant if tenant is not None else None
         row: dict[str, Any] = {}
         for name in self.written:
-            if name in self.schema.kept:
+            if name in kept:
                 row[name] = self._first(name, now)
-            elif name == self.schema.tenant and tenant is not None:
+            elif name == tenant_field:
                 row[name] = self._writable(name, tenant)
             else:
                 row[name] = self._writable(name, data[name] if name in data else self._default(name))
@@ -215,9 +220,12 @@ class Entity:
 
     def encoded(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
         """Checked values as the driver takes them."""
+        encoders = self._encoders
         return tuple(
-            value if value is None or (encode := self.codecs[name].encode) is None else encode(value)
-            for name, value in row.items()
+            [
+                value if value is None or (encode := encoders[name]) is None else encode(value)
+                for name, value in row.items()
+            ]
         )
 
     def _default(self, name: str) -> Any:
@@ -237,6 +245,8 @@ class Entity:
     def _refuse_strange(self, data: Mapping[str, Any], tenant: Any) -> None:
         if not isinstance(data, Mapping):
             raise self._no_mapping(data, "a mapping")
+        if self._free.issuperset(data):
+            return
         for name in data:
             if name in self.links:
                 continue
@@ -275,6 +285,9 @@ class Entity:
 
     def reader(self, names: Iterable[str]) -> RowReader:
         """How rows with these columns become typed."""
+        return self._readers(tuple(names))
+
+    def _reader(self, names: tuple[str, ...]) -> RowReader:
         return RowReader(self.schema.name, self.schema.key, {name: self.codecs[name] for name in names})
 
     def selected(self, select: Iterable[str] | None, exclude: Iterable[str] | None = None) -> tuple[str, ...]:

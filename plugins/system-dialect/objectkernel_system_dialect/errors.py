@@ -213,46 +213,55 @@ class SystemDialectShared(DataError):
     code = "D409"
 
 
-# --- D5xx: data over HTTP ---------------------------------------------------------------------------------
+# --- D6xx: data over HTTP ---------------------------------------------------------------------------------
 
 
 class RowMissing(DataError):
     """There is no row with this key, or none that the caller may see. Attributes: entity."""
 
-    code = "D501"
+    code = "D601"
 
 
 class RequestInvalid(DataError):
     """A body, a parameter or a header is not what the route takes. Attributes: problems (all of them)."""
 
-    code = "D502"
+    code = "D602"
 
 
 class RequestTooLarge(DataError):
     """A body has more bytes than the server takes. Attributes: limit."""
 
-    code = "D503"
+    code = "D603"
 
 
 class AccessDenied(DataError):
     """The server refuses the key, or what it is to be used for. Attributes: database, status (HTTP's)."""
 
-    code = "D504"
+    code = "D604"
 
 
 class RowChanged(DataError):
     """The row is not the one that ``If-Match`` names; nothing was changed. Attributes: entity."""
 
-    code = "D505"
+    code = "D605"
 
 
 class IdempotencyKeyReused(DataError):
     """An ``Idempotency-Key`` came with another request than the first time; nothing was changed."""
 
-    code = "D506"
+    code = "D606"
 
 
 class IdempotencyKeyBusy(DataError):
     """The first request with this ``Idempotency-Key`` is under way, or was cut off; ask again later."""
 
-    code = "D507"
+    code = "D607"
+
+
+# --- D5xx: backups ----------------------------------------------------------------------------------------
+
+
+class BackupFailed(DataError):
+    """A backup was not made, is not sound, or was not restored. Attributes: file."""
+
+    code = "D501"

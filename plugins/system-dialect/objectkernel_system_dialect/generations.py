@@ -23,8 +23,8 @@ log = logging.getLogger("objectkernel.plugin.system-dialect")
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 """Seconds between two attempts to connect; the pause doubles from the first to the longest."""
-DOUBT_PAUSE: Final = 10.0
-"""Seconds for which a connection that was made because tables were missing is not suspected of the same again."""
+TRUST: Final = 10.0
+"""Seconds for which a statement that fails says nothing about the tables, after one that failed with them in place."""
 CLOSE_PATIENCE: Final = 5.0
 """Seconds that whoever leaves an idle connection waits for its end."""
 
@@ -95,7 +95,7 @@ class Generations:
         self._living = {self.current}
         self._next: Callable[[], Opening] | None = None
         self._suspect: Generation | None = None
-        self._doubted_until = 0.0
+        self._trusted_until = 0.0
         self._changing = anyio.Lock()
         self._attempt: _Attempt | None = None
         self._pause = 0.0
@@ -136,13 +136,16 @@ class Generations:
         """A table was not as it was made: the database may be a new one. Whether to try once more, elsewhere."""
         if generation is not self.current:
             return not self._closed
-        if not generation.opening.renewable or anyio.current_time() < self._doubted_until:
+        if not generation.opening.renewable or anyio.current_time() < self._trusted_until:
             return False
         log.warning("a table is missing or another: the next operation connects anew and looks after the tables")
-        self._doubted_until = anyio.current_time() + DOUBT_PAUSE
         self._suspend(generation)
         self._retire(generation)
         return True
+
+    def trust(self) -> None:
+        """It was not for want of tables that a statement failed: for a while no other is a reason to doubt."""
+        self._trusted_until = anyio.current_time() + TRUST
 
     def _suspend(self, generation: Generation) -> None:
         self.current = None

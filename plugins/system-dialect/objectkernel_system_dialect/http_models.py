@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 import attrs
-from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, SecretStr, WithJsonSchema, model_validator
 from pydantic_core import CoreSchema
 
 from objectkernel_system_dialect import schema as schemas
+from objectkernel_system_dialect.data_plug import SchemaStrategy
 from objectkernel_system_dialect.schema import EntitySchema
 from objectkernel_system_dialect.tables import stored_fields
 from objectkernel_system_dialect.values import INTEGER_MAX, INTEGER_MIN
 
 Filter = dict[str, Any]
 Names = list[str]
+Sort = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": {"enum": [1, -1]}})]
 Count = Annotated[int, Field(ge=0, le=2**53, strict=True)]
 
 
@@ -29,7 +31,7 @@ class Query(Body):
     """Which rows, in which order, and what of them."""
 
     filter: Filter = {}
-    sort: dict[str, int] | None = Field(default=None, description="fields in order of weight, 1 up and -1 down")
+    sort: Sort | None = Field(default=None, description="fields in order of weight, 1 up and -1 down")
     skip: Count = 0
     limit: Annotated[int, Field(ge=1, le=2**53)] | None = None
     after: str | None = Field(default=None, description="`next` of the page before")
@@ -53,7 +55,7 @@ class Distinct(Matching):
 class Pipeline(Body):
     """Stages, each a mapping with one key: `$match`, `$group`, `$sort`, `$skip`, `$limit`."""
 
-    pipeline: list[dict[str, Any]]
+    pipeline: Annotated[Any, WithJsonSchema({"type": "array", "items": {"type": "object"}})]
 
 
 class Search(Matching):
@@ -61,7 +63,7 @@ class Search(Matching):
 
     text: str
     fields: Names | None = None
-    sort: dict[str, int] | None = None
+    sort: Sort | None = None
     skip: Count = 0
     limit: Annotated[int, Field(ge=1, le=2**53)] | None = None
 
@@ -116,8 +118,39 @@ class ChangeDialect(Body):
     """Another database for the business data."""
 
     dialect: str
-    uri: str = Field(repr=False, description="a connection string; it is neither logged nor stored")
-    schema_strategy: str | None = None
+    uri: SecretStr = Field(description="a connection string; it is neither logged nor stored")
+    schema_strategy: SchemaStrategy | None = None
+
+
+class ListParameters(BaseModel):
+    """Which rows, in which order, and what of them, in a URL."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    filter: str | None = Field(default=None, description="a filter as JSON")
+    sort: str | None = Field(default=None, description="fields with commas between, with '-' before one going down")
+    skip: int = Field(default=0, ge=0, le=2**53)
+    limit: int | None = Field(default=None, ge=1, le=2**53)
+    after: str | None = Field(default=None, description="`next` of the page before")
+    select: str | None = Field(default=None, description="names with commas between, as all lists here")
+    exclude: str | None = None
+    include: str | None = Field(default=None, description="relations to load")
+
+
+class ReadParameters(BaseModel):
+    """What to load with a row."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    include: str | None = Field(default=None, description="relations to load, with commas between")
+
+
+class DeleteParameters(BaseModel):
+    """How to delete."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hard: bool = Field(default=False, description="for good, where deleting is soft")
 
 
 class Counted(BaseModel):
@@ -221,9 +254,7 @@ def entity_models(schema: EntitySchema, by_name: Mapping[str, EntitySchema]) -> 
     name = schema.name
     return EntityModels(
         row=_document(name, {**_object(row | lists), "required": list(schema.key)}),
-        new=_document(
-            f"{name}New", {**_object(_nullables(written, required)), "required": sorted(required)}
-        ),
+        new=_document(f"{name}New", {**_object(_nullables(written, required)), "required": sorted(required)}),
         changes=_document(f"{name}Changes", _object(_nullables(changed, required))),
         page=_document(f"{name}Page", page),
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
-
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from typing import TYPE_CHECKING, Final
 
 from objectkernel_system_dialect.errors import DatabaseUnavailable, DialectUnsupported
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 MEMORY: Final = ":memory:"
 DEFAULT_NAME: Final = "objectkernel.db"
@@ -40,6 +40,9 @@ def sqlite_path(uri: str) -> str:
 
 
 def _parsed(uri: str) -> URL | None:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
         return make_url(uri)
     except (ArgumentError, ValueError):  # its text shows the URI, so it does not even become a context

@@ -33,11 +33,11 @@ JSON_TYPES: Final = {
     "number": ("INTEGER", "DOUBLE", "DECIMAL", "UNSIGNED INTEGER"),
     "boolean": ("BOOLEAN",),
 }
-EXACT_DOUBLE: Final = literal_column("9007199254740992")
-LARGEST_DECIMAL: Final = literal_column("1e50")
+EXACT_DOUBLE: Final[ColumnElement[Any]] = literal_column("9007199254740992")
+LARGEST_DECIMAL: Final[ColumnElement[Any]] = literal_column("1e50")
 DECIMAL_OF_JSON: Final = DECIMAL(65, 10)
-ZERO: Final = literal_column("0")
-DOUBLE_ZERO: Final = literal_column("0e0")
+ZERO: Final[ColumnElement[Any]] = literal_column("0")
+DOUBLE_ZERO: Final[ColumnElement[Any]] = literal_column("0e0")
 
 
 class MariadbEngine:
@@ -46,6 +46,7 @@ class MariadbEngine:
     capabilities: frozenset[Capability] = frozenset({"execute", "regex", "transaction"})
     driver_errors: tuple[type[Exception], ...] = (ServerError,)
     updates_return_rows = False
+    has_upsert = True
     sorts_missing_first = True
     json_types: Mapping[str, TypeEngine[Any]] = {"string": Text(), "number": Text(), "boolean": Text()}
 
@@ -53,7 +54,8 @@ class MariadbEngine:
         self.executor = executor
         self.place = place
         self.name = "mariadb" if executor.mariadb else "mysql"
-        self.core: Dialect = URL.create(f"{self.name}+asyncmy").get_dialect()(paramstyle="format")
+        kind: Any = URL.create(f"{self.name}+asyncmy").get_dialect()
+        self.core: Dialect = kind(paramstyle="format")
         self.core.server_version_info = executor.version
         self._collation = COLLATION[executor.mariadb]
 
@@ -108,21 +110,18 @@ class MariadbEngine:
     ) -> ColumnElement[bool]:
         found = _at(column, path)
         compare = COMPARE[operator]
-        match kind:
-            case "string":
-                comparison = compare(func.json_unquote(found).collate(self._collation), value)
-            case "number":
-                comparison = _compare_numbers(found, value, compare)
-            case _:
-                comparison = compare(func.json_unquote(found).collate(self._collation), value)
-        types = [literal_column(f"'{name}'") for name in JSON_TYPES[kind]]
+        if kind == "number":
+            comparison = _compare_numbers(found, value, compare)
+        else:
+            comparison = compare(func.json_unquote(found).collate(self._collation), value)
+        types: list[ColumnElement[Any]] = [literal_column(f"'{name}'") for name in JSON_TYPES[kind]]
         return case((func.json_type(found).in_(types), comparison))
 
     def json_value(self, value: str | float | bool) -> Any:
         return value if isinstance(value, str) else json.dumps(value)
 
     def json_missing(self, column: ColumnElement[Any], path: tuple[str, ...]) -> ColumnElement[bool]:
-        nothing = literal_column("'NULL'")
+        nothing: ColumnElement[Any] = literal_column("'NULL'")
         missing: ColumnElement[bool] = func.coalesce(func.json_type(_at(column, path)), nothing) == nothing
         return missing
 
@@ -140,7 +139,7 @@ class MariadbEngine:
         mine = and_(*(table.c[name] == new[name] for name in key), *(() if where is None else (where,)))
         # Each assignment sees those before it: what `mine` reads comes last.
         read = () if where is None else {part.name for part in visitors.iterate(where) if isinstance(part, Column)}
-        given = {
+        given: dict[str, Any] = {
             name: func.if_(mine, new[name] if value is None else value, table.c[name])
             for name, value in sorted(refreshed.items(), key=lambda item: item[0] in read)
         }
@@ -149,7 +148,7 @@ class MariadbEngine:
 
 def _between_commas(array: ColumnElement[Any]) -> ColumnElement[Any]:
     """The items of a JSON array of numbers or booleans as ``,1,2,``."""
-    comma = literal_column("','")
+    comma: ColumnElement[Any] = literal_column("','")
     length = func.char_length(array) - literal_column("2")
     return func.concat(comma, func.substring(array, literal_column("2"), length), comma)
 

@@ -18,7 +18,8 @@ from objectkernel_system_dialect.executor import Insertion, Reader
 from objectkernel_system_dialect.mariadb_connection import MariadbOptions, Server, connect, is_mariadb, version
 from objectkernel_system_dialect.mariadb_errors import DEADLOCK, LOCK_TIMEOUT, RAISED, ServerError, reported
 from objectkernel_system_dialect.mariadb_pool import Job, Pool
-from objectkernel_system_dialect.mariadb_transaction import Limits, MariadbTransaction, Statements, begin
+from objectkernel_system_dialect.mariadb_statements import Limits, Statements
+from objectkernel_system_dialect.mariadb_transaction import BEGIN, MariadbTransaction
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -99,7 +100,7 @@ class MariadbExecutor:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[MariadbTransaction]:
         self._expect_open()
-        async with self._pool.lend(begin) as lent:
+        async with self._pool.lend(BEGIN) as lent:
             transaction = MariadbTransaction(lent, self._statements)
             try:
                 yield transaction

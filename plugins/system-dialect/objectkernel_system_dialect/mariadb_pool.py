@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeAlias, TypeVar
 
+import anyio
 import attrs
 from asyncmy.connection import Connection
 
@@ -19,6 +20,8 @@ Job: TypeAlias = Callable[[Connection], Awaitable[T]]
 
 IDLE: Final = 30.0
 """Seconds after which a connection is asked for a sign of life first: what lies between may have forgotten it."""
+KILL_PATIENCE: Final = 1.0
+"""Seconds that the end of a cancelled call may take."""
 
 
 @attrs.define(eq=False)
@@ -28,11 +31,17 @@ class Lent:
     Attributes:
         fresh: it has not been used before.
         keep: whether it may be used again: its last command was answered wholly.
+        given_up: its last command was cancelled, and the server may still be at it.
     """
 
     connection: Connection
     fresh: bool
     keep: bool = False
+    given_up: bool = False
+
+    def give_up(self) -> None:
+        """Note that a call was cancelled. The driver closes a connection that waits for an answer then."""
+        self.given_up = not self.connection.connected
 
 
 class Pool:
@@ -89,7 +98,7 @@ class Pool:
                     await prepare(lent.connection)
                 yield lent
             finally:
-                self._take_back(lent)
+                await self._take_back(lent)
 
     def drop_idle(self) -> None:
         """Close the connections that nobody uses."""
@@ -117,8 +126,11 @@ class Pool:
         except DataError:  # of a reader: everything had come
             lent.keep = True
             raise
+        except asyncio.CancelledError:
+            lent.give_up()
+            raise
         finally:
-            self._take_back(lent)
+            await self._take_back(lent)
 
     async def _lend(self) -> Lent:
         while self._idle:
@@ -130,11 +142,24 @@ class Pool:
         except RAISED as error:
             raise reported(error) from None
 
-    def _take_back(self, lent: Lent) -> None:
+    async def _take_back(self, lent: Lent) -> None:
         if lent.keep and lent.connection.connected:
             self._idle.append(lent.connection)
-        else:
-            lent.connection.close()
+            return
+        lent.connection.close()
+        if lent.given_up:
+            with anyio.move_on_after(KILL_PATIENCE, shield=True), suppress(ServerError, *RAISED):
+                await self._kill(lent.connection.thread_id())
+
+    async def _kill(self, number: int) -> None:
+        """End a connection on the server, which would find out late that nobody waits."""
+        killer = (await self._lend()).connection
+        try:
+            await killer.query(f"KILL {number}")  # type: ignore[no-untyped-call]
+            self._idle.append(killer)
+        except BaseException:
+            killer.close()
+            raise
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:

@@ -16,7 +16,6 @@ binary               LONGBLOB
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -27,7 +26,7 @@ from sqlalchemy.ext.compiler import compiles
 
 from objectkernel_system_dialect.mariadb_connection import COLLATION
 from objectkernel_system_dialect.schema import Field
-from objectkernel_system_dialect.stored import Codec, dump_json, load_array
+from objectkernel_system_dialect.stored import Codec, dump_json, load_array, load_json
 
 LONGEST_KEY: Final = 768
 """Characters of four bytes in a key of 3072 bytes, the most that InnoDB takes."""
@@ -81,6 +80,6 @@ _CODECS: Final = {
     "binary": Codec(bytes, None, None, LONGBLOB()),
     "datetime": Codec(datetime, _naive, _aware, DATETIME(fsp=6)),
     "uuid": Codec(str, str, UUID, CHAR(36, charset="ascii", collation="ascii_bin")),
-    "json": Codec(str, dump_json, json.loads, LongCodePoints(charset="utf8mb4")),
-    "array": Codec(str, dump_json, load_array, LongCodePoints(charset="utf8mb4")),
+    "json": Codec(str, dump_json, load_json, LongCodePoints(charset="utf8mb4")),
+    "array": Codec(str, dump_json, load_array, load_json, LongCodePoints(charset="utf8mb4")),
 }

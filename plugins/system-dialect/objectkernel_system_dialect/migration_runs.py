@@ -156,16 +156,17 @@ def due(migrations: Iterable[Migration], ran: Sequence[Ran], collections: Collec
     return sorted(waiting, key=lambda one: (one.plugin, one.number))
 
 
-def run(connection: Connection, migration: Migration, names: Collection[str]) -> None:
-    """Run a migration and record it, or record it alone where no table of its is there.
+def run(connection: Connection, migration: Migration, names: Collection[str]) -> list[str]:
+    """Run a migration and record it, or record it alone where no table of its is there; returns what was done.
 
     Args:
-        names: of the tables that the database had before anything was made.
+        names: of the tables that the database had before any was made.
 
     Raises:
         MigrationFailed: its function raised an error that is none of ours.
     """
-    if set(migration.collections) & set(names):
+    wanted = not set(names).isdisjoint(migration.collections)
+    if wanted:
         try:
             migration.apply(MigrationStep(connection))
         except KernelError:
@@ -184,6 +185,7 @@ def run(connection: Connection, migration: Migration, names: Collection[str]) ->
         )
     )
     keep(connection)
+    return [told(migration)] if wanted else []
 
 
 def keep(connection: Connection) -> None:

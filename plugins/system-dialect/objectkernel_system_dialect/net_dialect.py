@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from objectkernel.errors import nearest
 from objectkernel.secret import Secret
 
 from objectkernel_system_dialect.base_dialect import BaseDialect
+from objectkernel_system_dialect.data_plug import KeyRenewal
 from objectkernel_system_dialect.dialect import Capability, Dialect, Filter, Key, Page, Row, Sort, Stage
 from objectkernel_system_dialect.errors import (
     DatabaseUnavailable,
@@ -22,7 +23,6 @@ from objectkernel_system_dialect.errors import (
 from objectkernel_system_dialect.net_transport import (
     TRANSPORTS,
     Call,
-    KeyRenewal,
     NetOptions,
     Transport,
     TransportMaker,
@@ -147,9 +147,9 @@ class NetDialect(BaseDialect):
         return tuple(entity.schema for entity in self._entities.values())
 
     def _known(self, schema: EntitySchema) -> WireEntity:
-        known = self._entities.get(schema.name) if isinstance(schema, EntitySchema) else None
+        name = getattr(schema, "name", type(schema).__name__)
+        known = self._entities.get(name)
         if known is None or (known.schema is not schema and known.schema != schema):
-            name = schema.name if isinstance(schema, EntitySchema) else type(schema).__name__
             raise EntityUnknown(
                 f"the entity {name!r} is not registered with this dialect",
                 why=f"known are: {', '.join(self._entities) or 'none'}",
@@ -248,6 +248,8 @@ class NetDialect(BaseDialect):
         if sort is not None:
             if not isinstance(sort, Mapping):
                 raise _option("a sort order that is no mapping", f"`sort` is of type {type(sort).__name__}")
+            if any(isinstance(direction, bool) or direction not in (1, -1) for direction in sort.values()):
+                raise _option("a sort order that cannot be meant", "a direction is 1 or -1")
             asked["sort"] = dict(sort)
         return {name: value for name, value in asked.items() if value is not None}
 
@@ -272,6 +274,7 @@ class NetDialect(BaseDialect):
 
     async def distinct(self, schema: EntitySchema, field: str, filter: Filter | None = None) -> list[Any]:
         entity = self._known(schema)
+        entity.value_out(field, None)
         asked = {"field": field, "filter": entity.filter_out(filter) or {}}
         values = await self._figure(entity, "distinct", asked, "values", list)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias
@@ -11,10 +11,8 @@ import attrs
 from objectkernel.errors import nearest
 from objectkernel.secret import Secret
 
+from objectkernel_system_dialect.data_plug import KeyRenewal
 from objectkernel_system_dialect.errors import DialectUnsupported
-
-KeyRenewal: TypeAlias = Callable[[], Awaitable[str]]
-"""Gives a new API key for one that the server refuses."""
 
 
 @attrs.frozen(kw_only=True)
@@ -106,9 +104,11 @@ def transport_maker(name: str, transports: Mapping[str, TransportMaker] = TRANSP
         return transports[name]
     usable = ", ".join(transports)
     near = nearest(name, (*transports, *KNOWN), 1)
-    known = f"the transport {name!r} is known, but nothing here offers it"
+    what = f"the transport {name!r} is known, but nothing here offers it"
+    if name not in KNOWN:
+        what = f"there is no transport {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
     raise DialectUnsupported(
-        known if name in KNOWN else f"there is no transport {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+        what,
         why=f"usable now: {usable}",
         fix=f"set MOSTA_NET_TRANSPORT to one of {usable}",
         name=name,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +16,7 @@ from objectkernel_system_dialect.databases import Database
 from objectkernel_system_dialect.dialect import Dialect
 from objectkernel_system_dialect.errors import DatabaseUnavailable, DataError, DialectUnsupported
 from objectkernel_system_dialect.location import MEMORY, sqlite_path
+from objectkernel_system_dialect.migrations import Migration
 from objectkernel_system_dialect.schema import EntitySchema
 from objectkernel_system_dialect.sealing import seal
 
@@ -31,7 +33,7 @@ class ConnectionOptions:
     pool_timeout: float = 30.0
     connect_timeout: float = 10.0
     command_timeout: float = 60.0
-    statement_cache: int = 256
+    statement_cache: int = 100
     synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
     busy_timeout: float = 5.0
     readers: int = 3
@@ -45,6 +47,7 @@ class SqlOpening:
     uri: Secret[str]
     strategy: SchemaStrategy = "update"
     options: ConnectionOptions = attrs.field(factory=ConnectionOptions)
+    migrations: tuple[Migration, ...] = ()
     owned = True
 
     @property
@@ -59,44 +62,16 @@ class SqlOpening:
             DialectUnsupported: the driver is not installed, or the URI is not for it.
             DataError: the database cannot be opened, or the schemas do not fit it.
         """
-        self._expect_driver()
-        try:
-            return await self._open(schemas)
-        except DataError as error:
-            seal(error, self.uri.reveal())
-            raise
-        except Exception as error:  # of a driver, whose words may show the URI
-            reason = type(error).__name__
-        raise DatabaseUnavailable(
-            f"the {self.database.name} database cannot be opened",
-            why=f"its driver reports {reason}",
-            fix="check the URI, and whether the server is there",
-            database=self.database.name,
-            reason=reason,
-        )
-
-    def _expect_driver(self) -> None:
-        driver = self.database.driver
-        if driver and find_spec(driver) is None:
-            raise DialectUnsupported(
-                f"the driver for {self.database.name} is not installed",
-                why=f"there is no module {driver}",
-                fix=f"pip install 'objectkernel-system-dialect[{self.database.extra}]'",
-                driver=driver,
-            )
+        if self.database.driver:
+            expect_module(self.database.driver, self.database.extra)
+        place = f"the {self.database.name} database"
+        return await attempted(place, self.uri.reveal(), lambda: self._open(schemas))
 
     async def _open(self, schemas: Sequence[EntitySchema]) -> Dialect:
         from objectkernel_system_dialect.sql_dialect import SqlDialect
 
-        dialect = SqlDialect(await self._engine())
-        try:
-            await dialect.register(*schemas)
-            await dialect.ping()
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await dialect.aclose()
-            raise
-        return dialect
+        dialect = SqlDialect(await self._engine(), strategy=self.strategy, migrations=self.migrations)
+        return await prepared(dialect, schemas)
 
     async def _engine(self) -> Engine:
         """The engine of this database, connected; its module, and with it a driver, is imported here."""
@@ -116,18 +91,84 @@ class SqlOpening:
                 from objectkernel_system_dialect.postgres_engine import PostgresEngine
                 from objectkernel_system_dialect.postgres_executor import PostgresOptions
 
-                return await PostgresEngine.open(
-                    uri,
-                    PostgresOptions(
-                        pool_size=options.pool_size,
-                        pool_timeout=options.pool_timeout,
-                        connect_timeout=options.connect_timeout,
-                        command_timeout=options.command_timeout,
-                        statement_cache_size=options.statement_cache,
-                    ),
+                pool = PostgresOptions(
+                    pool_size=options.pool_size,
+                    pool_timeout=options.pool_timeout,
+                    connect_timeout=options.connect_timeout,
+                    command_timeout=options.command_timeout,
+                    statement_cache=options.statement_cache,
                 )
-            case other:
-                raise NotImplementedError(other)
+                return await PostgresEngine.open(uri, pool)
+            case "mariadb" | "mysql":
+                from objectkernel_system_dialect.mariadb_connection import MariadbOptions
+                from objectkernel_system_dialect.mariadb_engine import MariadbEngine
+
+                server = MariadbOptions(
+                    pool_size=options.pool_size,
+                    pool_timeout=options.pool_timeout,
+                    connect_timeout=options.connect_timeout,
+                    command_timeout=options.command_timeout,
+                    statement_cache_size=options.statement_cache,
+                )
+                return await MariadbEngine.open(uri, server)
+            case _:
+                from objectkernel_system_dialect.generic_engine import GenericEngine
+                from objectkernel_system_dialect.generic_executor import GenericOptions
+
+                generic = GenericOptions(pool_size=options.pool_size, pool_timeout=options.pool_timeout)
+                return await GenericEngine.open(uri, generic)
+
+
+async def prepared(dialect: Dialect, schemas: Sequence[EntitySchema]) -> Dialect:
+    """The dialect once it has registered the schemas and answered; where it does not, it is closed."""
+    try:
+        await dialect.register(*schemas)
+        await dialect.ping()
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await dialect.aclose()
+        raise
+    return dialect
+
+
+async def attempted(place: str, uri: str, opening: Callable[[], Awaitable[Dialect]]) -> Dialect:
+    """What `opening` gives. No error that it raises shows the URI, and every one is an error of data access."""
+    try:
+        return await opening()
+    except DataError as error:
+        seal(error, uri)
+        raise
+    except Exception as error:  # of a driver, whose words may show anything
+        reason, where = type(error).__name__, _place_of(error)
+    raise DatabaseUnavailable(
+        f"{place} cannot be opened",
+        where=where,
+        why=f"its driver reports {reason}",
+        fix="check the URI, and whether the server is there",
+        database=place,
+        reason=reason,
+    )
+
+
+def _place_of(error: Exception) -> str:
+    """``file:line`` of where an error was raised, which shows none of the values there."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{frame.filename}:{frame.lineno}"
+
+
+def expect_module(module: str, extra: str) -> None:
+    """Refuse to go on without a module.
+
+    Raises:
+        DialectUnsupported: it is not installed; the error names the extra of this distribution that has it.
+    """
+    if find_spec(module) is None:
+        raise DialectUnsupported(
+            f"the driver {module} is not installed",
+            why="the database that the settings name is reached through it",
+            fix=f"pip install 'objectkernel-system-dialect[{extra}]'",
+            driver=module,
+        )
 
 
 @attrs.frozen

@@ -1,6 +1,8 @@
-"""What the settings open: the business data's database or server, and the system's database if it has one."""
+"""What the settings mean: the business data's database or server, and the system's database if it has one."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import attrs
 from objectkernel.secret import Secret
@@ -10,36 +12,65 @@ from objectkernel_system_dialect.data_plug import SchemaStrategy
 from objectkernel_system_dialect.databases import locate
 from objectkernel_system_dialect.generations import Opening
 from objectkernel_system_dialect.location import default_path
+from objectkernel_system_dialect.migrations import Migration
+from objectkernel_system_dialect.net_opening import ApiKeys, NetOpening
 from objectkernel_system_dialect.opening import ConnectionOptions, SqlOpening
+from objectkernel_system_dialect.schema import EntitySchema
 
 
-def business_opening(config: SystemDialectConfig) -> Opening:
+def business_schemas(config: SystemDialectConfig, contributed: Sequence[EntitySchema]) -> tuple[EntitySchema, ...]:
+    """The schemas of the business data: those that plugins contribute, then those of JSON files.
+
+    Raises:
+        SchemaInvalid: with every problem of every file.
+    """
+    if not config.schemas:
+        return tuple(contributed)
+    from objectkernel_system_dialect.schema_files import read_schemas
+
+    return (*contributed, *read_schemas(config.schemas))
+
+
+def business_opening(
+    config: SystemDialectConfig, keys: ApiKeys | None = None, migrations: Sequence[Migration] = ()
+) -> Opening:
     """What `DIALECT` opens.
+
+    Args:
+        keys: where a server's key comes from if no setting has it.
+        migrations: of all plugins.
 
     Raises:
         DatabaseUnavailable: the data folder cannot be made.
     """
-    return database_opening(config, config.db_dialect, config.sgbd_uri, config.db_schema_strategy)
+    if config.data == "net":
+        assert config.net_url is not None  # the settings are refused without it
+        keys = keys or ApiKeys(lambda: None)
+        return NetOpening(config.net_url, config.net_transport, config.net_api_key, config.connect_timeout, keys)
+    return database_opening(config, config.db_dialect, config.sgbd_uri, config.db_schema_strategy, migrations)
 
 
-def system_opening(config: SystemDialectConfig) -> Opening | None:
+def system_opening(config: SystemDialectConfig, migrations: Sequence[Migration] = ()) -> Opening | None:
     """What `SYSTEM_DIALECT` opens, None where it has no database of its own."""
     if config.system_dialect is None:
         return None
-    return database_opening(config, config.system_dialect, config.system_uri, config.system_schema_strategy)
+    return database_opening(config, config.system_dialect, config.system_uri, config.system_schema_strategy, migrations)
 
 
 def database_opening(
-    config: SystemDialectConfig, dialect: str | None, uri: Secret[str] | None, strategy: SchemaStrategy
+    config: SystemDialectConfig,
+    dialect: str | None,
+    uri: Secret[str] | None,
+    strategy: SchemaStrategy,
+    migrations: Sequence[Migration] = (),
 ) -> Opening:
     """A database by its kind and URI, with the connection settings.
 
     Raises:
         DialectUnsupported: there is no such kind, or the URI belongs to another.
+        DatabaseUnavailable: the data folder cannot be made.
     """
     location = locate(dialect, uri)
-    options = ConnectionOptions(
-        **{field.name: getattr(config, field.name) for field in attrs.fields(ConnectionOptions)}
-    )
     place = Secret(default_path(config.data_dir)) if location.uri is None else location.uri
-    return SqlOpening(location.database, place, strategy, options)
+    options = {field.name: getattr(config, field.name) for field in attrs.fields(ConnectionOptions)}
+    return SqlOpening(location.database, place, strategy, ConnectionOptions(**options), tuple(migrations))

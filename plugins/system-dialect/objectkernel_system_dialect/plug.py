@@ -15,6 +15,8 @@ from objectkernel_system_dialect.data_plug import DataMode, DataPlug, KeyRenewal
 from objectkernel_system_dialect.dialect import Dialect
 from objectkernel_system_dialect.errors import OperationUnsupported
 from objectkernel_system_dialect.generations import Opening
+from objectkernel_system_dialect.migrations import Migration
+from objectkernel_system_dialect.net_opening import ApiKeys
 from objectkernel_system_dialect.opening import Lent
 from objectkernel_system_dialect.openings import business_opening, database_opening, system_opening
 from objectkernel_system_dialect.schema import EntitySchema
@@ -33,12 +35,17 @@ class Plug(SchemaRegistry):
         business: Dialect,
         system: Dialect,
         system_schemas: Sequence[EntitySchema],
+        *,
         settings: Callable[[], SystemDialectConfig],
+        keys: ApiKeys,
+        migrations: Sequence[Migration],
         tasks: TaskGroup,
     ) -> None:
         super().__init__(business, lambda: self._system or business, system_schemas)
         self._system: Dialect | None = system
         self._read = settings
+        self._keys = keys
+        self._migrations = migrations
         self._tasks = tasks
         self._moved: Opening | None = None
         self._bootstrapping = anyio.Lock()
@@ -72,13 +79,12 @@ class Plug(SchemaRegistry):
         await self._switchable().disconnect(then=self._wanted)
 
     async def change_dialect(self, dialect: str, uri: str, schema_strategy: SchemaStrategy | None = None) -> None:
-        config = self._read()
-        opening = database_opening(config, dialect, Secret(uri), schema_strategy or config.db_schema_strategy)
+        opening = self._database(dialect, uri, schema_strategy)
         await self._switchable().switch(opening)
         self._moved = opening
 
     async def reload_config(self) -> bool:
-        business, opening = self._switchable(), business_opening(self._read())
+        business, opening = self._switchable(), business_opening(self._read(), self._keys, self._migrations)
         if opening == business.opening:
             return False
         await business.switch(opening)
@@ -89,11 +95,11 @@ class Plug(SchemaRegistry):
         await self._switchable().switch(self._wanted())
 
     def on_api_key_invalid(self, renew: KeyRenewal) -> None:
-        raise NotImplementedError
+        self._keys.renewal = renew
 
     def _wanted(self) -> Opening:
         """Where `change_dialect` went, otherwise what the settings say now."""
-        return self._moved or business_opening(self._read())
+        return self._moved or business_opening(self._read(), self._keys, self._migrations)
 
     def _switchable(self) -> SwitchableDialect:
         if isinstance(self._business, SwitchableDialect):
@@ -118,7 +124,7 @@ class Plug(SchemaRegistry):
     async def bootstrap_system_dialect(self) -> Dialect:
         async with self._bootstrapping:
             if self._system is None:
-                opening = system_opening(self._read())
+                opening = system_opening(self._read(), self._migrations)
                 if opening is None:
                     log.warning("%s", shared_system(self._business.name))
                     await self.set_system_dialect(self._business)
@@ -138,7 +144,11 @@ class Plug(SchemaRegistry):
     # --- others -------------------------------------------------------------------------------------------
 
     async def open_isolated_dialect(self, dialect: str, uri: str, schema_strategy: SchemaStrategy = "none") -> Dialect:
-        return await database_opening(self._read(), dialect, Secret(uri), schema_strategy).open(())
+        return await self._database(dialect, uri, schema_strategy).open(())
+
+    def _database(self, dialect: str, uri: str, strategy: SchemaStrategy | None) -> Opening:
+        config = self._read()
+        return database_opening(config, dialect, Secret(uri), strategy or config.db_schema_strategy, self._migrations)
 
     async def aclose(self) -> None:
         """Close what `bootstrap_system_dialect` opened."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
+from typing import TYPE_CHECKING, Any
 
 import anyio
-from objectkernel import Plugin, PluginContext, collects, configured_by, hookimpl, needs, provides
+from objectkernel import Plugin, PluginContext, collects, configured_by, contributes, hookimpl, needs, provides, wants
 from objectkernel.errors import KernelError
 from objectkernel.secret import Secret
+from objectkernel_contracts import COMMANDS, ROUTERS, CommandMaker, RouterMaker
 
 from objectkernel_system_dialect.config import SystemDialectConfig
 from objectkernel_system_dialect.contracts import (
+    API_KEY_SOURCE,
     BUSINESS_SCHEMAS,
     DATA_PLUG,
     DIALECT,
@@ -22,10 +25,17 @@ from objectkernel_system_dialect.contracts import (
     Schemas,
 )
 from objectkernel_system_dialect.location import MEMORY
-from objectkernel_system_dialect.openings import business_opening, system_opening
+from objectkernel_system_dialect.migrations import MIGRATIONS
+from objectkernel_system_dialect.net_opening import ApiKeys
+from objectkernel_system_dialect.openings import business_opening, business_schemas, system_opening
 from objectkernel_system_dialect.plug import Plug
 from objectkernel_system_dialect.sharing import shared_system
 from objectkernel_system_dialect.switching import switchable
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+    from objectkernel_system_dialect.http_route import HttpLimits
 
 IN_MEMORY = SystemDialectConfig(sgbd_uri=Secret(MEMORY))
 
@@ -37,11 +47,16 @@ class SystemDialectPlugin(Plugin):
     config = configured_by(SystemDialectConfig)
     system_schemas = collects(SYSTEM_SCHEMAS)
     business_schemas = collects(BUSINESS_SCHEMAS)
+    migrations = collects(MIGRATIONS)
     business = needs(DIALECT)
     system = needs(SYSTEM_DIALECT)
     plug = needs(DATA_PLUG)
+    key_source = wants(API_KEY_SOURCE)
 
     _in_memory = False
+
+    def __init__(self) -> None:
+        self._keys = ApiKeys(lambda: self.key_source)
 
     @classmethod
     def in_memory(cls) -> SystemDialectPlugin:
@@ -50,28 +65,37 @@ class SystemDialectPlugin(Plugin):
         plugin._in_memory = True
         return plugin
 
-    @provides(DIALECT, uses=("business_schemas",))
+    @provides(DIALECT, uses=("business_schemas", "migrations", "key_source"))
     async def dialect(self) -> AsyncIterator[Dialect]:
         config = IN_MEMORY if self._in_memory else self.config
-        async with switchable(business_opening(config), self.business_schemas) as dialect:
+        opening = business_opening(config, self._keys, self.migrations)
+        async with switchable(opening, business_schemas(config, self.business_schemas)) as dialect:
             yield dialect
 
-    @provides(SYSTEM_DIALECT, uses=("business", "system_schemas"))
+    @provides(SYSTEM_DIALECT, uses=("business", "system_schemas", "migrations"))
     async def system_dialect(self) -> AsyncIterator[Dialect]:
-        opening = None if self._in_memory else system_opening(self.config)
+        opening = None if self._in_memory else system_opening(self.config, self.migrations)
         if opening is None:
-            await self.business.register(*self.system_schemas)
             for finding in self._findings(self.business, self.business):
                 self.log.warning("%s", finding)
+            await self.business.register(*self.system_schemas)
             yield self.business
             return
         async with switchable(opening, self.system_schemas) as dialect:
             yield dialect
 
-    @provides(DATA_PLUG, uses=("business", "system", "system_schemas"))
+    @provides(DATA_PLUG, uses=("business", "system", "system_schemas", "migrations"))
     async def data_plug(self) -> AsyncIterator[DataPlug]:
         async with anyio.create_task_group() as tasks:
-            plug = Plug(self.business, self.system, self.system_schemas, self._settings, tasks)
+            plug = Plug(
+                self.business,
+                self.system,
+                self.system_schemas,
+                settings=self._settings,
+                keys=self._keys,
+                migrations=self.migrations,
+                tasks=tasks,
+            )
             try:
                 yield plug
             finally:
@@ -81,9 +105,48 @@ class SystemDialectPlugin(Plugin):
     def schemas(self) -> Schemas:
         return self.plug
 
+    @contributes(COMMANDS, uses=())
+    def schema_command(self) -> CommandMaker:
+        return lambda: _commands().schema
+
+    @contributes(COMMANDS, uses=())
+    def backup_command(self) -> CommandMaker:
+        return lambda: _commands().backup
+
+    @contributes(COMMANDS, uses=())
+    def restore_command(self) -> CommandMaker:
+        return lambda: _commands().restore
+
+    @contributes(ROUTERS, uses=("business", "system_schemas"))
+    def data_routes(self) -> RouterMaker:
+        def make() -> APIRouter:
+            from objectkernel_system_dialect.http import data_router
+            from objectkernel_system_dialect.http_plane import DataPlane
+
+            return data_router(DataPlane(self.business, lambda: self.system_schemas, self._limits()))
+
+        return make
+
+    @contributes(ROUTERS, uses=("plug",))
+    def administration_routes(self) -> RouterMaker:
+        def make() -> APIRouter:
+            from objectkernel_system_dialect.http import admin_router
+
+            return admin_router(self.plug, self._limits())
+
+        return make
+
     @hookimpl
     def kernel_findings(self, kernel: PluginContext) -> Iterable[KernelError]:
         return self._findings(kernel.get(DIALECT), kernel.get(SYSTEM_DIALECT))
+
+    def _limits(self) -> HttpLimits:
+        from objectkernel_system_dialect.http_route import HttpLimits
+
+        config = self.config
+        return HttpLimits(
+            page_default=config.http_page, page_max=config.http_page_max, body_bytes=config.http_body_bytes
+        )
 
     def _settings(self) -> SystemDialectConfig:
         """The settings as they are now."""
@@ -94,3 +157,10 @@ class SystemDialectPlugin(Plugin):
 
     def _findings(self, business: Dialect, system: Dialect) -> tuple[KernelError, ...]:
         return (shared_system(business.name),) if system is business and not self._in_memory else ()
+
+
+def _commands() -> Any:
+    """The module of the commands; click is imported with it, and not with the plugin."""
+    from objectkernel_system_dialect import commands
+
+    return commands

@@ -13,7 +13,7 @@ from sqlalchemy.types import TypeEngine
 
 from objectkernel_system_dialect.dialect import Capability
 from objectkernel_system_dialect.engine import Engine
-from objectkernel_system_dialect.errors import DataError, DialectUnsupported
+from objectkernel_system_dialect.errors import DatabaseUnavailable, DataError, DialectUnsupported
 from objectkernel_system_dialect.postgres_errors import DRIVER_ERRORS, translated
 from objectkernel_system_dialect.postgres_executor import PostgresExecutor, PostgresOptions
 from objectkernel_system_dialect.postgres_types import COLLATION, JsonText, PostgresCore
@@ -44,6 +44,7 @@ class PostgresEngine:
     capabilities: frozenset[Capability] = frozenset({"execute", "regex", "transaction"})
     driver_errors = DRIVER_ERRORS
     updates_return_rows = True
+    has_upsert = True
     sorts_missing_first = False
     json_types: Mapping[str, TypeEngine[Any]] = {"string": Text(), "number": Numeric(), "boolean": Boolean()}
 
@@ -78,7 +79,10 @@ class PostgresEngine:
             if isinstance(error, ValueError):  # of the driver about the URL, which it shows
                 raise address.refused("a part of it means nothing to the driver") from None
             if isinstance(error, DRIVER_ERRORS):
-                raise translated(error, place=address.place, entity="") from error
+                made = translated(error, place=address.place, entity="")
+                if not isinstance(made, DatabaseUnavailable):
+                    raise address.refused("the server does not take one of its options") from error
+                raise made from error
             raise
 
     def translated(self, error: Exception, entity: str) -> DataError:

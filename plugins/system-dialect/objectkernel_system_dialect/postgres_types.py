@@ -1,7 +1,7 @@
 """How each field type lies in PostgreSQL, where it sorts and compares as it does in Python.
 
 ===================  ================================================================================
-string, enum, text   VARCHAR(n) and TEXT in the collation ``C``: by code points, case and spaces count
+string, enum, text   VARCHAR, of text without a limit, in the collation ``C``: by code points, case and spaces count
 integer, sequence    BIGINT; a sequence is a BIGSERIAL
 number               DOUBLE PRECISION
 decimal              NUMERIC(precision, scale)
@@ -13,7 +13,6 @@ uuid, binary         UUID, BYTEA
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -21,13 +20,13 @@ from uuid import UUID
 
 from asyncpg.pgproto.pgproto import UUID as DriverUUID  # type: ignore[import-untyped]
 from sqlalchemy import BigInteger, Boolean, Numeric, Uuid
-from sqlalchemy.dialects.postgresql import BYTEA, DOUBLE_PRECISION, TEXT, TIMESTAMP, VARCHAR
+from sqlalchemy.dialects.postgresql import BYTEA, DOUBLE_PRECISION, TIMESTAMP, VARCHAR
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncpgFloat, AsyncpgNumeric, PGDialect_asyncpg
 from sqlalchemy.sql import sqltypes
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from objectkernel_system_dialect.schema import Field
-from objectkernel_system_dialect.stored import Codec, dump_json, load_array
+from objectkernel_system_dialect.stored import Codec, dump_json, load_array, load_json
 
 COLLATION: Final = "C"
 
@@ -52,20 +51,23 @@ class _Number(AsyncpgFloat):
         return _float
 
 
+_IMPLEMENTED: Final = {**PGDialect_asyncpg.colspecs, sqltypes.Numeric: _Exact, sqltypes.Float: _Number}
+
+
 class PostgresCore(PGDialect_asyncpg):
     """SQLAlchemy's dialect, for compiling alone: it types values without asking a cursor what they were."""
 
     supports_statement_cache = True
-    colspecs = PGDialect_asyncpg.colspecs | {sqltypes.Numeric: _Exact, sqltypes.Float: _Number}
+    colspecs = _IMPLEMENTED
 
 
 def codec(field: Field) -> Codec:
     """How a field lies in PostgreSQL."""
     match field.type:
         case "string" | "enum":
-            return Codec(str, None, None, VARCHAR(field.length, collation=COLLATION))
+            return Codec(str, None, None, VARCHAR(field.length, COLLATION))
         case "text":
-            return Codec(str, None, None, TEXT(collation=COLLATION))
+            return Codec(str, None, None, VARCHAR(None, COLLATION))
         case "decimal":
             return Codec(Decimal, None, _finite, Numeric(field.precision, field.scale))
         case kind:
@@ -102,6 +104,6 @@ _CODECS: Final = {
     "binary": _of(bytes, BYTEA()),
     "datetime": Codec(datetime, None, _moment, TIMESTAMP(timezone=True)),
     "uuid": Codec(DriverUUID, None, _uuid, Uuid()),
-    "json": Codec(str, dump_json, json.loads, JsonText()),
+    "json": Codec(str, dump_json, load_json, JsonText()),
     "array": Codec(str, dump_json, load_array, JsonText()),
 }

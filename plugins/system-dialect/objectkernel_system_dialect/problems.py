@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from objectkernel.errors import KernelError
+from objectkernel.errors import ConfigError, KernelError
 
 from objectkernel_system_dialect import errors
 from objectkernel_system_dialect.errors import DataError
@@ -16,6 +16,7 @@ STATUS: Final[Mapping[type[KernelError], HTTPStatus]] = {
     errors.RowMissing: HTTPStatus.NOT_FOUND,
     errors.AccessDenied: HTTPStatus.FORBIDDEN,
     errors.TenantRequired: HTTPStatus.FORBIDDEN,
+    ConfigError: HTTPStatus.CONFLICT,
     errors.SchemaOutdated: HTTPStatus.CONFLICT,
     errors.SchemaForeign: HTTPStatus.CONFLICT,
     errors.DuplicateKey: HTTPStatus.CONFLICT,
@@ -45,7 +46,9 @@ def status_of(error: KernelError) -> HTTPStatus:
 
 
 def problem_of(error: KernelError, *, instance: str | None = None) -> dict[str, Any]:
-    """The members of a problem: type, title, status, detail, code, why, fix, facts; a 5xx tells only the kind.
+    """The members of a problem: type, title, status, detail, code, where, why, fix, facts.
+
+    A 5xx, and an error of others than data access, tells only its kind.
 
     Args:
         instance: the URI of this occurrence, under which the log has it.
@@ -62,7 +65,7 @@ def problem_of(error: KernelError, *, instance: str | None = None) -> dict[str, 
         "fix": error.fix,
         "facts": error.facts,
     }
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or not isinstance(error, DataError):
         summary = (type(error).__doc__ or type(error).__name__).split("\n")[0]
         shown = {name: fact for name, fact in error.facts.items() if name in SHOWN_FACTS}
         made |= {"detail": summary, "where": "", "why": [], "fix": "", "facts": shown}
@@ -71,24 +74,26 @@ def problem_of(error: KernelError, *, instance: str | None = None) -> dict[str, 
     return made
 
 
-def error_of(problem: Mapping[str, Any], **more: Any) -> DataError | None:
+def error_of(problem: Mapping[str, Any], place: str) -> DataError | None:
     """The error that a problem was made of, or None: it is none of data access.
 
     Args:
-        more: facts that this end knows and the other did not tell.
+        place: where the problem came from, which stands for the place of the database behind it.
     """
     kind = BY_CODE.get(str(problem.get("code")))
     if kind is None:
         return None
     facts = problem.get("facts")
     told = {str(name): _fact(value) for name, value in facts.items()} if isinstance(facts, Mapping) else {}
+    if issubclass(kind, errors.DatabaseUnavailable):
+        told["database"] = place
     why = problem.get("why")
     return kind(
         str(problem.get("detail", "")),
         where=str(problem.get("where", "")),
         why=[str(line) for line in why] if isinstance(why, list) else (),
         fix=str(problem.get("fix", "")),
-        **(more | told),
+        **told,
     )
 
 

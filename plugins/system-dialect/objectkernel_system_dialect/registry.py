@@ -10,27 +10,22 @@ from typing import Final, TypeVar, get_args
 from objectkernel.errors import nearest
 
 from objectkernel_system_dialect.errors import SchemaInvalid
-from objectkernel_system_dialect.schema import (
-    TIMESTAMPS,
-    EntitySchema,
-    Field,
-    FieldType,
-    Index,
-    OnDelete,
-    Relation,
-    RelationKind,
-)
+from objectkernel_system_dialect.relation_problems import has_link_table, link_table, relation_problems
+from objectkernel_system_dialect.schema import DELETED_AT, TIMESTAMPS, VERSION, EntitySchema, Field, FieldType, Index
+from objectkernel_system_dialect.sharing_problems import sharing_problems
 from objectkernel_system_dialect.values import Misfit, type_check, write_check
 
 T = TypeVar("T")
 
-COLLECTION: Final = re.compile(r"(?!sqlite_)[a-z_][a-z0-9_]{0,62}")
+COLLECTION: Final = re.compile(r"(?!sqlite_|objectkernel_)[a-z_][a-z0-9_]{0,62}")
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 KEY_TYPES: Final = frozenset({"string", "integer", "uuid", "enum", "datetime", "sequence"})
+TENANT_TYPES: Final = frozenset({"string", "integer", "uuid", "enum"})
 UNSORTED_TYPES: Final = frozenset({"text", "json", "array", "binary"})
 """Types that no index and no uniqueness is offered for: not every database has them."""
 NUMERIC_TYPES: Final = frozenset({"integer", "number", "decimal"})
 DECIMAL_DIGITS: Final = 18
+LONGEST_NAME: Final = 63
 
 
 def check_are_schemas(schemas: Sequence[object]) -> None:
@@ -64,7 +59,8 @@ def validate_schemas(schemas: Sequence[EntitySchema]) -> tuple[str, ...]:
     """Every problem of every schema, one sentence each."""
     by_name = {schema.name: schema for schema in schemas}
     problems = [f"the entity name {name!r} is used twice" for name in _twice(s.name for s in schemas)]
-    problems += [f"the collection {name!r} is used twice" for name in _twice(s.collection for s in schemas)]
+    problems += sharing_problems(schemas)
+    problems += [f"the table {name!r} is used twice" for name in _twice(_tables(schemas))]
     for schema in schemas:
         problems += [f"{schema.name}: {problem}" for problem in _schema_problems(schema, by_name)]
     return tuple(problems)
@@ -76,9 +72,11 @@ def _schema_problems(schema: EntitySchema, by_name: Mapping[str, EntitySchema]) 
     if not COLLECTION.fullmatch(schema.collection):
         yield (
             f"the collection {schema.collection!r} is no table name: lower case letters, digits and '_', "
-            "at most 63, not beginning with 'sqlite_'"
+            "at most 63, not beginning with 'sqlite_' or 'objectkernel_'"
         )
     yield from _name_problems(schema)
+    yield from _tenant_problems(schema)
+    yield from _discriminator_problems(schema)
     for name, field in schema.fields.items():
         yield from (f"field {name!r} {problem}" for problem in _field_problems(field))
     if sum(field.type == "sequence" for field in schema.fields.values()) > 1:
@@ -89,18 +87,31 @@ def _schema_problems(schema: EntitySchema, by_name: Mapping[str, EntitySchema]) 
     for twice in _twice(schema.indexes):
         yield f"the index over {', '.join(name for name, _ in twice.fields)} is declared twice"
     for name, relation in schema.relations.items():
-        yield from (f"relation {name!r} {problem}" for problem in _relation_problems(relation, by_name))
+        yield from (f"relation {name!r} {problem}" for problem in relation_problems(schema, name, relation, by_name))
 
 
 def _name_problems(schema: EntitySchema) -> Iterator[str]:
+    added = _added(schema)
     for name in (*schema.fields, *schema.relations):
         if not NAME.fullmatch(name):
             yield f"{name!r} is no field name: letters, digits and '_', at most 63"
-        if schema.timestamps and name in TIMESTAMPS:
-            yield f"field {name!r} is declared although the schema keeps timestamps"
+        if name in added:
+            yield f"field {name!r} is declared although the schema {added[name]}"
     names = [name.lower() for name in (*schema.fields, *schema.relations)]
     for name in _twice(names):
         yield f"the field name {name!r} is used twice (databases do not heed case)"
+
+
+def _added(schema: EntitySchema) -> dict[str, str]:
+    """The fields that a schema adds by itself, each with what it does so for."""
+    added = {name: "keeps timestamps" for name in TIMESTAMPS if schema.timestamps}
+    if schema.soft_delete:
+        added[DELETED_AT] = "deletes softly"
+    if schema.version:
+        added[VERSION] = "counts versions"
+    if schema.discriminator is not None:
+        added[schema.discriminator.field] = "has it as its discriminator"
+    return added
 
 
 def _field_problems(field: Field) -> Iterator[str]:
@@ -174,19 +185,33 @@ def _index_problems(schema: EntitySchema, index: Index) -> Iterator[str]:
             yield f"an index gives {name!r} the direction {direction!r}; 1 is up, -1 is down"
 
 
-def _relation_problems(relation: Relation, by_name: Mapping[str, EntitySchema]) -> Iterator[str]:
-    if relation.kind not in get_args(RelationKind):
-        yield f"has the unknown kind {relation.kind!r}; known are {', '.join(get_args(RelationKind))}"
-    if relation.on_delete not in get_args(OnDelete):
-        yield f"has the unknown on_delete {relation.on_delete!r}; known are {', '.join(get_args(OnDelete))}"
-    if relation.required and relation.on_delete == "set-null":
-        yield "is required and would be set to null on delete"
-    target = by_name.get(relation.target)
-    if target is None:
-        near = nearest(relation.target, by_name, 1)
-        yield f"leads to {relation.target!r}, which is no entity" + (f"; did you mean {near[0]!r}?" if near else "")
-    elif len(target.key) != 1:
-        yield f"leads to {relation.target!r}, whose key has {len(target.key)} fields; only one can be held"
+def _tenant_problems(schema: EntitySchema) -> Iterator[str]:
+    if schema.tenant is None:
+        return
+    field = schema.fields.get(schema.tenant)
+    if field is None:
+        yield f"the tenant is in {schema.tenant!r}, which is no declared field{_near(schema.tenant, schema)}"
+    elif field.type not in TENANT_TYPES:
+        yield f"the tenant field {schema.tenant!r} is of type {field.type}, which tells no tenants apart"
+
+
+def _discriminator_problems(schema: EntitySchema) -> Iterator[str]:
+    told = schema.discriminator
+    if told is None:
+        return
+    if not NAME.fullmatch(told.field):
+        yield f"the discriminator {told.field!r} is no field name: letters, digits and '_', at most 63"
+    if not 1 <= len(told.value) <= LONGEST_NAME:
+        yield f"the discriminator's value has {len(told.value)} characters; it has 1 to {LONGEST_NAME}"
+    if told.field in schema.key:
+        yield f"the key names the discriminator {told.field!r}"
+
+
+def _tables(schemas: Sequence[EntitySchema]) -> Iterator[str]:
+    """The name of every table that schemas want, a shared one once."""
+    yield from {schema.collection for schema in schemas}
+    for schema in schemas:
+        yield from (link_table(schema, name) for name, one in schema.relations.items() if has_link_table(one))
 
 
 def _near(name: str, schema: EntitySchema) -> str:

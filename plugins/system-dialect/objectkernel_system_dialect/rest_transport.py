@@ -21,6 +21,7 @@ from objectkernel_system_dialect.errors import (
     DataError,
     DialectClosed,
     DialectUnsupported,
+    IdempotencyKeyBusy,
     OptionInvalid,
     RequestTooLarge,
     RowMissing,
@@ -31,7 +32,7 @@ from objectkernel_system_dialect.rest_api import IDEMPOTENCY_HEADER, PREFIX, ROU
 from objectkernel_system_dialect.wire import Unsendable, dump, load
 
 REPEATED: Final = frozenset({429, 502, 503, 504})
-BUSY: Final = "D507"
+BUSY: Final = IdempotencyKeyBusy.code
 """The code of an operation whose first attempt the server is still busy with."""
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 2.0
@@ -98,6 +99,7 @@ class RestTransport:
         self, method: str, url: str, headers: Mapping[str, str], key: Secret[str] | None, content: Mapping[str, Any]
     ) -> httpx.Response:
         shown = dict(headers) if key is None else {**headers, "Authorization": f"Bearer {key.reveal()}"}
+        reason = ""
         for attempt in range(1, self._attempts + 1):
             last = attempt == self._attempts
             pause = random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt))
@@ -141,8 +143,8 @@ class RestTransport:
 
     def _failure(self, status: int, content: Any) -> DataError:
         if status == HTTPStatus.UNAUTHORIZED:
-            return self._denied(status, "the server does not accept the API key", "set MOSTA_NET_API_KEY to a valid key")
-        if isinstance(content, dict) and (error := error_of(content, database=self.place)) is not None:
+            return self._denied(status, "the server does not accept the key", "set MOSTA_NET_API_KEY to a valid one")
+        if isinstance(content, dict) and (error := error_of(content, self.place)) is not None:
             return error
         if status == HTTPStatus.FORBIDDEN:
             return self._denied(status, "the API key may not be used for this", "use one that has the scope")
@@ -150,12 +152,10 @@ class RestTransport:
             return RequestTooLarge(
                 "the server does not take that much at once", fix="send fewer rows at a time", limit=None
             )
-        return self._unavailable(f"it answered with status {status}, and not as a server of data does", f"HTTP {status}")
+        return self._unavailable(f"it answered {status}, and not as a server of data does", f"HTTP {status}")
 
     def _denied(self, status: int, why: str, fix: str) -> AccessDenied:
-        return AccessDenied(
-            f"{self.place} denies access", why=why, fix=fix, database=self.place, status=int(status)
-        )
+        return AccessDenied(f"{self.place} denies access", why=why, fix=fix, database=self.place, status=int(status))
 
     def _unavailable(self, why: str, reason: str) -> DatabaseUnavailable:
         return DatabaseUnavailable(
@@ -170,10 +170,9 @@ class RestTransport:
 def _checked(text: str) -> httpx.URL:
     try:
         url = httpx.URL(text)
-        fits = url.scheme in ("http", "https") and bool(url.host)
-    except (httpx.InvalidURL, TypeError):
-        fits = False
-    if not fits or url.userinfo or url.query or url.fragment:
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
         raise DialectUnsupported(
             "the address of the server cannot be used",
             why="it is http:// or https:// with a host and perhaps a path; no user, query or fragment",

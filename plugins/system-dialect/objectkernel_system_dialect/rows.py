@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from types import NoneType
 from typing import Any, Final
 
 from objectkernel_system_dialect.errors import RowDamaged
 from objectkernel_system_dialect.executor import Fetched
-from objectkernel_system_dialect.stored import Codec
+from objectkernel_system_dialect.stored import Codec, Convert
 
 UNDECODABLE: Final = (ArithmeticError, AttributeError, RecursionError, TypeError, ValueError)
 """What decoding a value raises that is not what its type says."""
@@ -27,6 +29,7 @@ class RowReader:
         self._key = key
         self._names = tuple(columns)
         self._columns = tuple((name, codec.storage, codec.decode) for name, codec in columns.items())
+        self._decoders = lru_cache(maxsize=256)(self._decoders_of)
 
     def rows(self, fetched: Iterable[Fetched], names: Sequence[str] = ()) -> list[dict[str, Any]]:
         """The rows, typed.
@@ -45,18 +48,24 @@ class RowReader:
         row = dict(zip(self._names, values, strict=True))
         name = ""
         try:
-            for name, storage, decode in self._columns:
-                value = row[name]
-                if type(value) is storage:
-                    if decode is not None:
-                        row[name] = decode(value)
-                elif storage is float and type(value) is int:  # a whole number, as RETURNING gives it
-                    row[name] = float(value)
-                elif value is not None:
-                    raise TypeError
+            for name, decode in self._decoders(tuple(map(type, values))):
+                row[name] = decode(row[name])
         except UNDECODABLE as error:
             raise damaged(self._entity, name, self._key_of(values)) from error
         return row
+
+    def _decoders_of(self, types: tuple[type, ...]) -> tuple[tuple[str, Convert], ...]:
+        """What has to be called on the values of a row that are of these types: the same for most rows."""
+        decoders: list[tuple[str, Convert]] = []
+        for (name, storage, decode), found in zip(self._columns, types, strict=True):
+            if found is storage:
+                if decode is not None:
+                    decoders.append((name, decode))
+            elif storage is float and found is int:  # a whole number, as RETURNING gives it
+                decoders.append((name, float))
+            elif found is not NoneType:
+                decoders.append((name, _refuse))
+        return tuple(decoders)
 
     def _key_of(self, values: Fetched) -> Any:
         """The key of a damaged row, or None where that itself cannot be read or was not."""
@@ -72,6 +81,10 @@ class RowReader:
             except UNDECODABLE:
                 return None
         return tuple(key) if len(key) > 1 else key[0]
+
+
+def _refuse(value: Any) -> Any:
+    raise TypeError("a stored value of another type than its field's")
 
 
 def damaged(entity: str, field: str, key: Any) -> RowDamaged:

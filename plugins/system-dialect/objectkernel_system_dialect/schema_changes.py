@@ -136,13 +136,17 @@ def drop(connection: Connection) -> None:
     """Drop every table that ``create-drop`` has made, and what is remembered of them."""
     state = State.read(connection)
     made = {name for name, record in state.records.items() if record.temporary}
+    alone = made.union(BOOKKEEPING) >= state.names
+    dropped = state.names.intersection(made | BOOKKEEPING if alone else made)
     metadata = MetaData()
-    metadata.reflect(connection, only=lambda name, _: name in made or name in BOOKKEEPING, resolve_fks=False)
-    if made.union(BOOKKEEPING) >= state.names:
+    metadata.reflect(connection, only=lambda name, _: name in dropped, resolve_fks=False)
+    if connection.dialect.name == "sqlite":  # which minds no order
+        for table in metadata.tables.values():
+            table.drop(connection, checkfirst=False)
+    else:
         metadata.drop_all(connection, checkfirst=False)
-        return
-    metadata.drop_all(connection, tables=[metadata.tables[name] for name in made], checkfirst=False)
-    forget(connection, sorted(made))
+    if not alone:
+        forget(connection, sorted(made))
 
 
 def _update(
@@ -162,15 +166,11 @@ def _update(
         temporary: what is made is ``create-drop``'s.
         closely: compare the tables even if they are remembered as they shall be.
     """
-    done = [told(migration) for migration in waiting if set(migration.collections) & state.names]
-    names = state.names
-    before = [migration for migration in waiting if migration.when == "before"]
-    if waiting and RECORDED.name not in names:
-        RECORDED.create(connection)
-    for migration in before:
-        run(connection, migration, names)
-    if before:
-        state = State.read(connection)
+    done: list[str] = []
+    for migration in waiting:
+        if migration.when == "before":
+            done += run(connection, migration, state.names)
+            state = State.read(connection)
     missing, unknown = state.missing(tables), state.unknown(tables, temporary=temporary)
     if unknown or closely:
         done += _change(connection, tables, state, destructive=destructive)
@@ -179,11 +179,9 @@ def _update(
         _make(connection, tables, missing)
     for migration in waiting:
         if migration.when == "after":
-            run(connection, migration, names)
+            done += run(connection, migration, state.names)
     if missing or unknown:
-        if RECORDED.name not in names and not waiting:
-            RECORDED.create(connection)
-        write_records(connection, [*missing, *unknown], state.records, temporary=temporary)
+        write_records(connection, [*missing, *unknown], temporary=temporary, first=RECORDED.name not in state.names)
         keep(connection)
     return tuple(done)
 

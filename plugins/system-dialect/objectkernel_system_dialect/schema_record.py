@@ -112,15 +112,16 @@ def read_records(connection: Connection, names: Collection[str]) -> dict[str, Re
     }
 
 
-def write_records(
-    connection: Connection, tables: Sequence[Table], records: Mapping[str, Record], *, temporary: bool
-) -> None:
-    """Remember tables as they are wanted now. The table of records is there.
+def write_records(connection: Connection, tables: Sequence[Table], *, temporary: bool, first: bool) -> None:
+    """Remember tables as they are wanted now.
 
     Args:
-        records: what was remembered up to now.
+        first: nothing was remembered up to now, there is not even a table for it.
     """
-    forget(connection, [table.name for table in tables if table.name in records])
+    if first:
+        RECORDED.create(connection, checkfirst=False)
+    else:
+        forget(connection, [table.name for table in tables])
     rows = [
         {
             "collection": table.name,

@@ -10,8 +10,7 @@ def shared_system(where: str) -> SystemDialectShared:
     return SystemDialectShared(
         "the system's data (keys, accounts, projects, packages) lies with the business data"
         + (", on another server" if where == "net" else ""),
-        why="MOSTA_SYSTEM_DIALECT and MOSTA_SYSTEM_URI are not set: whoever switches the business database leaves the "
-        "system's data behind",
-        fix="set both to a database of its own; MOSTA_SYSTEM_REQUIRED=true refuses to start without",
+        why="it has no database of its own: whoever switches the business data to another leaves it behind",
+        fix="set MOSTA_SYSTEM_DIALECT and MOSTA_SYSTEM_URI; MOSTA_SYSTEM_REQUIRED=true refuses to start without",
         database=where,
     )

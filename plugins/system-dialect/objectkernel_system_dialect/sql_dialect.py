@@ -433,6 +433,8 @@ class SqlDialect(BaseDialect):
     async def _upsert(
         self, entity: Entity, statements: Statements, data: Mapping[str, Any], row: dict[str, Any], key: Key
     ) -> Row:
+        if not self.engine.has_upsert:
+            return await self._update_or_insert(entity, statements, entity.refreshed(data), row, key)
         conditions, values = entity.scope(self._tenant, deleted=True)
         prepared = statements.upsert(entity.refreshed(data), All(conditions))
         bound = (*entity.encoded(row), *values)
@@ -452,6 +454,26 @@ class SqlDialect(BaseDialect):
                 fields=entity.schema.key,
             )
         return written
+
+    async def _update_or_insert(
+        self, entity: Entity, statements: Statements, names: tuple[str, ...], row: dict[str, Any], key: Key
+    ) -> Row:
+        """An upsert in two statements."""
+        condition, values = entity.this(key, self._tenant, deleted=True)
+        changed = (*entity.encoded({name: row[name] for name in names}), *values)
+
+        async def attempt() -> Row:
+            async with self.transaction():
+                if not await self._change(entity, statements.update(names, condition), changed):
+                    await self._calls.insert(entity.schema.name, statements.create, [entity.encoded(row)])
+                written = await self._current(entity, statements, key)
+            assert written is not None  # it was updated or inserted
+            return written
+
+        try:
+            return await attempt()
+        except DuplicateKey:  # perhaps of a row that somebody else inserted between the two
+            return await attempt()
 
     async def increment(self, schema: EntitySchema, key: Key, field: str, by: Any = 1) -> Row | None:
         entity, statements = self._registered.known(schema)

@@ -39,6 +39,7 @@ class SqliteEngine:
     driver_errors: tuple[type[Exception], ...] = (sqlite3.Error, OverflowError, UnicodeEncodeError)
     """Also for values: a whole number of more than 64 bits, text that is no Unicode."""
     updates_return_rows = True
+    has_upsert = True
     sorts_missing_first = True
     json_types: Mapping[str, TypeEngine[Any]] = MappingProxyType(dict.fromkeys(JSON_TYPES, Integer()))
     """A placeholder is a plain '?' whatever its type."""

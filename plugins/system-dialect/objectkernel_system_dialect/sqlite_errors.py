@@ -22,6 +22,7 @@ from objectkernel_system_dialect.errors import (
 CONSTRAINTS: Final = {
     "SQLITE_CONSTRAINT_NOTNULL": "not null",
     "SQLITE_CONSTRAINT_FOREIGNKEY": "foreign key",
+    "SQLITE_CONSTRAINT_TRIGGER": "foreign key",  # of a row that must not be deleted
     "SQLITE_CONSTRAINT_CHECK": "check",
 }
 DUPLICATES: Final = frozenset({"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID"})

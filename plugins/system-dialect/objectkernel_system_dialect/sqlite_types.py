@@ -11,7 +11,6 @@ boolean              INTEGER 0 and 1
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -23,7 +22,7 @@ from sqlalchemy import BigInteger, Float, Integer, LargeBinary, String, Text
 from sqlalchemy.types import TypeEngine
 
 from objectkernel_system_dialect.schema import Field
-from objectkernel_system_dialect.stored import Codec, Convert, dump_json, load_array
+from objectkernel_system_dialect.stored import Codec, Convert, dump_json, load_array, load_json
 from objectkernel_system_dialect.values import PRECISE
 
 
@@ -73,7 +72,7 @@ def _moment(text: str) -> datetime:
 _ENCODE: Final[Mapping[str, Convert]] = {"datetime": _instant, "json": dump_json, "array": dump_json, "uuid": str}
 _DECODE: Final[Mapping[str, Convert]] = {
     "datetime": _moment,
-    "json": json.loads,
+    "json": load_json,
     "array": load_array,
     "uuid": UUID,
     "boolean": bool,

@@ -94,9 +94,21 @@ dump_json: Final = json.JSONEncoder(
 """A JSON value as the compact text that is stored."""
 
 
+_read_json: Final = json.JSONDecoder().raw_decode
+
+
+def load_json(text: str) -> Any:
+    """A stored JSON value. Raises ValueError when it is none."""
+    try:
+        value, end = _read_json(text)  # which is twice as fast, but minds neither spaces nor what follows
+    except ValueError:
+        return json.loads(text)
+    return value if end == len(text) else json.loads(text)
+
+
 def load_array(text: str) -> list[Any]:
     """A stored array. Raises ValueError when it is none."""
-    value = json.loads(text)
+    value = load_json(text)
     if not isinstance(value, list):
         raise ValueError("a stored array is none")
     return value

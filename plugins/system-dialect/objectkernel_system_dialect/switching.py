@@ -58,14 +58,21 @@ def _passed_on(
             raise
         except StatementFailed:
             # Of an operation on entities this is about a table, and nothing was changed: it may be done once more.
-            if name == "execute" or not generations.doubts(generation) or pinned:
+            if name == "execute" or not generations.doubts(generation):
+                raise
+            if pinned:
+                generations.trust()  # nobody will find out whether the doubt was right
                 raise
         finally:
             generation.users -= 1
             if generation.retired:
                 generations.left(generation)
-        async with self._held() as generation:
-            return await getattr(self._behind(generation), name)(*args, **kwargs)
+        try:
+            async with self._held() as generation:
+                return await getattr(self._behind(generation), name)(*args, **kwargs)
+        except StatementFailed:
+            generations.trust()
+            raise
 
     return cast("Callable[Concatenate[SwitchableDialect, P], Answer]", passed_on)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import sqlalchemy
 from alembic.operations import ops
 from alembic.operations.ops import MigrateOperation
-from sqlalchemy import Column, ColumnElement, Connection, Inspector, Table, func, literal_column, select
+from sqlalchemy import Column, ColumnElement, Connection, Inspector, Integer, Table, func, literal_column, select
 from sqlalchemy.types import TypeDecorator
 
 from objectkernel_system_dialect.schema import TIMESTAMPS, VERSION, EntitySchema
@@ -294,8 +294,8 @@ class TableDifferences:
             yield self._step(text, ops.ExecuteSQLOp(sql))
 
     def _any(self, table: Table, *conditions: ColumnElement[bool]) -> bool:
-        found = self._connection.execute(select(literal_column("1")).select_from(table).where(*conditions).limit(1))
-        return found.first() is not None
+        rows = select(literal_column("1", Integer)).select_from(table).where(*conditions).limit(1)
+        return self._connection.execute(rows).first() is not None
 
     def _has_twice(self, names: Sequence[str]) -> bool:
         """Whether rows are equal in what shall be unique; missing values are equal to nothing."""

@@ -97,7 +97,7 @@ def _number(value: Any) -> float:
         raise Misfit("the number is not finite")
     if number != value:
         raise Misfit("a float cannot hold this whole number exactly; use an integer or decimal field")
-    return number
+    return number + 0.0  # of the two zeros one: not every database holds both
 
 
 def _boolean(value: Any) -> bool:
@@ -138,6 +138,8 @@ def _json(value: Any) -> Any:
 
 
 def _json_copy(value: Any) -> Any:
+    if isinstance(value, str):  # first, being the most frequent
+        return _json_text(value)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -148,8 +150,6 @@ def _json_copy(value: Any) -> Any:
         if math.isfinite(value):
             return value
         raise Misfit("JSON has no infinite numbers and no NaN")
-    if isinstance(value, str):
-        return _json_text(value)
     if isinstance(value, list | tuple):
         return [_json_copy(item) for item in value]
     if isinstance(value, Mapping):

@@ -302,14 +302,15 @@ class WireEntity:
         group = next((stage["$group"] for stage in pipeline if isinstance(stage, Mapping) and "$group" in stage), None)
         if not isinstance(group, Mapping):
             return {}
-        found = {}
+        found: dict[str, str] = {}
         for name, content in group.items():
             if name == "_id" and isinstance(content, Mapping):
                 found |= {f"_id.{part}": field[1:] for part, field in content.items() if isinstance(field, str)}
             elif name == "_id" and isinstance(content, str):
                 found[name] = content[1:]
             elif isinstance(content, Mapping):
-                found |= {name: field[1:] for field in content.values() if isinstance(field, str)}
+                fields = [field for field in content.values() if isinstance(field, str)]
+                found |= {name: fields[0][1:]} if fields else {}
         return found
 
 

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import SplitResult, urlsplit
@@ -24,6 +25,7 @@ import pytest
 from tests.plugins.system_dialect.proxy import CuttableProxy
 
 POSTGRES_URL = os.environ.get("OBJECTKERNEL_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+MARIADB_URL = os.environ.get("OBJECTKERNEL_TEST_MARIADB_URL", "mysql://root@127.0.0.1:3306")
 UNPRIVILEGED = "nobody"
 
 
@@ -54,7 +56,11 @@ def postgres_url(postgres_database: str) -> str:
 
 
 def run_on_postgres(url: str, sql: str) -> None:
-    """Run statements on a connection of their own; OSError where no server answers."""
+    """Run statements on a connection of their own while the caller's event loop stands still.
+
+    Raises:
+        OSError: no server answers.
+    """
     import asyncpg
 
     async def run() -> None:
@@ -64,8 +70,8 @@ def run_on_postgres(url: str, sql: str) -> None:
         finally:
             await connection.close()
 
-    with asyncio.Runner() as runner:
-        runner.run(run())
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(run())).result()
 
 
 @attrs.frozen
@@ -153,3 +159,63 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
             if process.poll() is not None:
                 pytest.fail(f"pgbouncer ended with {process.returncode}")
             time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def mariadb_database() -> Iterator[str]:
+    """The URL of a MariaDB database of this module's own."""
+    name = f"objectkernel_test_{uuid4().hex}"
+    try:
+        run_on_mariadb(f"CREATE DATABASE {name}")
+    except OSError as error:
+        missing(f"no MariaDB server answers: {error}")
+    yield urlsplit(MARIADB_URL)._replace(path=f"/{name}").geturl()
+    run_on_mariadb(f"DROP DATABASE {name}")
+
+
+@pytest.fixture
+def mariadb_url(mariadb_database: str) -> str:
+    """The URL of an empty MariaDB database."""
+    name = urlsplit(mariadb_database).path.removeprefix("/")
+    run_on_mariadb(f"DROP DATABASE {name}", f"CREATE DATABASE {name}")
+    return mariadb_database
+
+
+@pytest.fixture
+def mariadb_cuttable(mariadb_url: str) -> Iterator[Cuttable]:
+    """An empty MariaDB database, the way to which can be cut."""
+    parts = urlsplit(mariadb_url)
+    with CuttableProxy(parts.hostname or "127.0.0.1", parts.port or 3306) as proxy:
+        yield Cuttable(_at_port(mariadb_url, proxy.port), proxy)
+
+
+def run_on_mariadb(*statements: str, url: str = MARIADB_URL) -> None:
+    """Run statements on a connection of their own while the caller's event loop stands still.
+
+    Raises:
+        OSError: no server answers.
+    """
+    import asyncmy
+
+    parts = urlsplit(url)
+
+    async def run() -> None:
+        try:
+            connection = await asyncmy.connect(
+                host=parts.hostname,
+                port=parts.port or 3306,
+                user=parts.username,
+                password=parts.password or "",
+                database=parts.path.removeprefix("/") or None,
+                autocommit=True,
+            )
+        except asyncmy.errors.OperationalError as error:
+            raise OSError(f"error {error.args[0]}") from None
+        try:
+            for statement in statements:
+                await connection.query(statement)
+        finally:
+            await connection.ensure_closed()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(run())).result()

@@ -1,4 +1,4 @@
-"""The pool of PostgreSQL: statements that commit themselves, cancellation, connections that are lost, the schema lock."""
+"""The pool of PostgreSQL: statements that commit themselves, cancellation, lost connections, the schema lock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from functools import partial
-from threading import Thread
 from typing import Any
 
 import anyio
@@ -22,22 +21,28 @@ from objectkernel_system_dialect.rows import PLAIN
 
 from tests.plugins.system_dialect.databases import Cuttable, run_on_postgres
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.postgres,
-    pytest.mark.parametrize("anyio_backend", ["asyncio"]),
-]
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
-TABLE = "CREATE TABLE notes (number BIGSERIAL PRIMARY KEY, text TEXT UNIQUE)"
 NOTE = Insertion("INSERT INTO notes (text) VALUES ($1)", "notes", ("text",), None)
 NUMBERED = Insertion("INSERT INTO notes (text) VALUES ($1)", "notes", ("text",), "number")
 
 
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """The only event loop that the driver knows."""
+    return "asyncio"
+
+
+@pytest.fixture
+def postgres_url(postgres_url: str) -> str:
+    """A database with the table."""
+    run_on_postgres(postgres_url, "CREATE TABLE notes (number BIGSERIAL PRIMARY KEY, text TEXT UNIQUE)")
+    return postgres_url
+
+
 async def opened(url: str, **options: Any) -> PostgresExecutor:
-    """An executor on a database that has the table."""
-    executor = await PostgresExecutor.open(url, "the database", PostgresOptions(**options))
-    await executor.change("CREATE TABLE IF NOT EXISTS" + TABLE.removeprefix("CREATE TABLE"), ())
-    return executor
+    """An executor on a database."""
+    return await PostgresExecutor.open(url, "the database", PostgresOptions(**options))
 
 
 @pytest.fixture
@@ -50,13 +55,6 @@ async def executor(anyio_backend: str, postgres_url: str) -> AsyncIterator[Postg
 async def texts(executor: PostgresExecutor) -> list[str]:
     """What is in the table."""
     return [text for (text,) in await executor.fetch("SELECT text FROM notes ORDER BY number", (), PLAIN)]
-
-
-def in_a_thread(url: str, sql: str) -> None:
-    """Run statements from outside while the event loop stands still, so that it hears of nothing."""
-    thread = Thread(target=run_on_postgres, args=(url, sql))
-    thread.start()
-    thread.join()
 
 
 KILL_OTHERS = (
@@ -152,38 +150,27 @@ async def test_command_timeout_bounds_a_statement(postgres_url: str) -> None:
         await executor.ping()
 
 
-async def test_close_finishes_what_is_under_way(executor: PostgresExecutor) -> None:
-    """`aclose` lets statements and transactions end; what comes later is refused."""
+async def test_close_finishes_what_is_under_way(executor: PostgresExecutor, postgres_url: str) -> None:
+    """`aclose` lets statements and transactions end, and refuses what comes later."""
     begun, finish = anyio.Event(), anyio.Event()
 
     async def transact() -> None:
         async with executor.transaction() as transaction:
             begun.set()
             await finish.wait()
-            await transaction.insert(NOTE, [("kept",)])
+            await transaction.insert(NOTE, [("transaction",)])
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(transact)
         tasks.start_soon(executor.change, "INSERT INTO notes (text) SELECT 'slow' FROM pg_sleep(0.1)", ())
         await begun.wait()
-        await anyio.sleep(0.01)
         tasks.start_soon(executor.aclose)
         await anyio.wait_all_tasks_blocked()
         with pytest.raises(DialectClosed):
             await executor.ping()
         finish.set()
-    await executor.aclose()
-
-
-async def test_what_was_under_way_is_kept(postgres_url: str) -> None:
-    """What `aclose` waited for is in the database."""
-    executor = await opened(postgres_url)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(executor.change, "INSERT INTO notes (text) SELECT 'slow' FROM pg_sleep(0.1)", ())
-        await anyio.sleep(0.01)
-        await executor.aclose()
     async with aclosing(await opened(postgres_url)) as again:
-        assert await texts(again) == ["slow"]
+        assert sorted(await texts(again)) == ["slow", "transaction"]
 
 
 async def test_another_event_loop_is_refused(executor: PostgresExecutor) -> None:
@@ -199,14 +186,14 @@ async def test_another_event_loop_is_refused(executor: PostgresExecutor) -> None
 async def test_lost_connection_is_read_from_again(executor: PostgresExecutor, postgres_url: str) -> None:
     """A read that meets a connection which the server has ended in the meantime is made on another one."""
     await executor.insert(NOTE, [("a",)])
-    in_a_thread(postgres_url, KILL_OTHERS)
+    run_on_postgres(postgres_url, KILL_OTHERS)  # the event loop hears of nothing
     assert await texts(executor) == ["a"]
 
 
 async def test_lost_connection_is_not_written_to_again(executor: PostgresExecutor, postgres_url: str) -> None:
     """A write that meets a lost connection is not repeated, for nobody knows whether it took place; the next one is."""
     await executor.ping()
-    in_a_thread(postgres_url, KILL_OTHERS)
+    run_on_postgres(postgres_url, KILL_OTHERS)  # the event loop hears of nothing
     with pytest.raises(DRIVER_ERRORS):
         await executor.insert(NOTE, [("once",)])
     await executor.insert(NOTE, [("then",)])
@@ -216,6 +203,7 @@ async def test_lost_connection_is_not_written_to_again(executor: PostgresExecuto
 async def test_cut_way_is_found_again(cuttable: Cuttable) -> None:
     """While the server cannot be reached operations fail at once; when it can, they work, on no more connections."""
     async with aclosing(await opened(cuttable.url, pool_size=2)) as executor:
+        await executor.ping()
         cuttable.cut()
         for _ in range(5):
             with pytest.raises(DRIVER_ERRORS):
@@ -231,6 +219,7 @@ async def test_cut_way_is_found_again(cuttable: Cuttable) -> None:
 async def test_silent_way_is_given_up(cuttable: Cuttable) -> None:
     """Where packets are lost without a word, the command timeout ends the wait, and the next operation reconnects."""
     async with aclosing(await opened(cuttable.url, pool_size=1, command_timeout=0.2, connect_timeout=5)) as executor:
+        await executor.ping()
         cuttable.proxy.stall()
         with pytest.raises(DRIVER_ERRORS):
             await executor.change("SELECT 1", ())
@@ -279,16 +268,10 @@ async def test_schema_work_comes_one_after_another(postgres_url: str) -> None:
         async with aclosing(await opened(postgres_url)) as executor:
             made.append(await executor.schema_work(make))
 
-    await opened_once(postgres_url)
     async with anyio.create_task_group() as tasks:
         for _ in range(4):
             tasks.start_soon(host)
     assert sorted(made) == [False, False, False, True]
-
-
-async def opened_once(url: str) -> None:
-    """Make the table, so that those who come together find it."""
-    await (await opened(url)).aclose()
 
 
 async def test_schema_work_raises_the_drivers_errors(executor: PostgresExecutor) -> None:

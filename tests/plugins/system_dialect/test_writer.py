@@ -23,7 +23,8 @@ from objectkernel_system_dialect.contracts import (
 )
 from objectkernel_system_dialect.sql_dialect import SqlDialect
 from objectkernel_system_dialect.sqlite_dialect import open_sqlite
-from objectkernel_system_dialect.sqlite_executor import GROUP_LIMIT, SqliteExecutor, SqliteOptions
+from objectkernel_system_dialect.sqlite_executor import SqliteExecutor, SqliteOptions
+from objectkernel_system_dialect.sqlite_writer import GROUP_LIMIT
 
 NOTE = EntitySchema(
     name="Note",

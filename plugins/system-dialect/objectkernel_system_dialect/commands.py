@@ -1,0 +1,264 @@
+"""``objectkernel schema``, ``backup`` and ``restore``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import attrs
+import click
+from objectkernel_contracts import CommandContext
+
+from objectkernel_system_dialect import backup as backups
+from objectkernel_system_dialect import schema_changes
+from objectkernel_system_dialect.command_places import Place, places
+from objectkernel_system_dialect.dump_commands import dump_command, load_command
+from objectkernel_system_dialect.location import MEMORY, sqlite_path
+from objectkernel_system_dialect.migration_runs import due, told
+from objectkernel_system_dialect.schema_changes import State
+from objectkernel_system_dialect.schema_status import SchemaStatus, status
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Table
+
+
+def _ask_for_json(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        context.obj.json = True
+
+
+as_json = click.option(
+    "--json", is_flag=True, expose_value=False, callback=_ask_for_json, help="Print JSON on standard output."
+)
+only_system = click.option("--system", is_flag=True, help="Only the database of the system's data.")
+destructively = click.option("--destructive", is_flag=True, help="Also the steps that lose data.")
+
+
+@click.group()
+def schema() -> None:
+    """Compare the databases with the schemas of all plugins, and bring them up."""
+
+
+@schema.command("plan")
+@only_system
+@destructively
+@click.option("--python", is_flag=True, help="Print the steps as code of an alembic migration.")
+@as_json
+@click.pass_context
+def plan_(context: click.Context, system: bool, destructive: bool, python: bool) -> None:
+    """Tell what `apply` would do; nothing is changed.
+
+    Steps that lose data are told as well; `apply` makes them only when asked. The exit code is 1 if there is
+    something to do.
+    """
+    obj: CommandContext = context.obj
+    looked = {place.name: anyio.run(_plan, place, destructive) for place in _chosen(obj, system)}
+    if obj.json:
+        _print_json({name: attrs.asdict(plan) for name, plan in looked.items()})
+    else:
+        for name, plan in looked.items():
+            click.echo(plan.python if python else "\n".join(_lines(name, plan)), nl=not python)
+    context.exit(1 if any(plan.has_work(destructive) for plan in looked.values()) else 0)
+
+
+@schema.command("apply")
+@only_system
+@destructively
+@as_json
+@click.pass_obj
+def apply_(obj: CommandContext, system: bool, destructive: bool) -> None:
+    """Run what migrations wait and bring every table to its schema. Nothing is asked.
+
+    On PostgreSQL and SQLite it happens wholly or not at all.
+    """
+    done = {place.name: anyio.run(_apply, place, destructive) for place in _chosen(obj, system)}
+    if obj.json:
+        _print_json(done)
+        return
+    for name, steps in done.items():
+        click.echo(_plain(f"{name}: {len(steps)} step{'s' if len(steps) != 1 else ''} made"))
+        for step in steps:
+            click.echo(_plain(f"  {step}"))
+
+
+@schema.command("status")
+@only_system
+@as_json
+@click.pass_context
+def status_(context: click.Context, system: bool) -> None:
+    """Tell of each table and migration how it stands. The exit code is 1 if something waits to be done."""
+    obj: CommandContext = context.obj
+    found = {place.name: anyio.run(_status, place) for place in _chosen(obj, system)}
+    if obj.json:
+        _print_json({name: attrs.asdict(one) for name, one in found.items()})
+    else:
+        for name, one in found.items():
+            for table in one.tables:
+                click.echo(_plain(f"{name}  {table.collection}  {table.state}"))
+            for each in one.migrations:
+                when = "waiting" if each.applied_at is None else f"run {each.applied_at:%Y-%m-%d %H:%M} UTC"
+                click.echo(_plain(f"{name}  {each.plugin} {each.number}  {when}  {each.summary}"))
+    context.exit(0 if all(one.settled for one in found.values()) else 1)
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--force", is_flag=True, help="Replace files of these names.")
+@as_json
+@click.pass_context
+def backup(context: click.Context, file: Path, force: bool) -> None:
+    """Copy the SQLite databases to FILE while they are in use, each as it is at one moment, and verify the copies.
+
+    Where the system's data has a database of its own, its copy lies beside: FILE with ``.system`` before the ending.
+    Of a server nothing is copied: the command of its own tool is printed, and the exit code is 1.
+    """
+    obj: CommandContext = context.obj
+    made: dict[str, str] = {}
+    commands: dict[str, str | None] = {}
+    for place in places(obj):
+        target = _file_of(place, file)
+        source = _sqlite_file(place)
+        if source is None:
+            commands[place.name] = dump_command(place.opening.database.name, place.opening.uri.reveal(), target)
+            continue
+        copying = backups.back_up(source, target, force=force)
+        for _ in obj.progress(copying, f"copying {place.name}", backups.portions(source)):
+            pass
+        made[place.name] = str(target)
+    _tell(context, "copied to", made, commands)
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@as_json
+@click.pass_context
+def restore(context: click.Context, file: Path) -> None:
+    """Put the copies that `backup FILE` made in the place of the SQLite databases, which no host may be using.
+
+    The copies are verified first; what was there is kept beside under another name. Of a server nothing is changed:
+    the command of its own tool is printed, and the exit code is 1.
+    """
+    found = places(context.obj)
+    for place in found:
+        if _sqlite_file(place) is not None:
+            backups.verify(_file_of(place, file))
+    made: dict[str, str] = {}
+    commands: dict[str, str | None] = {}
+    for place in found:
+        copy, database = _file_of(place, file), _sqlite_file(place)
+        if database is None:
+            commands[place.name] = load_command(place.opening.database.name, place.opening.uri.reveal(), copy)
+            continue
+        restored = backups.restore(copy, database)
+        made[place.name] = str(database) if restored.kept is None else f"{database}, the old one is {restored.kept}"
+    _tell(context, "restored to", made, commands)
+
+
+# --- the work ---------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class _Planned:
+    """What `plan` prints of one database."""
+
+    migrations: tuple[str, ...]
+    steps: tuple[dict[str, Any], ...]
+    python: str
+
+    def has_work(self, destructive: bool) -> bool:
+        return bool(self.migrations) or any(destructive or not step["destructive"] for step in self.steps)
+
+
+async def _plan(place: Place, destructive: bool) -> _Planned:
+    def work(connection: Connection, tables: Sequence[Table]) -> _Planned:
+        state = State.read(connection)
+        waiting = due(place.migrations, state.ran, [table.name for table in tables])
+        plan = schema_changes.plan(connection, tables)
+        steps = [
+            {"collection": one.collection, "text": one.text, "destructive": one.destructive, "obstacle": one.obstacle}
+            for one in plan.steps
+        ]
+        return _Planned(
+            tuple(told(one) for one in waiting if set(one.collections) & state.names),
+            tuple(steps),
+            plan.python(connection, destructive=destructive),
+        )
+
+    return await place.schema_work(work)
+
+
+async def _apply(place: Place, destructive: bool) -> tuple[str, ...]:
+    work = partial(schema_changes.apply, migrations=place.migrations, destructive=destructive)
+    return await place.schema_work(work)
+
+
+async def _status(place: Place) -> SchemaStatus:
+    return await place.schema_work(partial(status, migrations=place.migrations))
+
+
+def _chosen(obj: CommandContext, system: bool) -> list[Place]:
+    found = places(obj)
+    chosen = [place for place in found if place.name == "system" or not system]
+    if not chosen:
+        raise click.UsageError(
+            "the system's data has no database of its own: leave --system out" if found else "there is no database here"
+        )
+    return chosen
+
+
+def _sqlite_file(place: Place) -> Path | None:
+    """The file of a database, None for one on a server."""
+    if place.opening.database.name != "sqlite":
+        return None
+    path = sqlite_path(place.opening.uri.reveal())
+    if path == MEMORY:
+        raise click.UsageError(f"the {place.name} database is in memory: it has no file")
+    return Path(path)
+
+
+def _file_of(place: Place, file: Path) -> Path:
+    return file if place.name == "business" else file.with_name(f"{file.stem}.{place.name}{file.suffix}")
+
+
+# --- what is printed ----------------------------------------------------------------------------------------
+
+
+def _lines(name: str, plan: _Planned) -> list[str]:
+    if not plan.migrations and not plan.steps:
+        return [f"{name}: nothing to do"]
+    lines = [f"{name}:", *(f"  {text}" for text in plan.migrations)]
+    if plan.migrations and plan.steps:
+        lines.append("  and, as the tables are before that:")
+    for step in plan.steps:
+        lines.append(f"  {'(destructive) ' if step['destructive'] else ''}{step['text']}")
+        if step["obstacle"] is not None:
+            lines.append(f"    not possible: {step['obstacle']}")
+    return [_plain(line) for line in lines]
+
+
+def _tell(context: click.Context, done: str, made: dict[str, str], commands: dict[str, str | None]) -> None:
+    if context.obj.json:
+        _print_json({"done": made, "commands": commands})
+    else:
+        for name, file in made.items():
+            click.echo(_plain(f"{name}: {done} {file}"))
+        for name, command in commands.items():
+            if command is None:
+                click.echo(f"{name}: use the tools of its database", err=True)
+            else:
+                click.echo(f"{name} is on a server, run:", err=True)
+                click.echo(_plain(command))
+    context.exit(1 if commands else 0)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, default=str))  # ASCII alone: right in every encoding of a terminal
+
+
+def _plain(text: str) -> str:
+    """A text free of what could steer a terminal; lines stay lines."""
+    return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)

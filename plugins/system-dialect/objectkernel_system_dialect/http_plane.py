@@ -1,0 +1,524 @@
+"""What the routes of the data plane do: find the entity, act for the caller's tenant, call the dialect, answer."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import unquote
+
+import attrs
+from objectkernel_contracts import Principal, Scope
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import Response
+
+from objectkernel_system_dialect import http_models as models
+from objectkernel_system_dialect.dialect import Dialect, Filter, Page, Row
+from objectkernel_system_dialect.errors import (
+    AccessDenied,
+    EntityUnknown,
+    OperationUnsupported,
+    OptionInvalid,
+    RequestInvalid,
+    RowChanged,
+    RowMissing,
+)
+from objectkernel_system_dialect.filters import LOGICAL
+from objectkernel_system_dialect.http_idempotency import IDEMPOTENCY, Answer, Idempotency, fingerprint
+from objectkernel_system_dialect.http_locks import RowLocks
+from objectkernel_system_dialect.http_route import HttpLimits
+from objectkernel_system_dialect.rest_api import (
+    IDEMPOTENCY_HEADER,
+    PREFIX,
+    READ,
+    ROUTES,
+    TENANT_HEADER,
+    TENANTS,
+    described,
+    key_parts,
+    key_path,
+    path_name,
+)
+from objectkernel_system_dialect.schema import EntitySchema
+from objectkernel_system_dialect.values import Misfit
+from objectkernel_system_dialect.wire import dump, from_text, load
+from objectkernel_system_dialect.wire_entity import WireEntity
+
+ACCESS: Final = "the caller may not read what this leads to"
+
+
+@attrs.frozen
+class Known:
+    """The entities of a dialect at one time: all of them, and those that are served by their paths."""
+
+    schemas: tuple[EntitySchema, ...]
+    entities: Mapping[str, WireEntity]
+    served: Mapping[str, WireEntity]
+
+
+@attrs.frozen
+class Asked:
+    """One request: who asks what of which entity, and the dialect as its tenant sees it."""
+
+    request: Request
+    principal: Principal
+    entity: WireEntity
+    dialect: Dialect
+
+    @property
+    def schema(self) -> EntitySchema:
+        """The entity's schema."""
+        return self.entity.schema
+
+
+class DataPlane:
+    """The business data of one dialect, for whoever has been let in.
+
+    Args:
+        dialect: whose data it is.
+        hidden: the schemas that are not served, such as the system's own where both share a database.
+        limits: how much may be asked for at once.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        hidden: Callable[[], Iterable[EntitySchema]] = tuple,
+        limits: HttpLimits | None = None,
+    ) -> None:
+        self.limits = limits or HttpLimits()
+        self._dialect = dialect
+        self._hidden = hidden
+        self._idempotency = Idempotency(dialect)
+        self._locks = RowLocks(dialect)
+        self._last = Known((), {}, {})
+
+    # --- which entity, and for whom -------------------------------------------------------------------
+
+    def known(self) -> Known:
+        """The entities as they are now."""
+        schemas = self._dialect.schemas()
+        if schemas != self._last.schemas:
+            by_name = {schema.name: schema for schema in schemas}
+            entities: dict[str, WireEntity] = {}
+            for schema in schemas:
+                entities[schema.name] = WireEntity(schema, by_name, entities.__getitem__)
+            self._last = Known(schemas, entities, {path_name(one.schema): one for one in entities.values()})
+        hidden = {IDEMPOTENCY.name, *(schema.name for schema in self._hidden())}
+        served = {name: one for name, one in self._last.served.items() if one.schema.name not in hidden}
+        return attrs.evolve(self._last, served=served)
+
+    def asked(self, request: Request, name: str) -> Asked:
+        """The request for an entity.
+
+        Raises:
+            EntityUnknown: it is not served.
+            AccessDenied: the caller may not act for the tenant that it names.
+        """
+        served = self.known().served
+        if name not in served:
+            raise EntityUnknown("there is no such entity", fix=f"see {PREFIX} for those there are", entity="", known=())
+        principal: Principal = request.state.principal
+        entity = served[name]
+        return Asked(request, principal, entity, self._for_tenant(request, principal, entity.schema))
+
+    def _for_tenant(self, request: Request, principal: Principal, schema: EntitySchema) -> Dialect:
+        named = request.headers.get(TENANT_HEADER)
+        tenant = principal.account_id if named is None else unquote(named)
+        if TENANTS in principal.scopes:
+            if named is None:
+                return self._dialect
+        elif tenant != principal.account_id:
+            raise AccessDenied(
+                "the caller may not act for another tenant",
+                why=f"its credential has not the scope {TENANTS}",
+                fix=f"leave out {TENANT_HEADER}, or use a credential that has it",
+                status=403,
+            )
+        return self._dialect.as_tenant(self._typed_tenant(schema, tenant))
+
+    def _typed_tenant(self, schema: EntitySchema, tenant: str) -> Any:
+        """The tenant as its field has it."""
+        holder = next((one for one in (schema, *self._last.schemas) if one.tenant is not None), None)
+        if holder is None or holder.tenant is None:
+            return tenant
+        try:
+            return from_text(self._last.entities[holder.name].fields[holder.tenant], tenant)
+        except Misfit:
+            raise AccessDenied(
+                "the caller has no rows here", why="its account cannot be a tenant of this data", fix="", status=403
+            ) from None
+
+    def _check_reach(self, asked: Asked, filter: Any, include: Iterable[str] = ()) -> None:
+        """Refuse relations to rows that the caller may not read."""
+        relations = asked.schema.relations
+        targets = [relations[name].target for name in include if name in relations]
+        targets += _led_to(self._last.entities, asked.entity, filter)
+        if not targets:
+            return
+        known = self.known()
+        served = {one.schema.name: name for name, one in known.served.items()}
+        for target in targets:
+            name = served.get(target)
+            if name is None or not Scope(READ, f"{READ}:{name}").admits(asked.principal):
+                raise AccessDenied(ACCESS, fix="leave out the relation", status=403)
+
+    # --- reading --------------------------------------------------------------------------------------
+
+    async def describe(self, request: Request) -> Response:
+        """What is served to the caller."""
+        principal: Principal = request.state.principal
+        known = self.known()
+        by_name = {schema.name: schema for schema in known.schemas}
+        entities = {
+            name: {"entity": one.schema.name, "names": described(one.schema, by_name)}
+            for name, one in known.served.items()
+            if any(Scope(scope, f"{scope}:{name}").admits(principal) for scope in (READ, "data:write"))
+        }
+        return _json(
+            {
+                "dialect": self._dialect.name,
+                "capabilities": sorted(self._dialect.capabilities),
+                "page_default": self.limits.page_default,
+                "page_max": self.limits.page_max,
+                "entities": entities,
+            }
+        )
+
+    async def list(self, asked: Asked, given: models.ListParameters) -> Response:
+        """A page, asked for by a URL."""
+        try:
+            filter = {} if given.filter is None else load(given.filter.encode(), self.limits.depth)
+        except ValueError:
+            why = "filter: it is no JSON"
+            raise RequestInvalid("the filter cannot be read", why=why, fix="send JSON", problems=(why,)) from None
+        terms = _split(given.sort) or []
+        return await self.query(
+            asked,
+            models.Query.model_construct(
+                filter=filter,
+                sort={term.removeprefix("-"): -1 if term.startswith("-") else 1 for term in terms} or None,
+                skip=given.skip,
+                limit=given.limit,
+                after=given.after,
+                select=_split(given.select),
+                exclude=_split(given.exclude),
+                include=_split(given.include),
+            ),
+        )
+
+    async def query(self, asked: Asked, given: models.Query) -> Response:
+        """A page."""
+        if given.skip and given.after is not None:
+            raise OptionInvalid("`skip` and `after` together", why="each says where to begin", fix="give one of them")
+        filter = self._filter(asked, given.filter, given.include or ())
+        limit = self._limit(given.limit)
+        options: dict[str, Any] = {
+            "sort": given.sort,
+            "select": given.select,
+            "exclude": given.exclude,
+            "include": given.include,
+        }
+        if given.skip:
+            page = Page(
+                tuple(await asked.dialect.find(asked.schema, filter, skip=given.skip, limit=limit, **options)), None
+            )
+        else:
+            page = await asked.dialect.find_page(asked.schema, filter, limit=limit, after=given.after, **options)
+        return _json({"rows": [asked.entity.row_out(row) for row in page.rows], "next": page.next})
+
+    async def read(self, asked: Asked, segment: str, given: models.ReadParameters) -> Response:
+        """One row."""
+        include = _split(given.include)
+        self._check_reach(asked, {}, include or ())
+        row = await asked.dialect.find_by_id(asked.schema, self._key(asked, segment), include=include)
+        if row is None:
+            raise _missing(asked)
+        return _json(asked.entity.row_out(row), headers={} if include else {"ETag": etag(asked.entity, row)})
+
+    async def count(self, asked: Asked, given: models.Matching) -> Response:
+        """How many rows match."""
+        return _json({"count": await asked.dialect.count(asked.schema, self._filter(asked, given.filter))})
+
+    async def exists(self, asked: Asked, given: models.Matching) -> Response:
+        """Whether a row matches."""
+        return _json({"exists": await asked.dialect.exists(asked.schema, self._filter(asked, given.filter))})
+
+    async def distinct(self, asked: Asked, given: models.Distinct) -> Response:
+        """The values of a field."""
+        values = await asked.dialect.distinct(asked.schema, given.field, self._filter(asked, given.filter))
+        return _json({"values": [asked.entity.value_out(given.field, value) for value in values]})
+
+    async def aggregate(self, asked: Asked, given: models.Pipeline) -> Response:
+        """What a pipeline gives."""
+        pipeline = asked.entity.pipeline_in(given.pipeline)
+        for stage in pipeline if isinstance(pipeline, list) else ():
+            self._check_reach(asked, stage.get("$match") if isinstance(stage, Mapping) else None)
+        rows = await asked.dialect.aggregate(asked.schema, pipeline)
+        return _json({"rows": asked.entity.groups_out(pipeline, rows)})
+
+    async def search(self, asked: Asked, given: models.Search) -> Response:
+        """Rows with certain words."""
+        rows = await asked.dialect.search(
+            asked.schema,
+            given.text,
+            fields=given.fields,
+            filter=self._filter(asked, given.filter),
+            sort=given.sort,
+            skip=given.skip,
+            limit=self._limit(given.limit),
+        )
+        return _json({"rows": [asked.entity.row_out(row) for row in rows], "next": None})
+
+    # --- writing ----------------------------------------------------------------------------------------
+
+    async def create(self, asked: Asked, given: models.Document) -> Response:
+        """A new row."""
+
+        async def run() -> Answer:
+            row = await asked.dialect.create(asked.schema, asked.entity.data_in(given.root))
+            names = asked.schema.key
+            parts = asked.entity.key_out(row[names[0]] if len(names) == 1 else tuple(row[name] for name in names))
+            place = f"{asked.request.scope.get('root_path', '')}{PREFIX}/{path_name(asked.schema)}/{key_path(parts)}"
+            return self._row(asked, row, 201, {"Location": place})
+
+        return await self._write(asked, run)
+
+    async def upsert(self, asked: Asked, given: models.Document) -> Response:
+        """A row, new or changed."""
+
+        async def run() -> Answer:
+            return self._row(asked, await asked.dialect.upsert(asked.schema, asked.entity.data_in(given.root)))
+
+        return await self._write(asked, run)
+
+    async def bulk(self, asked: Asked, given: models.Bulk) -> Response:
+        """Many rows at once, all or none."""
+        entity, schema, dialect = asked.entity, asked.schema, asked.dialect
+
+        async def run() -> Answer:
+            if given.create is not None:
+                rows = await dialect.create_many(schema, [entity.data_in(data) for data in given.create])
+                return _answer({"rows": [entity.row_out(row) for row in rows]})
+            if given.update is not None:
+                filter = self._filter(asked, given.update.filter)
+                changes = entity.data_in(given.update.changes)
+                return _answer({"count": await dialect.update_many(schema, filter, changes, all=given.update.all)})
+            assert given.delete is not None  # one of the three is given
+            filter, how = self._filter(asked, given.delete.filter), given.delete
+            return _answer({"count": await dialect.delete_many(schema, filter, all=how.all, hard=how.hard)})
+
+        return await self._write(asked, run)
+
+    async def patch(self, asked: Asked, segment: str, given: models.Document) -> Response:
+        """A row, changed."""
+        changes = asked.entity.data_in(given.root)
+        return await self._change(
+            asked, segment, lambda key: asked.dialect.update(asked.schema, key, changes), version=changes
+        )
+
+    async def increment(self, asked: Asked, segment: str, given: models.Increment) -> Response:
+        """A row, one number of which is larger."""
+        by = asked.entity.value_in(given.field, given.by)
+        return await self._change(
+            asked, segment, lambda key: asked.dialect.increment(asked.schema, key, given.field, by)
+        )
+
+    async def add_to_set(self, asked: Asked, segment: str, given: models.SetChange) -> Response:
+        """A row, one array of which has the value."""
+        return await self._change(
+            asked, segment, lambda key: asked.dialect.add_to_set(asked.schema, key, given.field, given.value)
+        )
+
+    async def pull(self, asked: Asked, segment: str, given: models.SetChange) -> Response:
+        """A row, one array of which has the value no more."""
+        return await self._change(
+            asked, segment, lambda key: asked.dialect.pull(asked.schema, key, given.field, given.value)
+        )
+
+    async def undelete(self, asked: Asked, segment: str, given: models.Nothing) -> Response:
+        """A row that was softly deleted."""
+        return await self._change(asked, segment, lambda key: asked.dialect.undelete(asked.schema, key))
+
+    async def delete(self, asked: Asked, segment: str, given: models.DeleteParameters) -> Response:
+        """A row no more."""
+        key = self._key(asked, segment)
+
+        async def run() -> Answer:
+            async with self._unchanged(asked, key):
+                if not await asked.dialect.delete(asked.schema, key, hard=given.hard):
+                    raise _missing(asked)
+                return Answer(204)
+
+        return await self._write(asked, run)
+
+    async def _change(
+        self,
+        asked: Asked,
+        segment: str,
+        change: Callable[[Any], Awaitable[Row | None]],
+        *,
+        version: Mapping[str, Any] | None = None,
+    ) -> Response:
+        """Change one row; `version`: the changes of an update, which the dialect itself can hold to a version."""
+        key = self._key(asked, segment)
+        wanted = _version(asked) if version is not None else None
+
+        async def run() -> Answer:
+            if version is not None and wanted is not None:
+                row = await asked.dialect.update(asked.schema, key, version, version=wanted)
+            else:
+                async with self._unchanged(asked, key):
+                    row = await change(key)
+            if row is None:
+                raise _missing(asked)
+            return self._row(asked, row)
+
+        return await self._write(asked, run)
+
+    @asynccontextmanager
+    async def _unchanged(self, asked: Asked, key: Any) -> AsyncIterator[None]:
+        """Hold the row to what ``If-Match`` names (RFC 9110, section 13.1.1) until the block has changed it."""
+        header = asked.request.headers.get("if-match")
+        if header is None:
+            yield
+            return
+        if "transaction" not in asked.dialect.capabilities:
+            raise OperationUnsupported(
+                "this dialect cannot keep to If-Match",
+                why="it has not the capability 'transaction'",
+                fix="leave out the header, or give the schema versions",
+                dialect=asked.dialect.name,
+                capability="transaction",
+            )
+        async with asked.dialect.transaction():
+            await self._locks.lock(asked.schema, key)
+            row = await asked.dialect.find_by_id(asked.schema, key)
+            if row is None:
+                raise _missing(asked)
+            if header.strip() != "*" and etag(asked.entity, row) not in [one.strip() for one in header.split(",")]:
+                raise RowChanged(
+                    "the row is not the one that If-Match names",
+                    why="it was changed since it was read",
+                    fix="read it again, and make the change for what it is now",
+                    entity=asked.schema.name,
+                )
+            yield
+
+    async def _write(self, asked: Asked, run: Callable[[], Awaitable[Answer]]) -> Response:
+        request, key = asked.request, asked.request.headers.get(IDEMPOTENCY_HEADER)
+        if key is None:
+            answer, after = await run(), None
+        else:
+            wanted = fingerprint(
+                request.method,
+                request.url.path,
+                request.url.query,
+                request.headers.get("if-match", ""),
+                request.headers.get(TENANT_HEADER, ""),
+                await request.body(),
+            )
+            answer = await self._idempotency.once(asked.principal.account_id, key, wanted, run)
+            after = BackgroundTask(self._idempotency.sweep)
+        return _respond(answer, after)
+
+    # --- values -----------------------------------------------------------------------------------------
+
+    def _filter(self, asked: Asked, filter: Any, include: Iterable[str] = ()) -> Filter:
+        self._check_reach(asked, filter, include)
+        made: Filter = asked.entity.filter_in(filter)
+        return made
+
+    def _limit(self, wanted: int | None) -> int:
+        if wanted is not None and wanted > self.limits.page_max:
+            raise OptionInvalid(
+                "a page cannot be that long",
+                why=f"it has at most {self.limits.page_max} rows",
+                fix="ask for fewer, and then for the next page",
+            )
+        return self.limits.page_default if wanted is None else wanted
+
+    def _key(self, asked: Asked, segment: str) -> Any:
+        return asked.entity.key_in(key_parts(segment))
+
+    def _row(self, asked: Asked, row: Row, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+        raw = asked.entity.row_out(row)
+        return _answer(raw, status, {**(headers or {}), "ETag": etag(asked.entity, row)})
+
+
+def raw_segment(request: Request, operation: str, id: str) -> str:
+    """The key's segment of the path as it was sent, percent-encoded: an encoded comma or slash is no separator."""
+    raw: bytes = request.scope.get("raw_path") or b""
+    segments = raw.decode("ascii", errors="replace").split("/")
+    segment = segments[-1 if ROUTES[operation].path == "/{id}" else -2] if len(segments) > 1 else ""
+    try:
+        if unquote(segment, errors="strict") == id:
+            return segment
+    except ValueError:
+        pass
+    raise RowMissing("there is no row with this key", why="its path is none of one row", fix="", entity="")
+
+
+def etag(entity: WireEntity, row: Row) -> str:
+    """The strong validator of a row: its version, or a digest of all that it holds."""
+    if entity.schema.version:
+        return f'"{row["version"]}"'
+    digest = hashlib.sha256(dump(entity.row_out(row))).digest()[:16]
+    return f'"{base64.urlsafe_b64encode(digest).decode().rstrip("=")}"'
+
+
+def _version(asked: Asked) -> int | None:
+    """The one version that ``If-Match`` names, of an entity that has versions."""
+    header = asked.request.headers.get("if-match", "").strip()
+    digits = header[1:-1]
+    named = header == f'"{digits}"' and digits.isascii() and digits.isdigit() and len(digits) < 19
+    return int(digits) if asked.schema.version and named else None
+
+
+def _led_to(entities: Mapping[str, WireEntity], entity: WireEntity, filter: Any) -> Iterator[str]:
+    """The names of the entities that a filter reaches through relations."""
+    if not isinstance(filter, Mapping):
+        return
+    for name, operand in filter.items():
+        head, _, rest = str(name).partition(".")
+        if name in LOGICAL and isinstance(operand, list):
+            for part in operand:
+                yield from _led_to(entities, entity, part)
+        elif rest and head in entity.schema.relations:
+            target = entity.schema.relations[head].target
+            yield target
+            yield from _led_to(entities, entities[target], {rest: operand})
+
+
+def _missing(asked: Asked) -> RowMissing:
+    return RowMissing(
+        f"{asked.schema.name} has no row with this key",
+        why="it is not there, or not the caller's",
+        fix="",
+        entity=asked.schema.name,
+    )
+
+
+def _split(text: str | None) -> list[str] | None:
+    return None if text is None else text.split(",")
+
+
+def _answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    return Answer(status, dump(value), headers or {})
+
+
+def _json(value: Any, headers: Mapping[str, str] | None = None) -> Response:
+    return _respond(_answer(value, 200, headers))
+
+
+def _respond(answer: Answer, after: BackgroundTask | None = None) -> Response:
+    return Response(
+        answer.body or None,
+        answer.status,
+        dict(answer.headers),
+        media_type="application/json" if answer.body else None,
+        background=after,
+    )

@@ -1,0 +1,141 @@
+"""How the data plane's routes read a request and tell an error: bounded bodies, problem details."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Coroutine, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import attrs
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from objectkernel.errors import KernelError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from objectkernel_system_dialect.errors import IdempotencyKeyBusy, RequestInvalid, RequestTooLarge
+from objectkernel_system_dialect.problems import RETRY_SECONDS, problem_of, status_of
+from objectkernel_system_dialect.rest_api import PROBLEM
+from objectkernel_system_dialect.wire import Unsendable, dump, load
+
+LOG: Final = logging.getLogger("objectkernel.system-dialect")
+PATIENCE: Final = 8
+"""How many times too large a body may be for its sender to get an answer: who is not listened to cannot hear it."""
+REPEATABLE: Final = frozenset({HTTPStatus.SERVICE_UNAVAILABLE})
+
+
+@attrs.frozen(kw_only=True)
+class HttpLimits:
+    """What one request may ask for.
+
+    Attributes:
+        page_default, page_max: rows of a page.
+        body_bytes: the longest body.
+        depth: the levels of lists and objects within each other.
+    """
+
+    page_default: int = 50
+    page_max: int = 1000
+    body_bytes: int = 10 * 2**20
+    depth: int = 100
+
+
+class Refused(HTTPException):
+    """A body that is refused: how an error gets through FastAPI's reading of it. `close`: its rest is not read."""
+
+    def __init__(self, error: KernelError, *, close: bool = False) -> None:
+        super().__init__(status_of(error))
+        self.error = error
+        self.close = close
+
+
+class BoundedRequest(Request):
+    """A request whose body has an end."""
+
+    limits: HttpLimits
+
+    async def body(self) -> bytes:
+        """The body; read once and kept. A larger one is read on for a while, so that its sender gets an answer."""
+        if not hasattr(self, "_read"):
+            parts, size, limit = [], 0, self.limits.body_bytes
+            async for part in self.stream():
+                size += len(part)
+                if size <= limit:
+                    parts.append(part)
+                elif size > limit * PATIENCE:
+                    raise Refused(_too_large(limit), close=True)
+            if size > limit:
+                raise Refused(_too_large(limit))
+            self._read = b"".join(parts)
+        return self._read
+
+    async def json(self) -> Any:
+        """The body's JSON value."""
+        try:
+            return load(await self.body(), self.limits.depth)
+        except ValueError as error:
+            depth = "nested" in str(error)
+            why = f"it is nested more than {self.limits.depth} deep" if depth else "it is no JSON in UTF-8 (RFC 8259)"
+            raise Refused(
+                RequestInvalid("the body cannot be read", why=why, fix="send a JSON object", problems=(why,))
+            ) from None
+
+
+def route_class(limits: HttpLimits) -> type[APIRoute]:
+    """The class of routes within these limits."""
+
+    class DataRoute(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            inner = super().get_route_handler()
+
+            async def handle(request: Request) -> Response:
+                bounded = BoundedRequest(request.scope, request.receive)
+                bounded.limits = limits
+                try:
+                    return await inner(bounded)
+                except Refused as refused:
+                    return problem_response(refused.error, close=refused.close)
+                except RequestValidationError as invalid:
+                    return problem_response(_invalid(invalid))
+                except KernelError as error:
+                    return problem_response(error)
+
+            return handle
+
+    return DataRoute
+
+
+def problem_response(error: KernelError, *, close: bool = False) -> Response:
+    """An error as an answer; one of the server's own is logged under an id that the answer has."""
+    status, instance = status_of(error), None
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        instance = uuid.uuid4().urn
+        LOG.error("request %s failed: %s", instance, error)
+    headers = (
+        {"Retry-After": str(RETRY_SECONDS)} if status in REPEATABLE or isinstance(error, IdempotencyKeyBusy) else {}
+    )
+    if close:  # the rest of the body is not read
+        headers["Connection"] = "close"
+    return Response(_dumped(problem_of(error, instance=instance)), int(status), headers, media_type=PROBLEM)
+
+
+def _too_large(limit: int) -> RequestTooLarge:
+    why, fix = f"it may have {limit} bytes", "send fewer rows at a time"
+    return RequestTooLarge("the body is too large", why=why, fix=fix, limit=limit)
+
+
+def _dumped(problem: Mapping[str, Any]) -> bytes:
+    try:
+        return dump(problem)
+    except (Unsendable, UnicodeEncodeError):  # a fact that JSON cannot hold, or a name that is no text
+        return dump({**problem, "detail": problem["title"], "why": [], "fix": "", "where": "", "facts": {}})
+
+
+def _invalid(error: RequestValidationError) -> RequestInvalid:
+    problems = tuple(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
+    return RequestInvalid(
+        "the request is not what this route takes", why=problems, fix="see /openapi.json", problems=problems
+    )

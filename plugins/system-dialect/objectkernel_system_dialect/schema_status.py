@@ -1,0 +1,72 @@
+"""How a database stands towards its schemas, table by table and migration by migration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+import attrs
+from sqlalchemy import Connection, Table
+
+from objectkernel_system_dialect.migration_runs import due
+from objectkernel_system_dialect.migrations import Migration
+from objectkernel_system_dialect.schema_changes import BOOKKEEPING, State, plan
+
+TableState: TypeAlias = Literal["as wanted", "differs", "missing", "no schema"]
+
+
+@attrs.frozen
+class TableStatus:
+    """One table: of a schema, or made for one that is no more."""
+
+    collection: str
+    state: TableState
+
+
+@attrs.frozen
+class MigrationStatus:
+    """One migration; `applied_at` is None while it waits."""
+
+    plugin: str
+    number: int
+    summary: str
+    applied_at: datetime | None
+
+
+@attrs.frozen
+class SchemaStatus:
+    """A database and its schemas."""
+
+    tables: tuple[TableStatus, ...]
+    migrations: tuple[MigrationStatus, ...]
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing waits to be done; a table without a schema harms nobody."""
+        return all(table.state in ("as wanted", "no schema") for table in self.tables) and all(
+            migration.applied_at is not None for migration in self.migrations
+        )
+
+
+def status(connection: Connection, tables: Sequence[Table], migrations: Sequence[Migration] = ()) -> SchemaStatus:
+    """Look at a database; nothing is changed.
+
+    Raises:
+        SchemaNewer: it has migrations behind it that are not among `migrations`.
+    """
+    state = State.read(connection)
+    waiting = due(migrations, state.ran, [table.name for table in tables])
+    differing = {step.collection for step in plan(connection, tables).safe}
+    wanted = [TableStatus(table.name, _state(table.name, state, differing)) for table in tables]
+    known = {table.name for table in tables} | BOOKKEEPING
+    left = [TableStatus(name, "no schema") for name in state.records if name not in known]
+    ran = [MigrationStatus(one.plugin, one.number, one.summary, one.applied_at) for one in state.ran]
+    ran += [MigrationStatus(one.plugin, one.number, one.summary, None) for one in waiting]
+    return SchemaStatus((*wanted, *sorted(left, key=lambda one: one.collection)), tuple(ran))
+
+
+def _state(name: str, state: State, differing: set[str]) -> TableState:
+    if name not in state.names:
+        return "missing"
+    return "differs" if name in differing else "as wanted"

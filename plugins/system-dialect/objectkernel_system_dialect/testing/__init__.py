@@ -1,0 +1,30 @@
+"""The behaviour suite of `Dialect`: whoever implements one runs it with pytest and knows what is still wrong.
+
+A test module of yours is ten lines; the suite asks for one fixture, `dialects`, on a database of its own::
+
+    import pytest
+    from objectkernel_system_dialect.testing import Dialects, DialectSuite, SharedDatabaseSuite
+
+    @pytest.fixture(scope="module")  # `anyio_backend` chooses the event loop, as in every test of anyio's
+    async def dialects(anyio_backend):
+        async with Dialects(lambda: MongoDialect.open("mongodb://127.0.0.1/suite")) as dialects:
+            yield dialects
+
+    class TestMongoDialect(DialectSuite): ...
+
+    class TestMongoDatabase(SharedDatabaseSuite): ...  # where two dialects can see one database
+
+What a dialect says it has not in its `capabilities` is skipped; nothing else is. Needs pytest and anyio's plugin.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.register_assert_rewrite(f"{__name__}.parts", f"{__name__}.tools")  # a failure says what there was instead
+
+from objectkernel_system_dialect.testing.dialects import Dialects  # noqa: E402
+from objectkernel_system_dialect.testing.schemas import SCHEMAS  # noqa: E402
+from objectkernel_system_dialect.testing.suites import DialectSuite, SharedDatabaseSuite  # noqa: E402
+
+__all__ = ["SCHEMAS", "DialectSuite", "Dialects", "SharedDatabaseSuite"]

@@ -1,0 +1,72 @@
+"""What the parts of the behaviour suite have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+import anyio
+import pytest
+
+from objectkernel_system_dialect.dialect import Capability, Dialect
+from objectkernel_system_dialect.errors import DataError
+from objectkernel_system_dialect.repository import Repository
+from objectkernel_system_dialect.schema import EntitySchema
+from objectkernel_system_dialect.testing.dialects import Dialects
+
+T = TypeVar("T")
+E = TypeVar("E", bound=DataError)
+
+
+class Suite:
+    """What all parts of the suite share: they ask for a fixture `dialects`, and give each test one of its dialects."""
+
+    @pytest.fixture
+    async def dialect(self, dialects: Dialects) -> Dialect:
+        """An open dialect with the suite's schemas."""
+        return await dialects.shared()
+
+
+async def emptied(dialect: Dialect, *schemas: EntitySchema) -> list[Repository]:
+    """Repositories of these entities, from which every row was deleted, in this order."""
+    for schema in schemas:
+        everything = {"deleted_at": {"$not": {"$in": []}}} if schema.soft_delete else {}
+        await dialect.delete_many(schema, everything, all=True, hard=True)
+    return [Repository(dialect, schema) for schema in schemas]
+
+
+async def together(*calls: Callable[[], Awaitable[T]]) -> list[T]:
+    """What the calls answer, made at the same time, in their order."""
+    answers: dict[int, T] = {}
+
+    async def answer(number: int, call: Callable[[], Awaitable[T]]) -> None:
+        answers[number] = await call()
+
+    async with anyio.create_task_group() as tasks:
+        for number, call in enumerate(calls):
+            tasks.start_soon(answer, number, call)
+    return [answers[number] for number in range(len(calls))]
+
+
+def needs(dialect: Dialect, capability: Capability) -> None:
+    """Skip the test where the dialect does not say that it can do this."""
+    if capability not in dialect.capabilities:
+        pytest.skip(f"the dialect {dialect.name!r} has not the capability {capability!r}")
+
+
+async def refused(kind: type[E], *calls: Coroutine[Any, Any, Any], match: str = "") -> list[E]:
+    """The errors that the calls, made one after another, raise; each is of this kind and says `match`."""
+    errors: list[E] = []
+    try:
+        for number, call in enumerate(calls, start=1):
+            try:
+                answer = await call
+            except kind as error:
+                assert match in str(error), f"call {number}, {call.__qualname__}"
+                errors.append(error)
+            else:
+                pytest.fail(f"call {number}, {call.__qualname__}, was to raise {kind.__name__} and answered {answer!r}")
+    finally:
+        for call in calls:
+            call.close()
+    return errors

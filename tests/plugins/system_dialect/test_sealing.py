@@ -1,0 +1,83 @@
+"""What is cut off an error so that no connection string leaves with it."""
+
+from __future__ import annotations
+
+import pytest
+from objectkernel_system_dialect.contracts import DatabaseUnavailable
+from objectkernel_system_dialect.sealing import seal, shows
+
+URI = "postgresql://ada:hun%40ter2@db.example/shop?sslmode=require&sslpassword=s3same"
+
+
+def chained(cause: BaseException) -> DatabaseUnavailable:
+    """An error of data access behind which a driver's stands, two steps away."""
+    outer = DatabaseUnavailable("cannot be opened", database="shop", reason="test")
+    outer.__cause__ = OSError("no route")
+    outer.__cause__.__context__ = cause
+    return outer
+
+
+def noted(error: BaseException, note: str) -> BaseException:
+    error.add_note(note)
+    return error
+
+
+def with_attribute(error: BaseException) -> BaseException:
+    error.dsn = URI  # type: ignore[attr-defined]
+    return error
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        ValueError(f"cannot parse {URI}"),
+        ValueError("invalid password: hun%40ter2"),
+        ValueError("invalid password: hun@ter2"),
+        ValueError("bad key s3same"),
+        ValueError("x", {"dsn": ["ada:hun@ter2"]}),
+        noted(ValueError("x"), f"while connecting to {URI}"),
+        with_attribute(ValueError("x")),
+        ExceptionGroup("several", [ValueError("x"), ValueError("hun@ter2")]),
+    ],
+    ids=repr,
+)
+def test_a_cause_that_shows_a_secret_is_cut_off(cause: BaseException) -> None:
+    """Wherever the driver put it: text, arguments, notes, attributes, an error within a group; encoded or not."""
+    error = chained(cause)
+    seal(error, URI)
+    assert error.__cause__ is not None
+    assert error.__cause__.__context__ is None
+
+
+def test_a_harmless_cause_stays() -> None:
+    """What a driver says about the network helps, and shows nothing."""
+    error = chained(ConnectionRefusedError(111, "Connection refused"))
+    seal(error, URI)
+    assert error.__cause__ is not None
+    assert isinstance(error.__cause__.__context__, ConnectionRefusedError)
+
+
+def test_errors_that_lead_in_a_circle_are_looked_at_once() -> None:
+    """A chain may come back to itself."""
+    one, other = ValueError("a"), ValueError("b")
+    one.__context__, other.__context__ = other, one
+    seal(one, URI)
+    assert one.__context__ is other
+
+
+@pytest.mark.parametrize("uri", [":memory:", "sqlite://", "postgresql://host/db?a=b"])
+def test_a_uri_without_secrets_hides_nothing_else(uri: str) -> None:
+    """An empty part of a URI is in every text, and is no secret."""
+    error = chained(ValueError("anything"))
+    seal(error, uri)
+    assert error.__cause__ is not None
+    assert error.__cause__.__context__ is not None
+
+
+def test_a_bare_path_is_a_connection_string() -> None:
+    """Folders are nobody's business."""
+    error = chained(FileNotFoundError(2, "No such file", "/srv/hunter2/a.db"))
+    seal(error, "/srv/hunter2/a.db")
+    assert error.__cause__ is not None
+    assert error.__cause__.__context__ is None
+    assert shows(ValueError("abc"), ("b",))
