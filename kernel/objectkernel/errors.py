@@ -29,10 +29,12 @@ class KernelError(Exception):
         where: ``file:line`` of the declaration concerned, or "".
         why: the facts behind it, one line each.
         fix: what to do about it.
+        tolerable: as a finding of `kernel_findings`: worth knowing, while nothing has to be mended.
     Every further keyword becomes an attribute of the error: the facts, for programs.
     """
 
     code: ClassVar[str] = "K000"
+    tolerable: ClassVar[bool] = False
     what: str
     where: str
     why: tuple[str, ...]

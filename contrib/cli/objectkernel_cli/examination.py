@@ -163,7 +163,12 @@ def _told_by_plugins(ask: Callable[[], Iterable[KernelError]]) -> Check:
         findings: tuple[Exception, ...] = tuple(ask())
     except Exception as error:  # of a plugin's hook
         findings = (error,)
-    return _check("what plugins find", f"{len(findings)} findings" if findings else "nothing", findings)
+    return Check(
+        name="what plugins find",
+        detail=f"{len(findings)} findings" if findings else "nothing",
+        findings=findings,
+        ok=all(isinstance(finding, KernelError) and finding.tolerable for finding in findings),
+    )
 
 
 async def _health(kernel: ObjectKernel) -> tuple[str, list[Exception]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
+from uuid import UUID
 
 import attrs
 from sqlalchemy import (
@@ -31,43 +32,56 @@ from objectkernel_system_dialect.rows import UNDECODABLE, damaged
 from objectkernel_system_dialect.values import PRECISE
 
 
+@attrs.frozen
+class Grouped:
+    """What groups have, by name, for their filter and their order."""
+
+    c: dict[str, ColumnElement[Any]]
+
+
 def build(entity: Entity, conditions: Conditions, condition: Condition, pipeline: Pipeline) -> Select[Any]:
-    """The statement of a pipeline. Values: the match's, limit, skip."""
+    """The statement of a pipeline. Values: the rows' filter's, the groups' filter's, limit, skip."""
     table, numbered = entity.table, Numbered()
-    groups = {f"_id.{name}" if pipeline.single is None else "_id": table.c[field] for name, field in pipeline.group}
-    columns: list[ColumnElement[Any]] = [func.count(), *groups.values()]
-    order: dict[str, ColumnElement[Any]] = dict(groups)
+    grouped = Grouped({name: table.c[field] for name, field in pipeline.group})
+    columns: list[ColumnElement[Any]] = [func.count(), *grouped.c.values()]
     for one in pipeline.accumulators:
-        made, weight = _columns(entity, one)
+        made, compared = _columns(entity, one)
         columns += made
-        order[one.name] = weight
+        grouped.c[one.name] = compared
     statement = select(*(column.label(f"c{number}") for number, column in enumerate(columns))).select_from(table)
     if condition != ALWAYS:
         statement = statement.where(conditions.write(condition, entity, table, numbered))
     if pipeline.group:
-        statement = statement.group_by(*groups.values())
-    terms = [(order[name], direction) for name, direction in pipeline.sort]
-    statement = statement.order_by(*(conditions.term(column, direction, nullable=True) for column, direction in terms))
+        statement = statement.group_by(*(table.c[field] for _, field in pipeline.group))
+    if pipeline.having != ALWAYS:
+        statement = statement.having(conditions.write(pipeline.having, entity, grouped, numbered))
+    terms = [conditions.term(grouped.c[name], direction, nullable=True) for name, direction in pipeline.sort]
+    statement = statement.order_by(*terms)
     if pipeline.limit:
         statement = statement.limit(numbered(BigInteger()))
     return statement.offset(numbered(BigInteger())) if pipeline.skip else statement
 
 
 def _columns(entity: Entity, one: Accumulator) -> tuple[list[ColumnElement[Any]], ColumnElement[Any]]:
-    """What to select for an accumulator, and what to sort by."""
+    """What to select for an accumulator, and what to filter and sort by."""
     if one.field is None:
-        return [func.count()], func.count()
-    column = entity.table.c[one.field]
-    match one.operator:
-        case "$sum":
-            total = func.sum(column)
-            return [total], func.coalesce(total, literal_column("0"))
-        case "$avg":  # two exact numbers, divided in Python
-            return [func.sum(column), func.count(column)], func.sum(column) * literal_column("1.0") / func.count(column)
-        case "$min":
-            return [func.min(column)], func.min(column)
-        case _:
-            return [func.max(column)], func.max(column)
+        return [func.count()], type_coerce(func.count(), BigInteger())
+    column: ColumnElement[Any] = entity.table.c[one.field]
+    if one.operator == "$sum":
+        total = func.sum(column)
+        return [total], type_coerce(func.coalesce(total, literal_column("0")), column.type)
+    if one.operator == "$avg":  # two exact numbers, divided in Python
+        parts: list[ColumnElement[Any]] = [func.sum(column), func.count(column)]
+        mean = parts[0] * literal_column("1.0") / parts[1]
+        return parts, type_coerce(mean, Float() if one.kind == "number" else column.type)
+    match one.kind:  # which not every database can order
+        case "boolean":
+            yes, no = literal_column("1", Integer()), literal_column("0", Integer())
+            column = case((column.is_(None), None), (column, yes), else_=no)
+        case "uuid":
+            column = cast(column, Text())
+    end = func.min(column) if one.operator == "$min" else func.max(column)
+    return [end], end
 
 
 class GroupReader:
@@ -76,7 +90,7 @@ class GroupReader:
     def __init__(self, entity: Entity, pipeline: Pipeline) -> None:
         self._entity = entity
         self._pipeline = pipeline
-        self._group = tuple((name, self._decoder(field)) for name, field in pipeline.group)
+        self._group = tuple((name.removeprefix("_id."), field) for name, field in pipeline.group)
 
     def rows(self, fetched: Iterable[Fetched], names: Sequence[str]) -> list[dict[str, Any]]:
         """The rows, typed; no row at all where there was none to group.
@@ -90,9 +104,9 @@ class GroupReader:
         field = ""
         try:
             id: dict[str, Any] = {}
-            for (name, decode), (_, field) in zip(self._group, self._pipeline.group, strict=True):
-                id[name] = decode(values.pop(0))
-            row: dict[str, Any] = {"_id": id["_id"] if self._pipeline.single else id or None}
+            for name, field in self._group:
+                id[name] = self._decoded(field, values.pop(0))
+            row: dict[str, Any] = {"_id": id.get("_id") if "_id" in id else id or None}
             for one in self._pipeline.accumulators:
                 field = one.field or ""
                 row[one.name] = self._accumulated(one, values)
@@ -114,8 +128,12 @@ class GroupReader:
                     return None
                 total = self._sum(one.field, kind, first)
                 return PRECISE.divide(total, Decimal(count)) if kind == "decimal" else total / count
+            case _ if first is None:
+                return None
+            case _ if kind in _READ_AS:
+                return _READ_AS[kind](first)
             case _:
-                return self._decoder(one.field)(first)
+                return self._decoded(one.field, first)
 
     def _sum(self, field: str, kind: str, value: Any) -> Any:
         if kind == "decimal":
@@ -129,14 +147,14 @@ class GroupReader:
         decoded = value if codec.decode is None else codec.decode(codec.storage(value))
         return decoded if isinstance(decoded, Decimal) else Decimal(decoded)
 
-    def _decoder(self, field: str) -> Callable[[Any], Any]:
+    def _decoded(self, field: str, value: Any) -> Any:
         codec = self._entity.codecs[field]
+        if value is None or codec.decode is None:
+            return value
+        if not isinstance(value, codec.storage):
+            raise TypeError("the stored value is of another type")
+        return codec.decode(value)
 
-        def decode(value: Any) -> Any:
-            if value is None or codec.decode is None:
-                return value
-            if not isinstance(value, codec.storage):
-                raise TypeError("the stored value is of another type")
-            return codec.decode(value)
 
-        return decode
+_READ_AS: Final[Mapping[str, Callable[[Any], Any]]] = {"boolean": bool, "uuid": UUID}
+"""What was cast so that it could be ordered."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -93,6 +94,8 @@ def restore(file: Path, database: Path) -> Restored:
         for _ in _in_thread(file, part):
             pass
         verify(part)
+        if database.exists():
+            shutil.copymode(database, part)
         _onto_disk(part)
         kept = _set_aside(database) if database.exists() else None
         os.replace(part, database)

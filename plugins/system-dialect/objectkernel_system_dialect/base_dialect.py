@@ -10,6 +10,7 @@ from objectkernel.errors import nearest
 
 from objectkernel_system_dialect.dialect import Capability, Filter, Key, Page, Row, Sort
 from objectkernel_system_dialect.errors import EntityUnknown, OperationUnsupported, OptionInvalid, UnknownField
+from objectkernel_system_dialect.filters import chunked
 from objectkernel_system_dialect.schema import EntitySchema, Relation
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class BaseDialect:
     """Gives `find_one`, `find_by_ids`, `stream`, `search`, relations and refusals in terms of the rest of `Dialect`.
 
     A subclass gives `name`, `schemas`, `find`, `find_page`, and every operation that is not here. It calls `included`
-    on the rows it found when `include` was given.
+    on the rows it found when `include` was given, for which it gives `linked`.
     """
 
     name: str
@@ -61,9 +62,9 @@ class BaseDialect:
             include: Iterable[str] | None = None,
         ) -> Page: ...
 
-    async def linked(self, schema: EntitySchema, relation: str, keys: Sequence[Key]) -> list[tuple[Key, Row]]:
-        """The rows that a many-to-many relation leads to from rows with these keys, each with the key it came from."""
-        raise self.unsupported("many-to-many relations", "transaction")
+        async def linked(self, schema: EntitySchema, relation: str, keys: Sequence[Key]) -> list[tuple[Key, Row]]:
+            """The rows that a many-to-many relation leads to from these keys, each with the key it came from."""
+            ...
 
     # --- reading --------------------------------------------------------------------------------------
 
@@ -89,10 +90,11 @@ class BaseDialect:
                 why="find_by_ids looks for keys of one field",
                 fix="use find_by_id for each, or find with $or",
             )
-        wanted = list(dict.fromkeys(keys))
-        rows = await self.find(schema, {schema.key[0]: {"$in": wanted}}, include=include) if wanted else []
-        by_key = {row[schema.key[0]]: row for row in rows}
-        return [by_key[key] for key in wanted if key in by_key]
+        name, wanted = schema.key[0], list(keys)
+        by_key: dict[Key, Row] = {}
+        for some in chunked(wanted):
+            by_key |= {row[name]: row for row in await self.find(schema, {name: {"$in": some}}, include=include)}
+        return [by_key[key] for key in dict.fromkeys(wanted) if key in by_key]
 
     async def stream(
         self,
@@ -186,7 +188,7 @@ class BaseDialect:
         return wanted, tuple(dict.fromkeys(columns))
 
     async def included(self, schema: EntitySchema, rows: Sequence[Row], include: Iterable[str]) -> None:
-        """Put what the relations lead to into the rows: at most one query for each relation."""
+        """Put what the relations lead to into the rows: one query for each relation and 16,384 keys."""
         for name in include:
             if rows:
                 await self._include(schema, rows, name, schema.relations[name])
@@ -207,15 +209,17 @@ class BaseDialect:
             for other in await self._by(target, relation.mapped_by, keys):
                 lists[other[relation.mapped_by]].append(other)
         else:
-            for key, other in await self.linked(schema, name, keys):
-                lists[key].append(other)
+            for some in chunked(keys):
+                for key, other in await self.linked(schema, name, some):
+                    lists[key].append(other)
         for row in rows:
             row[name] = list(lists[row[own]])
 
     async def _by(self, schema: EntitySchema, field: str, values: list[Any]) -> list[Row]:
-        if not values:
-            return []
-        return await self.find(schema, {field: {"$in": values}}, sort=dict.fromkeys(schema.key, 1))
+        found: list[Row] = []
+        for some in chunked(values):
+            found += await self.find(schema, {field: {"$in": some}}, sort=dict.fromkeys(schema.key, 1))
+        return found
 
     def _target(self, schema: EntitySchema, name: str, relation: Relation) -> EntitySchema:
         for target in self.schemas():

@@ -92,18 +92,20 @@ class Calls:
         """Change the schema, alone; see `Executor.schema_work`."""
         try:
             return await self._executor.schema_work(work)
-        except (DBAPIError, *self._engine.driver_errors) as error:
+        except Exception as error:
             driver = self._of_driver(error)
+            if driver is None:
+                raise
             raise self._engine.translated(driver, "") from driver
 
-    def _of_driver(self, error: Exception) -> Exception:
-        """The driver's own error behind one of SQLAlchemy's, whose text shows values."""
+    def _of_driver(self, error: Exception) -> Exception | None:
+        """The driver's own error, if it is one, or is behind this one of SQLAlchemy's, whose text shows values."""
         chain: BaseException | None = error
-        while chain is not None:
-            if isinstance(chain, self._engine.driver_errors) and not isinstance(chain, DBAPIError):
-                return chain
-            chain = getattr(chain, "orig", None) or chain.__cause__
-        return error
+        while isinstance(chain, DBAPIError):
+            chain = chain.orig
+        while chain is not None and not isinstance(chain, self._engine.driver_errors):
+            chain = chain.__cause__ if isinstance(error, DBAPIError) else None
+        return chain
 
     async def ping(self) -> None:
         """Ask for a sign of life."""
@@ -146,8 +148,11 @@ class Calls:
             async with self._executor.transaction() as session:
                 yield session
         else:
-            async with outer.lock, outer.session.savepoint():
-                yield outer.session
+            async with outer.lock:
+                if outer.ended or outer.failed:
+                    raise _failed()
+                async with outer.session.savepoint():
+                    yield outer.session
 
     def _open_block(self) -> _Block | None:
         block = self._block.get()

@@ -45,6 +45,17 @@ Terms: TypeAlias = tuple[tuple[str, int], ...]
 """A sort order: names and directions."""
 
 
+class ByName(Protocol):
+    def __getitem__(self, name: str, /) -> ColumnElement[Any]: ...
+
+
+class Columns(Protocol):
+    """What has columns by name: a table, an alias of one, or groups of its rows."""
+
+    @property
+    def c(self) -> ByName: ...
+
+
 class Entities(Protocol):
     """The registered entities, as far as relations between them go."""
 
@@ -71,8 +82,8 @@ class Conditions:
         self._engine = engine
         self._entities = entities
 
-    def write(self, condition: Condition, entity: Entity, table: FromClause, numbered: Numbered) -> ColumnElement[bool]:
-        """The condition on rows of `table`, which is the entity's or an alias of it."""
+    def write(self, condition: Condition, entity: Entity, table: Columns, numbered: Numbered) -> ColumnElement[bool]:
+        """The condition on rows of `table`: the entity's, an alias of it, or groups of its rows."""
 
         def write(part: Condition) -> ColumnElement[bool]:
             return self.write(part, entity, table, numbered)
@@ -93,7 +104,7 @@ class Conditions:
                 found = column.in_([numbered(column.type) for _ in range(slots)])
                 return or_(found, column.is_(None)) if or_missing else found
             case Compare(field, name):
-                return self._comparison(entity, table, field, name, numbered)
+                return self._comparison(table.c[field], name, numbered)
             case CompareJson(field, path, name, kind):
                 value = numbered(self._engine.json_types[kind])
                 return self._engine.json_compare(table.c[field], path, name, value, kind)
@@ -102,12 +113,10 @@ class Conditions:
             case Related(relation, part):
                 return self._related(entity, table, relation, part, numbered)
 
-    def _comparison(
-        self, entity: Entity, table: FromClause, field: str, name: str, numbered: Numbered
-    ) -> ColumnElement[bool]:
-        column = table.c[field]
+    def _comparison(self, column: ColumnElement[Any], name: str, numbered: Numbered) -> ColumnElement[bool]:
+        is_array = getattr(column.type, "kind", None) == "array"
         match name:
-            case "$ne" if entity.fields[field].type == "array":
+            case "$ne" if is_array:
                 return not_(func.coalesce(self._engine.array_equals(column, numbered(column.type)), false()))
             case "$ne":
                 return column.is_distinct_from(numbered(column.type))
@@ -117,17 +126,17 @@ class Conditions:
                 return self._engine.ilike(column, numbered(Text()))
             case "$regex":
                 return self._engine.regex(column, numbered(Text()))
-            case "$contains" if entity.fields[field].type == "array":
+            case "$contains" if is_array:
                 return self._engine.array_contains(column, numbered(column.type))
             case "$contains":
                 return self._engine.text_contains(column, numbered(Text()))
-            case "$eq" if entity.fields[field].type == "array":
+            case "$eq" if is_array:
                 return self._engine.array_equals(column, numbered(column.type))
             case _:
                 return COMPARISONS[name](column, numbered(column.type))
 
     def _related(
-        self, entity: Entity, table: FromClause, name: str, part: Condition, numbered: Numbered
+        self, entity: Entity, table: Columns, name: str, part: Condition, numbered: Numbered
     ) -> ColumnElement[bool]:
         relation = entity.schema.relations[name]
         target = self._entities.entity(relation.target)

@@ -48,7 +48,8 @@ and ``$count`` (``{}``). The stages come in this order: ``$match``, ``$group``, 
 grouped, ``$sort``, ``$skip``, ``$limit``; each at most once.
 """
 
-Capability: TypeAlias = Literal["execute", "regex", "transaction"]
+Capability: TypeAlias = Literal["execute", "json", "regex", "transaction"]
+"""What not every dialect can: SQL, filters that reach into json and arrays, regular expressions, transactions."""
 
 
 @attrs.frozen

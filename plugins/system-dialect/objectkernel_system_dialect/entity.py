@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -27,6 +27,7 @@ from objectkernel_system_dialect.schema import DELETED_AT, TIMESTAMPS, VERSION, 
 from objectkernel_system_dialect.stored import codec
 from objectkernel_system_dialect.values import Check, Misfit, misfit, type_check, write_check
 
+NUMBERS: Final = frozenset({"integer", "number", "decimal"})
 UNSORTABLE: Final = frozenset({"json", "array", "binary"})
 
 
@@ -51,7 +52,8 @@ class Entity:
     ) -> None:
         self.schema = schema
         self.table = table
-        self.fields = dict(fields)
+        fields = {column.name: fields[column.name] for column in table.columns if column.name in fields}
+        self.fields = fields
         self.names = tuple(fields)
         self.sequence = next((name for name, field in fields.items() if field.type == "sequence"), None)
         self.written = tuple(name for name in fields if name != self.sequence)
@@ -199,8 +201,7 @@ class Entity:
     def changes(self, data: Mapping[str, Any], now: datetime, tenant: Any) -> dict[str, Any]:
         """The fields that an update sets, checked, with the time of the change; in column order."""
         self._refuse_strange(data, tenant)
-        if moved := [name for name in self.schema.key if name in data]:
-            raise self._refused(moved[0], "the key of a row cannot be changed", "create a row with the new key")
+        self._refuse_moved(data)
         changed: dict[str, Any] = {}
         for name in self.written:
             if name in data:
@@ -208,6 +209,37 @@ class Entity:
             elif name == self.touched:
                 changed[name] = now
         return changed
+
+    def addend(self, name: str, by: Any, tenant: Any) -> tuple[Field, Any]:
+        """The number field of this name, and what is to be added to it, checked."""
+        field = self.field(name, NUMBERS, "increment")
+        if name in self.schema.relations:
+            raise OptionInvalid(
+                f"{self.schema.name}.{name} cannot be used for increment",
+                why="it is a relation, whose numbers are keys",
+                fix="update it to the key of another row",
+            )
+        self._refuse_strange({name: by}, tenant)
+        self._refuse_moved((name,))
+        try:
+            return field, self._type_checks[name](by)
+        except Misfit as why:
+            raise misfit(self.schema.name, name, by, str(why)) from None
+
+    def numbered(self, rows: list[dict[str, Any]], numbers: Sequence[int]) -> list[dict[str, Any]]:
+        """New rows with the numbers of their sequence, where the entity has one."""
+        sequence = self.sequence
+        if sequence is None:
+            return rows
+        return [
+            {name: number if name == sequence else row[name] for name in self.names}
+            for row, number in zip(rows, numbers, strict=True)
+        ]
+
+    def _refuse_moved(self, names: Container[str]) -> None:
+        for name in self.schema.key:
+            if name in names:
+                raise self._refused(name, "the key of a row cannot be changed", "create a row with the new key")
 
     def refreshed(self, data: Mapping[str, Any]) -> tuple[str, ...]:
         """The fields that an upsert sets in a row that is there: those given, ``updated_at``, ``deleted_at``.
@@ -338,7 +370,7 @@ class Entity:
             )
         for name, direction in sort.items():
             self._known(name)
-            if direction not in (1, -1) or self.fields[name].type in UNSORTABLE:
+            if isinstance(direction, bool) or direction not in (1, -1) or self.fields[name].type in UNSORTABLE:
                 raise OptionInvalid(
                     f"{self.schema.name} cannot be sorted by {name!r} this way",
                     why="a direction is 1 or -1, and json, array and binary have no order",

@@ -211,6 +211,7 @@ class SystemDialectShared(DataError):
     """The system's data has no database of its own: when the business data is switched, it stays behind."""
 
     code = "D409"
+    tolerable = True
 
 
 # --- D6xx: data over HTTP ---------------------------------------------------------------------------------

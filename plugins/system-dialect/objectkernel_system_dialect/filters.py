@@ -10,13 +10,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 from objectkernel.errors import nearest
 
 from objectkernel_system_dialect.errors import FilterInvalid, OperationUnsupported, UnknownField, UnknownOperator
 
+T = TypeVar("T")
 Encode: TypeAlias = Callable[[str, str, Any], Any]
 """From a field, an operator and a Python value to what the driver compares; raises `ValueInvalid`."""
 
@@ -402,10 +403,9 @@ class FilterParser:
             return Missing(field) if or_missing else NEVER
         if len(present) > IN_LIMIT:
             raise self._invalid(f"{operator} at {field} has {len(present)} values, more than {IN_LIMIT}")
-        slots = 1 << (len(present) - 1).bit_length()  # a few shapes for all lengths
-        found.values.extend(present)
-        found.values.extend(present[-1:] * (slots - len(present)))
-        return In(field, slots, or_missing)
+        listed = padded(present)
+        found.values.extend(listed)
+        return In(field, len(listed), or_missing)
 
     def _unknown(self, operator: Any, known: Iterable[str]) -> UnknownOperator:
         near = nearest(str(operator), known, 1)
@@ -424,6 +424,17 @@ class FilterParser:
             why=why,
             fix="nothing was read or changed",
         )
+
+
+def chunked(values: Sequence[T]) -> list[Sequence[T]]:
+    """The values in lists that an ``$in`` takes."""
+    return [values[start : start + IN_LIMIT] for start in range(0, len(values), IN_LIMIT)]
+
+
+def padded(values: Sequence[Any]) -> list[Any]:
+    """The values, the last one repeated up to a power of two: a few shapes for lists of all lengths."""
+    slots = 1 << (len(values) - 1).bit_length()
+    return [*values, *([values[-1]] * (slots - len(values)))]
 
 
 def _operands(part: Any) -> Sequence[Any]:

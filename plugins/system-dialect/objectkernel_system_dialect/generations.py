@@ -15,7 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from objectkernel_system_dialect.dialect import Dialect
-from objectkernel_system_dialect.errors import DatabaseUnavailable, DialectClosed
+from objectkernel_system_dialect.errors import DatabaseUnavailable, DataError, DialectClosed
 from objectkernel_system_dialect.schema import EntitySchema
 
 log = logging.getLogger("objectkernel.plugin.system-dialect")
@@ -25,6 +25,8 @@ LONGEST_PAUSE: Final = 1.0
 """Seconds between two attempts to connect; the pause doubles from the first to the longest."""
 TRUST: Final = 10.0
 """Seconds for which a statement that fails says nothing about the tables, after one that failed with them in place."""
+PING_PATIENCE: Final = 5.0
+"""Seconds that a connection from which an operation got no answer has for a sign of life."""
 CLOSE_PATIENCE: Final = 5.0
 """Seconds that whoever leaves an idle connection waits for its end."""
 
@@ -70,10 +72,10 @@ class _Attempt:
 
     async def outcome(self) -> None:
         await self.done.wait()
+        if isinstance(self.error, DataError):
+            raise copy(self.error) from self.error.__cause__  # one for each task: a traceback grows where it is raised
         if self.error is not None:
-            error = copy(self.error)  # each task raises one of its own: a traceback grows where it is raised
-            error.__cause__ = self.error.__cause__
-            raise error
+            raise self.error
 
 
 class Generations:
@@ -298,7 +300,8 @@ class Generations:
 
 async def _answers(dialect: Dialect) -> bool:
     try:
-        await dialect.ping()
-    except Exception:
+        with anyio.fail_after(PING_PATIENCE):
+            await dialect.ping()
+    except Exception:  # TimeoutError too
         return False
     return True

@@ -110,7 +110,7 @@ class GenericEngine:
         refreshed: dict[str, Any],
         where: ColumnElement[bool] | None,
     ) -> Any:
-        raise NotImplementedError  # with `has_upsert` nobody asks
+        raise NotImplementedError  # without `has_upsert` nobody asks
 
     def _refuse(self, what: str) -> NoReturn:
         raise OperationUnsupported(

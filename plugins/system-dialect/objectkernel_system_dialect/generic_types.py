@@ -71,4 +71,5 @@ def _plain(type_: CodePoints, compiler: Any, **arguments: Any) -> str:
 
 @compiles(CodePoints, "mssql")
 def _collated(type_: CodePoints, compiler: Any, **arguments: Any) -> str:
-    return f"{compiler.process(NVARCHAR(type_.length or 'max'), **arguments)} COLLATE {SERVER_COLLATION}"
+    text: str = compiler.process(NVARCHAR(type_.length), **arguments)  # without a length NVARCHAR(max)
+    return f"{text} COLLATE {SERVER_COLLATION}"

@@ -101,7 +101,7 @@ def data_router(plane: DataPlane) -> APIRouter:
         return await plane.describe(request)
 
     _add(router, plane, None, GENERIC)
-    known = plane.known()
+    known = plane.entities.known()
     by_name = {schema.name: schema for schema in known.schemas}
     for name, entity in known.served.items():
         _add(router, plane, name, entity_models(entity.schema, by_name))
@@ -138,7 +138,7 @@ def _endpoint(
     has_key = "{id}" in ROUTES[key].path
 
     async def endpoint(request: Request, given: Any) -> Response:
-        asked = plane.asked(request, name or request.path_params["entity"])
+        asked = plane.entities.asked(request, name or request.path_params["entity"])
         place = (raw_segment(request, key, request.path_params["id"]),) if has_key else ()
         response: Response = await perform(asked, *place, given)
         return response

@@ -72,7 +72,9 @@ class Increment(Body):
     """How much to add to which field."""
 
     field: str
-    by: int | float | str = Field(default=1, description="of a decimal a text")
+    by: Annotated[Any, WithJsonSchema({"type": ["number", "string"]})] = Field(
+        default=1, description="of a decimal a text"
+    )
 
 
 class SetChange(Body):

@@ -1,16 +1,15 @@
-"""What the routes of the data plane do: find the entity, act for the caller's tenant, call the dialect, answer."""
+"""What the routes of the data plane do: call the dialect, and answer."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final
-from urllib.parse import unquote
+from typing import Any
+from urllib.parse import quote, unquote
 
-import attrs
-from objectkernel_contracts import Principal, Scope
+from objectkernel_contracts import Principal
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,60 +17,27 @@ from starlette.responses import Response
 from objectkernel_system_dialect import http_models as models
 from objectkernel_system_dialect.dialect import Dialect, Filter, Page, Row
 from objectkernel_system_dialect.errors import (
-    AccessDenied,
-    EntityUnknown,
     OperationUnsupported,
     OptionInvalid,
     RequestInvalid,
     RowChanged,
     RowMissing,
 )
-from objectkernel_system_dialect.filters import LOGICAL
-from objectkernel_system_dialect.http_idempotency import IDEMPOTENCY, Answer, Idempotency, fingerprint
+from objectkernel_system_dialect.http_entities import Asked, ServedEntities
+from objectkernel_system_dialect.http_idempotency import Answer, Idempotency, fingerprint
 from objectkernel_system_dialect.http_locks import RowLocks
 from objectkernel_system_dialect.http_route import HttpLimits
 from objectkernel_system_dialect.rest_api import (
     IDEMPOTENCY_HEADER,
-    PREFIX,
-    READ,
     ROUTES,
     TENANT_HEADER,
-    TENANTS,
-    described,
     key_parts,
     key_path,
-    path_name,
 )
 from objectkernel_system_dialect.schema import EntitySchema
-from objectkernel_system_dialect.values import Misfit
-from objectkernel_system_dialect.wire import dump, from_text, load
+from objectkernel_system_dialect.wire import dump, load
 from objectkernel_system_dialect.wire_entity import WireEntity
-
-ACCESS: Final = "the caller may not read what this leads to"
-
-
-@attrs.frozen
-class Known:
-    """The entities of a dialect at one time: all of them, and those that are served by their paths."""
-
-    schemas: tuple[EntitySchema, ...]
-    entities: Mapping[str, WireEntity]
-    served: Mapping[str, WireEntity]
-
-
-@attrs.frozen
-class Asked:
-    """One request: who asks what of which entity, and the dialect as its tenant sees it."""
-
-    request: Request
-    principal: Principal
-    entity: WireEntity
-    dialect: Dialect
-
-    @property
-    def schema(self) -> EntitySchema:
-        """The entity's schema."""
-        return self.entity.schema
+from objectkernel_system_dialect.wire_pipeline import WirePipeline
 
 
 class DataPlane:
@@ -91,100 +57,22 @@ class DataPlane:
     ) -> None:
         self.limits = limits or HttpLimits()
         self._dialect = dialect
-        self._hidden = hidden
+        self.entities = ServedEntities(dialect, hidden)
         self._idempotency = Idempotency(dialect)
         self._locks = RowLocks(dialect)
-        self._last = Known((), {}, {})
-
-    # --- which entity, and for whom -------------------------------------------------------------------
-
-    def known(self) -> Known:
-        """The entities as they are now."""
-        schemas = self._dialect.schemas()
-        if schemas != self._last.schemas:
-            by_name = {schema.name: schema for schema in schemas}
-            entities: dict[str, WireEntity] = {}
-            for schema in schemas:
-                entities[schema.name] = WireEntity(schema, by_name, entities.__getitem__)
-            self._last = Known(schemas, entities, {path_name(one.schema): one for one in entities.values()})
-        hidden = {IDEMPOTENCY.name, *(schema.name for schema in self._hidden())}
-        served = {name: one for name, one in self._last.served.items() if one.schema.name not in hidden}
-        return attrs.evolve(self._last, served=served)
-
-    def asked(self, request: Request, name: str) -> Asked:
-        """The request for an entity.
-
-        Raises:
-            EntityUnknown: it is not served.
-            AccessDenied: the caller may not act for the tenant that it names.
-        """
-        served = self.known().served
-        if name not in served:
-            raise EntityUnknown("there is no such entity", fix=f"see {PREFIX} for those there are", entity="", known=())
-        principal: Principal = request.state.principal
-        entity = served[name]
-        return Asked(request, principal, entity, self._for_tenant(request, principal, entity.schema))
-
-    def _for_tenant(self, request: Request, principal: Principal, schema: EntitySchema) -> Dialect:
-        named = request.headers.get(TENANT_HEADER)
-        tenant = principal.account_id if named is None else unquote(named)
-        if TENANTS in principal.scopes:
-            if named is None:
-                return self._dialect
-        elif tenant != principal.account_id:
-            raise AccessDenied(
-                "the caller may not act for another tenant",
-                why=f"its credential has not the scope {TENANTS}",
-                fix=f"leave out {TENANT_HEADER}, or use a credential that has it",
-                status=403,
-            )
-        return self._dialect.as_tenant(self._typed_tenant(schema, tenant))
-
-    def _typed_tenant(self, schema: EntitySchema, tenant: str) -> Any:
-        """The tenant as its field has it."""
-        holder = next((one for one in (schema, *self._last.schemas) if one.tenant is not None), None)
-        if holder is None or holder.tenant is None:
-            return tenant
-        try:
-            return from_text(self._last.entities[holder.name].fields[holder.tenant], tenant)
-        except Misfit:
-            raise AccessDenied(
-                "the caller has no rows here", why="its account cannot be a tenant of this data", fix="", status=403
-            ) from None
-
-    def _check_reach(self, asked: Asked, filter: Any, include: Iterable[str] = ()) -> None:
-        """Refuse relations to rows that the caller may not read."""
-        relations = asked.schema.relations
-        targets = [relations[name].target for name in include if name in relations]
-        targets += _led_to(self._last.entities, asked.entity, filter)
-        if not targets:
-            return
-        known = self.known()
-        served = {one.schema.name: name for name, one in known.served.items()}
-        for target in targets:
-            name = served.get(target)
-            if name is None or not Scope(READ, f"{READ}:{name}").admits(asked.principal):
-                raise AccessDenied(ACCESS, fix="leave out the relation", status=403)
 
     # --- reading --------------------------------------------------------------------------------------
 
     async def describe(self, request: Request) -> Response:
         """What is served to the caller."""
         principal: Principal = request.state.principal
-        known = self.known()
-        by_name = {schema.name: schema for schema in known.schemas}
-        entities = {
-            name: {"entity": one.schema.name, "names": described(one.schema, by_name)}
-            for name, one in known.served.items()
-            if any(Scope(scope, f"{scope}:{name}").admits(principal) for scope in (READ, "data:write"))
-        }
         return _json(
             {
                 "dialect": self._dialect.name,
                 "capabilities": sorted(self._dialect.capabilities),
                 "page_default": self.limits.page_default,
                 "page_max": self.limits.page_max,
-                "entities": entities,
+                "entities": self.entities.described_to(principal),
             }
         )
 
@@ -233,7 +121,7 @@ class DataPlane:
     async def read(self, asked: Asked, segment: str, given: models.ReadParameters) -> Response:
         """One row."""
         include = _split(given.include)
-        self._check_reach(asked, {}, include or ())
+        self.entities.check_reach(asked, {}, include or ())
         row = await asked.dialect.find_by_id(asked.schema, self._key(asked, segment), include=include)
         if row is None:
             raise _missing(asked)
@@ -254,11 +142,11 @@ class DataPlane:
 
     async def aggregate(self, asked: Asked, given: models.Pipeline) -> Response:
         """What a pipeline gives."""
-        pipeline = asked.entity.pipeline_in(given.pipeline)
-        for stage in pipeline if isinstance(pipeline, list) else ():
-            self._check_reach(asked, stage.get("$match") if isinstance(stage, Mapping) else None)
-        rows = await asked.dialect.aggregate(asked.schema, pipeline)
-        return _json({"rows": asked.entity.groups_out(pipeline, rows)})
+        pipeline = WirePipeline.of(asked.entity, given.pipeline)
+        for stage in given.pipeline if isinstance(given.pipeline, list) else ():
+            self.entities.check_reach(asked, stage.get("$match") if isinstance(stage, Mapping) else None)
+        rows = await asked.dialect.aggregate(asked.schema, pipeline.stages_in())
+        return _json({"rows": pipeline.groups_out(rows)})
 
     async def search(self, asked: Asked, given: models.Search) -> Response:
         """Rows with certain words."""
@@ -282,7 +170,7 @@ class DataPlane:
             row = await asked.dialect.create(asked.schema, asked.entity.data_in(given.root))
             names = asked.schema.key
             parts = asked.entity.key_out(row[names[0]] if len(names) == 1 else tuple(row[name] for name in names))
-            place = f"{asked.request.scope.get('root_path', '')}{PREFIX}/{path_name(asked.schema)}/{key_path(parts)}"
+            place = f"{quote(asked.request.scope['path'])}/{key_path(parts)}"
             return self._row(asked, row, 201, {"Location": place})
 
         return await self._write(asked, run)
@@ -428,7 +316,7 @@ class DataPlane:
     # --- values -----------------------------------------------------------------------------------------
 
     def _filter(self, asked: Asked, filter: Any, include: Iterable[str] = ()) -> Filter:
-        self._check_reach(asked, filter, include)
+        self.entities.check_reach(asked, filter, include)
         made: Filter = asked.entity.filter_in(filter)
         return made
 
@@ -476,21 +364,6 @@ def _version(asked: Asked) -> int | None:
     digits = header[1:-1]
     named = header == f'"{digits}"' and digits.isascii() and digits.isdigit() and len(digits) < 19
     return int(digits) if asked.schema.version and named else None
-
-
-def _led_to(entities: Mapping[str, WireEntity], entity: WireEntity, filter: Any) -> Iterator[str]:
-    """The names of the entities that a filter reaches through relations."""
-    if not isinstance(filter, Mapping):
-        return
-    for name, operand in filter.items():
-        head, _, rest = str(name).partition(".")
-        if name in LOGICAL and isinstance(operand, list):
-            for part in operand:
-                yield from _led_to(entities, entity, part)
-        elif rest and head in entity.schema.relations:
-            target = entity.schema.relations[head].target
-            yield target
-            yield from _led_to(entities, entities[target], {rest: operand})
 
 
 def _missing(asked: Asked) -> RowMissing:

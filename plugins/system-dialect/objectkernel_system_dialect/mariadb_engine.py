@@ -43,7 +43,7 @@ DOUBLE_ZERO: Final[ColumnElement[Any]] = literal_column("0e0")
 class MariadbEngine:
     """One database of MariaDB or MySQL."""
 
-    capabilities: frozenset[Capability] = frozenset({"execute", "regex", "transaction"})
+    capabilities: frozenset[Capability] = frozenset({"execute", "json", "regex", "transaction"})
     driver_errors: tuple[type[Exception], ...] = (ServerError,)
     updates_return_rows = False
     has_upsert = True

@@ -81,5 +81,5 @@ _CODECS: Final = {
     "datetime": Codec(datetime, _naive, _aware, DATETIME(fsp=6)),
     "uuid": Codec(str, str, UUID, CHAR(36, charset="ascii", collation="ascii_bin")),
     "json": Codec(str, dump_json, load_json, LongCodePoints(charset="utf8mb4")),
-    "array": Codec(str, dump_json, load_array, load_json, LongCodePoints(charset="utf8mb4")),
+    "array": Codec(str, dump_json, load_array, LongCodePoints(charset="utf8mb4")),
 }

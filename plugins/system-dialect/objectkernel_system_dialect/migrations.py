@@ -25,6 +25,8 @@ class Migration:
     It runs once, when a host starts on a database that has a table of `collections` and has not run it. Where there is
     none yet it counts as run: the tables are made as the schemas say. On PostgreSQL and SQLite it is undone wholly
     when it fails; MariaDB keeps the changes of tables that were made up to there, so write it so that it may run again.
+    On SQLite foreign keys rest meanwhile: deleting a row deletes none that leads to it, and one that leads nowhere at
+    the end is refused.
 
     Attributes:
         plugin: whose it is.

@@ -13,6 +13,7 @@ from objectkernel_system_dialect.base_dialect import BaseDialect
 from objectkernel_system_dialect.data_plug import KeyRenewal
 from objectkernel_system_dialect.dialect import Capability, Dialect, Filter, Key, Page, Row, Sort, Stage
 from objectkernel_system_dialect.errors import (
+    CursorInvalid,
     DatabaseUnavailable,
     DataError,
     EntityUnknown,
@@ -30,14 +31,16 @@ from objectkernel_system_dialect.net_transport import (
 )
 from objectkernel_system_dialect.registry import check_are_schemas, check_schemas
 from objectkernel_system_dialect.rest_api import described, path_name
-from objectkernel_system_dialect.schema import EntitySchema
+from objectkernel_system_dialect.schema import VERSION, EntitySchema
 from objectkernel_system_dialect.values import Misfit
 from objectkernel_system_dialect.wire import from_wire
 from objectkernel_system_dialect.wire_entity import WireEntity
+from objectkernel_system_dialect.wire_pipeline import WirePipeline
 
 T = TypeVar("T")
 
-CAPABILITIES: Final[frozenset[Capability]] = frozenset({"regex"})
+NUMBERS: Final = frozenset({"integer", "number", "decimal"})
+CAPABILITIES: Final[frozenset[Capability]] = frozenset({"json", "regex"})
 """What a server's dialect can that can be asked for from afar."""
 
 
@@ -147,13 +150,13 @@ class NetDialect(BaseDialect):
         return tuple(entity.schema for entity in self._entities.values())
 
     def _known(self, schema: EntitySchema) -> WireEntity:
-        name = getattr(schema, "name", type(schema).__name__)
+        name = getattr(schema, "name", "")
         known = self._entities.get(name)
         if known is None or (known.schema is not schema and known.schema != schema):
             raise EntityUnknown(
                 f"the entity {name!r} is not registered with this dialect",
                 why=f"known are: {', '.join(self._entities) or 'none'}",
-                fix="contribute it to BUSINESS_SCHEMAS, or await dialect.register(schema)",
+                fix="contribute it to BUSINESS_SCHEMAS, or await dialect.register(schema); each call takes the schema",
                 entity=name,
                 known=nearest(name, self._entities),
             )
@@ -221,6 +224,8 @@ class NetDialect(BaseDialect):
         entity = self._known(schema)
         asked = self._query(entity, filter, sort, select, exclude, include)
         wanted = _whole("limit", limit, least=1)
+        if after is not None and not isinstance(after, str):
+            raise CursorInvalid("the cursor cannot be used", why="it is no text", fix="give `next` of a page")
         rows: list[Row] = []
         while True:
             asked |= {"limit": min(wanted - len(rows), self._page), "after": after}
@@ -284,10 +289,10 @@ class NetDialect(BaseDialect):
 
     async def aggregate(self, schema: EntitySchema, pipeline: Sequence[Stage]) -> list[Row]:
         entity = self._known(schema)
-        asked = entity.pipeline_out(pipeline)
-        rows = await self._figure(entity, "aggregate", {"pipeline": asked}, "rows", list)
+        wire = WirePipeline.of(entity, pipeline)
+        rows = await self._figure(entity, "aggregate", {"pipeline": wire.stages_out()}, "rows", list)
         try:
-            return entity.groups_in(asked, rows)
+            return wire.groups_in(rows)
         except (AttributeError, Misfit):
             self._unreadable()
 
@@ -299,10 +304,7 @@ class NetDialect(BaseDialect):
 
     async def create_many(self, schema: EntitySchema, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
         entity = self._known(schema)
-        given: Any = rows
-        if isinstance(given, Mapping) or not isinstance(given, Iterable):
-            given = [rows]  # to be refused
-        asked = {"create": [entity.data_out(data) for data in given]}
+        asked = {"create": entity.rows_out(rows)}
         return self._rows(entity, await self._ask(entity, "bulk", arguments=asked)) if asked["create"] else []
 
     async def update(
@@ -311,6 +313,8 @@ class NetDialect(BaseDialect):
         entity = self._known(schema)
         if version is not None and not schema.version:
             raise _option(f"{schema.name} has no versions", "its schema does not say `version=True`")
+        if version is not None:
+            entity.value_out(VERSION, version)
         return await self._row(entity, "patch", key, {"data": entity.data_out(changes)}, version)
 
     async def update_many(
@@ -326,6 +330,9 @@ class NetDialect(BaseDialect):
 
     async def increment(self, schema: EntitySchema, key: Key, field: str, by: Any = 1) -> Row | None:
         entity = self._known(schema)
+        kind = entity.fields.get(field)
+        if kind is not None and kind.type not in NUMBERS:
+            raise _option(f"{schema.name}.{field} cannot be used for increment", "it is no number that one may write")
         return await self._row(entity, "increment", key, {"field": field, "by": entity.value_out(field, by)})
 
     async def add_to_set(self, schema: EntitySchema, key: Key, field: str, value: Any) -> Row | None:
@@ -375,7 +382,7 @@ class NetDialect(BaseDialect):
             key=None if key is None and not may_miss else tuple(entity.key_out(key)),
             arguments=arguments,
             version=version,
-            tenant=None if self._tenant is None else str(self._tenant),
+            tenant=self._tenant_text(entity),
         )
         try:
             answer = await self._transport.call(call)
@@ -385,6 +392,12 @@ class NetDialect(BaseDialect):
         if not isinstance(answer, dict) and not (may_miss and answer is None):
             self._unreadable()
         return answer
+
+    def _tenant_text(self, entity: WireEntity) -> str | None:
+        holder = entity.schema.tenant
+        if self._tenant is None or holder is None:
+            return None if self._tenant is None else str(self._tenant)
+        return str(entity.value_out(holder, self._tenant))
 
     def _named(self, entity: WireEntity, error: DataError) -> None:
         """Give an error the key that it is about as a key, and not as JSON has it."""

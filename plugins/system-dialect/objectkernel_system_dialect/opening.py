@@ -14,7 +14,7 @@ from objectkernel.secret import Secret
 from objectkernel_system_dialect.data_plug import SchemaStrategy
 from objectkernel_system_dialect.databases import Database
 from objectkernel_system_dialect.dialect import Dialect
-from objectkernel_system_dialect.errors import DatabaseUnavailable, DataError, DialectUnsupported
+from objectkernel_system_dialect.errors import DatabaseUnavailable, DialectUnsupported
 from objectkernel_system_dialect.location import MEMORY, sqlite_path
 from objectkernel_system_dialect.migrations import Migration
 from objectkernel_system_dialect.schema import EntitySchema
@@ -132,13 +132,12 @@ async def prepared(dialect: Dialect, schemas: Sequence[EntitySchema]) -> Dialect
 
 
 async def attempted(place: str, uri: str, opening: Callable[[], Awaitable[Dialect]]) -> Dialect:
-    """What `opening` gives. No error that it raises shows the URI, and every one is an error of data access."""
+    """What `opening` gives. Nothing that it raises shows the URI: what would is told by its kind alone."""
     try:
         return await opening()
-    except DataError as error:
-        seal(error, uri)
-        raise
-    except Exception as error:  # of a driver, whose words may show anything
+    except Exception as error:
+        if seal(error, uri):
+            raise
         reason, where = type(error).__name__, _place_of(error)
     raise DatabaseUnavailable(
         f"{place} cannot be opened",

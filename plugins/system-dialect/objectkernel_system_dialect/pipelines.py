@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import attrs
 from objectkernel.errors import nearest
@@ -13,20 +13,25 @@ from objectkernel_system_dialect.errors import FilterInvalid, OptionInvalid, Unk
 from objectkernel_system_dialect.filters import Condition, FilterParser
 from objectkernel_system_dialect.values import CHECKS, Misfit, misfit
 
-STAGES: Final = ("$match", "$group", "$sort", "$skip", "$limit")
+ORDER: Final = ("$match", "$group", "$match", "$sort", "$skip", "$limit")
+STAGES: Final = tuple(dict.fromkeys(ORDER))
 ACCUMULATORS: Final = ("$sum", "$avg", "$min", "$max", "$count")
 NUMBERS: Final = frozenset({"integer", "number", "decimal", "sequence"})
-GROUPED: Final = frozenset({"string", "text", "enum", "boolean", "datetime", "uuid"}) | NUMBERS
-ORDERED: Final = GROUPED | {"binary"}
+ORDERED: Final = frozenset({"string", "text", "enum", "boolean", "datetime", "uuid"}) | NUMBERS
 
 
 @attrs.frozen
 class Accumulator:
-    """``$sum`` of a field, or of 1 for each row (`field` None); ``$avg``, ``$min``, ``$max`` of a field."""
+    """``$sum`` and ``$count`` of rows (`field` None); ``$sum``, ``$avg``, ``$min``, ``$max`` of a field.
+
+    Attributes:
+        kind: the type of what it gives, as a field's.
+    """
 
     name: str
     operator: str
     field: str | None
+    kind: str
 
 
 @attrs.frozen
@@ -34,13 +39,13 @@ class Pipeline:
     """A pipeline without its values: what it looks like as SQL.
 
     Attributes:
-        single: the field that groups, when it is one alone; its value is the ``_id``.
-        group: names within ``_id``, and fields; empty for one group of all rows.
+        group: what groups: names (``_id``, or ``_id.name`` for each of several) and fields; empty for one group of all.
+        having: what a group has to fulfil.
     """
 
-    single: str | None
     group: tuple[tuple[str, str], ...]
     accumulators: tuple[Accumulator, ...]
+    having: Condition
     sort: tuple[tuple[str, int], ...]
     limit: bool
     skip: bool
@@ -48,81 +53,93 @@ class Pipeline:
 
 @attrs.frozen
 class Read:
-    """What a caller's pipeline says: its ``$match``, its shape, and the numbers of ``$limit`` and ``$skip``."""
+    """What a caller's pipeline says: the filter of its rows, its shape, and the values of what comes behind that."""
 
     match: Mapping[str, Any] | None
     pipeline: Pipeline
-    numbers: tuple[int, ...]
+    values: tuple[Any, ...]
 
 
-def read_pipeline(entity: Entity, stages: Sequence[Mapping[str, Any]]) -> Read:
-    """Read a pipeline.
+def read_pipeline(entity: Entity, stages: Sequence[Mapping[str, Any]], *, regex: bool) -> Read:
+    """Read a pipeline; `regex`: whether there are regular expressions.
 
     Raises:
-        UnknownOperator, FilterInvalid, UnknownField, OptionInvalid: nothing of a pipeline is ever dropped.
+        UnknownOperator, FilterInvalid, UnknownField, OptionInvalid, ValueInvalid: nothing of it is ever dropped.
     """
-    found: dict[str, Any] = {}
+    match, group, having, sort, skip, limit = _in_order(stages)
+    if group is None:
+        raise _invalid("it has no $group: for the rows themselves there is find")
+    names, accumulators = _group(entity, group)
+    condition, values = _groups_filter(entity, names, accumulators, regex).parse(having)
+    numbers = [_whole(name, number) for name, number in (("$limit", limit), ("$skip", skip)) if number is not None]
+    known = (*(name for name, _ in names), *(one.name for one in accumulators))
+    pipeline = Pipeline(names, accumulators, condition, _sort(sort, known), limit is not None, skip is not None)
+    return Read(match, pipeline, (*values, *numbers))
+
+
+def _in_order(stages: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """The contents of the stages in the places of `ORDER`, None for those that are not there."""
     if not isinstance(stages, list | tuple):
         raise _invalid(f"it is a list of stages, not {type(stages).__name__}")
+    found: list[Any] = [None] * len(ORDER)
+    place = 0
     for stage in stages:
         if not isinstance(stage, Mapping) or len(stage) != 1:
             raise _invalid("each stage is a mapping with one key, such as {'$match': …}")
         ((name, content),) = stage.items()
         if name not in STAGES:
             raise _unknown(name, STAGES)
-        if found and STAGES.index(name) <= STAGES.index(list(found)[-1]):
-            raise _invalid(f"{name} comes in the wrong place: the stages come once each, in the order {STAGES}")
-        found[name] = content
-    if "$group" not in found:
-        raise _invalid("it has no $group: for the rows themselves there is find")
-    single, group, accumulators = _group(entity, found["$group"])
-    numbers = tuple(_whole(name, found[name]) for name in ("$limit", "$skip") if name in found)
-    sort = _sort(found.get("$sort", {}), single, group, accumulators)
-    return Read(
-        found.get("$match"),
-        Pipeline(single, group, accumulators, sort, "$limit" in found, "$skip" in found),
-        numbers,
-    )
+        if name not in ORDER[place:]:
+            raise _invalid(f"{name} comes in the wrong place: the stages come in the order {', '.join(ORDER)}")
+        if content is None:
+            raise _invalid(f"{name} has no content")
+        place = ORDER.index(name, place) + 1
+        found[place - 1] = content
+    return found
 
 
-def _group(entity: Entity, content: Any) -> tuple[str | None, tuple[tuple[str, str], ...], tuple[Accumulator, ...]]:
+def _group(entity: Entity, content: Any) -> tuple[tuple[tuple[str, str], ...], tuple[Accumulator, ...]]:
     if not isinstance(content, Mapping) or "_id" not in content:
         raise _invalid("$group takes a mapping with an _id: None, '$field', or a mapping of names to fields")
-    id, single = content["_id"], None
-    match id:
+    match content["_id"]:
         case None:
-            group: tuple[tuple[str, str], ...] = ()
-        case str():
-            single = _field_name(id)
-            group = (("_id", single),)
-        case Mapping() if id:
-            group = tuple((str(name), _field_name(field)) for name, field in id.items())
+            names: tuple[tuple[str, str], ...] = ()
+        case str() as field:
+            names = (("_id", _field_name(field)),)
+        case Mapping() as several if several:
+            names = tuple((f"_id.{_name(name)}", _field_name(field)) for name, field in several.items())
         case _:
             raise _invalid("the _id of $group is None, '$field', or a mapping of names to fields")
-    for _, field in group:
-        entity.field(field, GROUPED, "$group")
-    accumulators = tuple(_accumulator(entity, name, one) for name, one in content.items() if name != "_id")
-    return single, group, accumulators
+    for _, field in names:
+        entity.field(field, ORDERED, "$group")
+    return names, tuple(_accumulator(entity, name, one) for name, one in content.items() if name != "_id")
 
 
 def _accumulator(entity: Entity, name: Any, content: Any) -> Accumulator:
-    if not isinstance(name, str) or not name or name.startswith("$") or "." in name:
-        raise _invalid("the name of an accumulator is a text without '.', not beginning with '$'")
+    _name(name)
     if not isinstance(content, Mapping) or len(content) != 1:
         raise _invalid(f"{name} is given one accumulator, such as {{'$sum': '$field'}}")
     ((operator, operand),) = content.items()
     match operator, operand:
         case ("$count", Mapping()) if not operand:
-            return Accumulator(name, "$count", None)
+            return Accumulator(name, "$count", None, "integer")
         case ("$sum", 1) if operand is not True:
-            return Accumulator(name, "$count", None)
+            return Accumulator(name, "$count", None, "integer")
         case ("$sum" | "$avg" | "$min" | "$max", str()):
             field = _field_name(operand)
-            entity.field(field, ORDERED if operator in ("$min", "$max") else NUMBERS, operator)
-            return Accumulator(name, operator, field)
+            kind: str = entity.field(field, NUMBERS if operator in ("$sum", "$avg") else ORDERED, operator).type
+            if operator == "$avg" and kind != "decimal":
+                kind = "number"
+            return Accumulator(name, operator, field, kind)
     if operator not in ACCUMULATORS:
         raise _unknown(operator, ACCUMULATORS)
     raise _invalid(f"{operator} takes {'{}' if operator == '$count' else 'a field, as ' + repr('$name')}")
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str) or not name or name.startswith("$") or "." in name:
+        raise _invalid("the name of a part of an _id or an accumulator is a text without '.', not beginning with '$'")
+    return name
 
 
 def _field_name(text: Any) -> str:
@@ -131,14 +148,43 @@ def _field_name(text: Any) -> str:
     return text[1:]
 
 
-def _sort(
-    content: Any,
-    single: str | None,
-    group: tuple[tuple[str, str], ...],
-    accumulators: tuple[Accumulator, ...],
-) -> tuple[tuple[str, int], ...]:
-    parts = [f"_id.{name}" for name, _ in group] if single is None else ["_id"]
-    known = (*parts, *(one.name for one in accumulators))
+def _groups_filter(
+    entity: Entity, names: tuple[tuple[str, str], ...], accumulators: tuple[Accumulator, ...], regex: bool
+) -> FilterParser:
+    """Reads the filter behind the ``$group``."""
+    fields = dict(names)
+    made = {one.name: one for one in accumulators}
+
+    def encode(name: str, operator: str, value: Any) -> Any:
+        if name in fields:
+            return entity.comparable(fields[name], operator, value)
+        one = made[name]
+        if one.field is not None and (one.operator in ("$min", "$max") or one.kind == "decimal"):
+            if one.kind not in ("boolean", "uuid"):
+                return entity.comparable(one.field, operator, value)
+        try:
+            checked = CHECKS[one.kind](value)
+        except Misfit as why:
+            raise misfit(entity.schema.name, name, value, str(why)) from None
+        return _ENCODED.get(one.kind, _same)(checked)
+
+    kinds = {name: str(entity.fields[field].type) for name, field in names}
+    return FilterParser(
+        f"groups of {entity.schema.name}", kinds | {one.name: one.kind for one in accumulators}, encode, regex=regex
+    )
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_ENCODED: Final = {"boolean": int, "uuid": str}
+"""The least and greatest of these are compared as another type, which every database orders."""
+
+
+def _sort(content: Any, known: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    if content is None:
+        return ()
     if not isinstance(content, Mapping):
         raise _invalid("$sort takes a mapping: {'total': -1}")
     for name, direction in content.items():
@@ -150,10 +196,11 @@ def _sort(
 
 
 def _whole(name: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not (name == "$limit") <= value <= 2**53:
+    least = int(name == "$limit")
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 2**53:
         raise OptionInvalid(
             f"{name} cannot be meant",
-            why=f"it is a whole number from {int(name == '$limit')} on",
+            why=f"it is a whole number from {least} on",
             fix="give a number, or leave the stage out",
         )
     return value

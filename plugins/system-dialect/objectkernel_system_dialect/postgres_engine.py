@@ -41,7 +41,7 @@ class PostgresEngine:
     """One PostgreSQL database."""
 
     name = "postgres"
-    capabilities: frozenset[Capability] = frozenset({"execute", "regex", "transaction"})
+    capabilities: frozenset[Capability] = frozenset({"execute", "json", "regex", "transaction"})
     driver_errors = DRIVER_ERRORS
     updates_return_rows = True
     has_upsert = True

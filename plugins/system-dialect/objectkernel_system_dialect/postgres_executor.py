@@ -51,7 +51,7 @@ class PostgresOptions:
         pool_size: the most connections that are open at once; the first is opened when it is needed.
         pool_timeout: seconds that an operation waits for one of them.
         connect_timeout: seconds that opening one may take.
-        command_timeout: seconds that one statement may take.
+        command_timeout: seconds that one statement may take; 0 is no limit.
         statement_cache: prepared statements kept for each connection. 0 is needed where something between here
             and the server shares connections, such as pgbouncer in transaction mode.
     """
@@ -84,7 +84,7 @@ class PostgresExecutor:
             **self._connecting,
             min_size=0,
             max_size=options.pool_size,
-            command_timeout=options.command_timeout,
+            command_timeout=options.command_timeout or None,
             reset=_keep,
         )
         self._under_way = 0

@@ -85,7 +85,7 @@ def error_of(problem: Mapping[str, Any], place: str) -> DataError | None:
         return None
     facts = problem.get("facts")
     told = {str(name): _fact(value) for name, value in facts.items()} if isinstance(facts, Mapping) else {}
-    if issubclass(kind, errors.DatabaseUnavailable):
+    if issubclass(kind, errors.DatabaseUnavailable | errors.AccessDenied):
         told["database"] = place
     why = problem.get("why")
     return kind(

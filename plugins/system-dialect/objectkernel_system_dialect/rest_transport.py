@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -39,6 +39,21 @@ LONGEST_PAUSE: Final = 2.0
 PATIENCE: Final = 10.0
 """Seconds of ``Retry-After`` that are waited for; who asks for more is not asked again."""
 DEPTH: Final = 200
+
+
+class _Content(httpx.AsyncByteStream):
+    """A body that is no async generator, of which a cancelled request would leave one unfinished: trio warns of that."""
+
+    def __init__(self, content: bytes) -> None:
+        self._parts = [content]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._parts:
+            raise StopAsyncIteration
+        return self._parts.pop()
 
 
 class RestTransport:
@@ -104,7 +119,9 @@ class RestTransport:
             last = attempt == self._attempts
             pause = random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt))
             try:
-                response = await self._client.request(method, url, headers=shown, **content)
+                request = self._client.build_request(method, url, headers=shown, **content)
+                request.stream = _Content(request.content)
+                response = await self._client.send(request)
             except httpx.RequestError as error:
                 reason = type(error).__name__
                 if last:

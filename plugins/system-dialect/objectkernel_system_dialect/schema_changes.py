@@ -16,12 +16,14 @@ the names of the tables and for this record, and looks no further.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 from sqlalchemy import Connection, MetaData, Table, inspect
 
+from objectkernel_system_dialect.data_plug import SchemaStrategy
 from objectkernel_system_dialect.errors import SchemaForeign, SchemaOutdated
 from objectkernel_system_dialect.migration_runs import RAN, Ran, check_migrations, due, keep, read_ran, run, told
 from objectkernel_system_dialect.migrations import Migration
@@ -38,7 +40,9 @@ from objectkernel_system_dialect.schema_record import (
 if TYPE_CHECKING:
     from objectkernel_system_dialect.schema_plan import Plan
 
-Strategy: TypeAlias = Literal["none", "validate", "create", "update", "create-drop"]
+log = logging.getLogger("objectkernel.plugin.system-dialect")
+
+Strategy: TypeAlias = SchemaStrategy
 BOOKKEEPING: Final = frozenset({RECORDED.name, RAN.name})
 
 
@@ -98,7 +102,9 @@ def bring_up(
     if strategy == "create-drop":
         _refuse_foreign(state)
     if strategy in ("update", "create-drop"):
-        _update(connection, tables, state, waiting, temporary=strategy == "create-drop")
+        done = _update(connection, tables, state, waiting, temporary=strategy == "create-drop")
+        for step in done if state.names else ():  # of a database that was empty nobody asks
+            log.info("schema: %s", step)
     else:
         _create(connection, tables, state, waiting, looks_only=strategy == "validate")
 
@@ -205,7 +211,7 @@ def _change(connection: Connection, tables: Sequence[Table], state: State, *, de
     if any(step.obstacle is not None for step in steps):
         raise _outdated(
             described(step for step in steps if step.obstacle is not None),
-            "do what each line says; nothing was changed",
+            "do what each line says; no step was made",
         )
     apply(connection, planned, destructive=destructive)
     forget(connection, [step.collection for step in steps if step.collection not in {one.name for one in tables}])

@@ -13,7 +13,7 @@ from typing import Any
 from alembic.autogenerate import produce_migrations
 from alembic.migration import MigrationContext
 from alembic.operations import ops
-from sqlalchemy import Column, Connection, MetaData, Table, inspect
+from sqlalchemy import Column, Connection, ForeignKeyConstraint, MetaData, Table, inspect
 
 from objectkernel_system_dialect.schema_plan import Plan, Step
 from objectkernel_system_dialect.schema_record import Record, metadata_of
@@ -34,6 +34,7 @@ def plan(connection: Connection, tables: Sequence[Table], records: Mapping[str, 
     missing = [table for table in wanted.sorted_tables if table.name not in names]
     steps = list(_creations(missing, alters=connection.dialect.supports_alter))
     rebuilds: dict[str, Rebuild] = {}
+    held: dict[tuple[str, str], list[ForeignKeyConstraint]] = {}
     present = sorted(names.intersection(wanted.tables))
     found = _compared(connection, wanted, present) if present else {}
     for name in present:
@@ -43,8 +44,11 @@ def plan(connection: Connection, tables: Sequence[Table], records: Mapping[str, 
         steps += table.steps(found.get(name, []))
         if connection.dialect.name == "sqlite":
             rebuilds[name] = table.rebuild()
+        elif connection.dialect.name in ("mysql", "mariadb"):
+            made = {one.name for one in reflected.foreign_key_constraints}
+            _hold(held, [one for one in wanted.tables[name].foreign_key_constraints if one.name in made])
     gone = sorted(name for name in records if name in names and name not in wanted.tables)
-    return Plan((*steps, *map(_dropping, gone)), rebuilds)
+    return Plan((*steps, *map(_dropping, gone)), rebuilds, held)
 
 
 def _creations(missing: Sequence[Table], *, alters: bool) -> Iterator[Step]:
@@ -86,6 +90,14 @@ def _compared(connection: Connection, wanted: MetaData, present: Sequence[str]) 
     script = produce_migrations(context, wanted)
     assert script.upgrade_ops is not None
     return {op.table_name: list(op.ops) for op in script.upgrade_ops.ops if isinstance(op, ops.ModifyTableOps)}
+
+
+def _hold(held: dict[tuple[str, str], list[ForeignKeyConstraint]], keys: Sequence[ForeignKeyConstraint]) -> None:
+    """Note foreign keys under the columns on both of their sides."""
+    for key in keys:
+        for element in key.elements:
+            for column in (element.parent, element.column):
+                held.setdefault((column.table.name, column.name), []).append(key)
 
 
 def _dropping(name: str) -> Step:

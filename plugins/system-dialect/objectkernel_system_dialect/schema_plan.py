@@ -15,7 +15,7 @@ from alembic.autogenerate.render import renderers
 from alembic.migration import MigrationContext
 from alembic.operations import Operations, ops
 from alembic.operations.ops import MigrateOperation
-from sqlalchemy import Column, Connection, update
+from sqlalchemy import Column, Connection, ForeignKeyConstraint, update
 from sqlalchemy.exc import CompileError
 
 from objectkernel_system_dialect.sqlite_rebuild import Rebuild
@@ -78,10 +78,13 @@ class Plan:
 
     Attributes:
         rebuilds: for SQLite, how each table would be made anew.
+        held: for MariaDB, which changes the type of no column in a foreign key, the foreign keys by the tables and
+            columns on both of their sides.
     """
 
     steps: tuple[Step, ...]
     rebuilds: Mapping[str, Rebuild] = attrs.field(factory=dict, repr=False)
+    held: Mapping[tuple[str, str], Sequence[ForeignKeyConstraint]] = attrs.field(factory=dict, repr=False)
 
     @property
     def safe(self) -> tuple[Step, ...]:
@@ -101,13 +104,25 @@ class Plan:
         steps = self.chosen(destructive=destructive)
         made = [operation for step in steps for operation in step.operations]
         made += self._rebuilding(steps)
+        made += self._letting_go(made)
         return sorted(made, key=lambda operation: ORDER.index(type(operation)))
+
+    def _letting_go(self, made: Sequence[MigrateOperation]) -> Iterator[MigrateOperation]:
+        """Foreign keys that are made again, since a column of theirs changes its type."""
+        retyped = [one for one in made if isinstance(one, ops.AlterColumnOp) and one.modify_type is not None]
+        gone = {one.constraint_name for one in made if isinstance(one, ops.DropConstraintOp)}
+        for key in dict.fromkeys(
+            key for one in retyped for key in self.held.get((one.table_name, one.column_name), ())
+        ):
+            if key.name not in gone:
+                yield ops.DropConstraintOp(str(key.name), key.table.name, "foreignkey")
+                yield ops.CreateForeignKeyOp.from_constraint(key)
 
     def _rebuilding(self, steps: Sequence[Step]) -> Iterator[MigrateOperation]:
         for collection in dict.fromkeys(step.collection for step in steps if step.rebuilds):
             dropped = frozenset(step.drops for step in steps if step.collection == collection and step.drops)
             for sql in self.rebuilds[collection].statements(dropped):
-                yield ops.ExecuteSQLOp(sql.replace(":", "\\:"))  # which text() would take for a parameter
+                yield ops.ExecuteSQLOp(_literally(sql))
 
     def python(self, connection: Connection, *, destructive: bool) -> str:
         """The operations as code of an alembic migration."""
@@ -155,11 +170,19 @@ def _fill(operations: Operations, operation: FillOp) -> None:
 
 @renderers.dispatch_for(FillOp)
 def _render_fill(context: AutogenContext, operation: FillOp) -> str:
+    assert context.dialect is not None
     try:
-        sql = operation.statement().compile(dialect=context.dialect, compile_kwargs={"literal_binds": True})
+        sql = str(operation.statement().compile(dialect=context.dialect, compile_kwargs={"literal_binds": True}))
     except (CompileError, NotImplementedError):
         return f"# fill {operation.column} with its default, which SQL has no literal for"
-    return f"op.execute({str(sql).replace(':', chr(92) + ':')!r})"
+    if context.dialect.paramstyle in ("format", "pyformat"):
+        sql = sql.replace("%%", "%")  # they are doubled again when it runs
+    return f"op.execute({_literally(sql)!r})"
+
+
+def _literally(sql: str) -> str:
+    """SQL in which text() finds no parameters."""
+    return sql.replace(":", "\\:")
 
 
 def described(steps: Iterable[Step]) -> tuple[str, ...]:

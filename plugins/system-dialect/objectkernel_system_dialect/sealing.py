@@ -10,14 +10,17 @@ from urllib.parse import unquote, unquote_plus
 SECRET_OPTION: Final = re.compile(r"pass|pwd|secret|key|token", re.IGNORECASE)
 
 
-def seal(error: BaseException, uri: str) -> None:
-    """Cut off every cause and context of an error that shows a connection string, or what is secret in it."""
+def seal(error: BaseException, uri: str) -> bool:
+    """Cut off every cause and context of an error that shows a connection string, or what is secret in it.
+
+    Returns:
+        Whether the error itself shows nothing of it.
+    """
     secrets = tuple(secrets_of(uri))
-    seen: set[int] = set()
+    seen = {id(error)}
     pending = [error]
     while pending:
         present = pending.pop()
-        seen.add(id(present))
         for link in ("__cause__", "__context__"):
             below: BaseException | None = getattr(present, link)
             if below is None or id(below) in seen:
@@ -25,7 +28,9 @@ def seal(error: BaseException, uri: str) -> None:
             if shows(below, secrets):
                 setattr(present, link, None)
             else:
+                seen.add(id(below))
                 pending.append(below)
+    return not shows(error, secrets)
 
 
 def shows(error: BaseException, secrets: tuple[str, ...]) -> bool:

@@ -12,7 +12,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 from sqlalchemy import Table
 
-from objectkernel_system_dialect.aggregates import GroupReader, build, read_pipeline
+from objectkernel_system_dialect.aggregates import GroupReader, build
 from objectkernel_system_dialect.base_dialect import BaseDialect
 from objectkernel_system_dialect.bounds import within_bounds
 from objectkernel_system_dialect.calls import Calls
@@ -31,14 +31,14 @@ from objectkernel_system_dialect.errors import (
     VersionConflict,
 )
 from objectkernel_system_dialect.executor import Reader
-from objectkernel_system_dialect.filters import All, Compare, Condition
+from objectkernel_system_dialect.filters import All, Compare, Condition, In, chunked, padded
 from objectkernel_system_dialect.migrations import Migration
+from objectkernel_system_dialect.pipelines import read_pipeline
 from objectkernel_system_dialect.registered import Registered
 from objectkernel_system_dialect.rows import PLAIN, RowReader
 from objectkernel_system_dialect.schema import DELETED_AT, EntitySchema
 from objectkernel_system_dialect.schema_changes import Strategy, bring_up, drop
 from objectkernel_system_dialect.statements import Prepared, Statements
-from objectkernel_system_dialect.values import Misfit, misfit, type_check
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -239,11 +239,10 @@ class SqlDialect(BaseDialect):
         entity, statements = self._registered.known(schema)
         target = self._registered.entity(schema.relations[relation].target)
         conditions, values = target.scope(self._tenant)
-        slots = 1 << (len(keys) - 1).bit_length()
-        own = [entity.key_values(key)[0] for key in keys]
-        prepared = statements.linked(relation, slots, All(conditions))
+        own = padded([entity.key_values(key)[0] for key in keys])
+        prepared = statements.linked(relation, len(own), All(conditions))
         reader = _LinkedReader(entity.reader(schema.key), target.whole)
-        return await self._fetch(target, prepared, [*values, *own, *own[-1:] * (slots - len(own))], reader)
+        return await self._fetch(target, prepared, [*values, *own], reader)
 
     async def count(self, schema: EntitySchema, filter: Filter | None = None) -> int:
         entity, statements = self._registered.known(schema)
@@ -265,13 +264,13 @@ class SqlDialect(BaseDialect):
 
     async def aggregate(self, schema: EntitySchema, pipeline: Sequence[Stage]) -> list[Row]:
         entity, statements = self._registered.known(schema)
-        read = read_pipeline(entity, pipeline)
+        read = read_pipeline(entity, pipeline, regex="regex" in self.capabilities)
         condition, values, _ = entity.where(read.match, self._tenant)
         prepared = statements.prepared(
             ("aggregate", condition, read.pipeline),
             lambda: build(entity, self._conditions, condition, read.pipeline),
         )
-        return await self._fetch(entity, prepared, [*values, *read.numbers], GroupReader(entity, read.pipeline))
+        return await self._fetch(entity, prepared, [*values, *read.values], GroupReader(entity, read.pipeline))
 
     # --- writing ----------------------------------------------------------------------------------------
 
@@ -289,26 +288,15 @@ class SqlDialect(BaseDialect):
             if number % BREATH == 0:
                 await checkpoint()
         await self._refuse_foreign(entity, made)
-        insertion = statements.create
         links = [self._links_of(entity, data) for data in given] if entity.links else []
-
-        async def insert() -> list[int]:
-            return await self._calls.insert(schema.name, insertion, values)
-
         if not any(links):
-            numbers = await insert() if values else []
-        else:
-            async with self.transaction():
-                numbers = await insert()
-                for row, one in zip(made, links, strict=True):
-                    await self._link(entity, entity.key_of(row), one)
-        sequence = entity.sequence
-        if sequence is None:
-            return made
-        return [
-            {name: number if name == sequence else row[name] for name in entity.names}
-            for row, number in zip(made, numbers, strict=True)
-        ]
+            numbers = await self._calls.insert(schema.name, statements.create, values) if values else []
+            return entity.numbered(made, numbers)
+        async with self.transaction():
+            made = entity.numbered(made, await self._calls.insert(schema.name, statements.create, values))
+            for row, one in zip(made, links, strict=True):
+                await self._link(entity, entity.key_of(row), one)
+        return made
 
     async def update(
         self, schema: EntitySchema, key: Key, changes: Mapping[str, Any], *, version: int | None = None
@@ -337,7 +325,7 @@ class SqlDialect(BaseDialect):
         condition: Condition,
         values: list[Any],
     ) -> Row | None:
-        if changes:
+        if changes and (changed or entity.schema.version):  # links alone are no columns
             row = await self._changed(
                 entity, statements, tuple(changed), condition, key, (*entity.encoded(changed), *values)
             )
@@ -405,13 +393,13 @@ class SqlDialect(BaseDialect):
         condition, values, everything = entity.where(filter, self._tenant)
         if everything and not all:
             raise _all_rows(schema, "change", "update_many({}, changes, all=True)")
+        changed = entity.changes(changes, self._clock(), self._tenant)
         if named := [name for name in entity.links if name in changes]:
             raise OptionInvalid(
                 f"{schema.name}.{named[0]} cannot be set for many rows",
                 why="it is a many-to-many relation",
                 fix="use update for each row",
             )
-        changed = entity.changes(changes, self._clock(), self._tenant)
         await self._refuse_foreign(entity, (changed,))
         if not changes:
             return await self.count(schema, filter)
@@ -420,6 +408,12 @@ class SqlDialect(BaseDialect):
 
     async def upsert(self, schema: EntitySchema, data: Mapping[str, Any]) -> Row:
         entity, statements = self._registered.known(schema)
+        if entity.sequence in schema.key:
+            raise OptionInvalid(
+                f"{schema.name} cannot be upserted",
+                why="its key is a sequence, which the database gives: nobody can say which row is meant",
+                fix="use create, or update with the key of a row",
+            )
         row = entity.new_row(data, self._clock(), self._tenant)
         await self._refuse_foreign(entity, (row,))
         links, key = self._links_of(entity, data), entity.key_of(row)
@@ -477,12 +471,7 @@ class SqlDialect(BaseDialect):
 
     async def increment(self, schema: EntitySchema, key: Key, field: str, by: Any = 1) -> Row | None:
         entity, statements = self._registered.known(schema)
-        kind = entity.field(field, frozenset({"integer", "number", "decimal"}), "increment")
-        entity.changes({field: None} if not kind.required else {}, self._clock(), self._tenant)
-        try:
-            amount = type_check(kind)(by)
-        except Misfit as why:
-            raise misfit(schema.name, field, by, str(why)) from None
+        kind, amount = entity.addend(field, by, self._tenant)
         condition, values = entity.this(key, self._tenant)
         bounds, limits = within_bounds(kind, field, amount)
         encode = entity.codecs[field].encode or _same
@@ -603,12 +592,13 @@ class SqlDialect(BaseDialect):
     async def _refuse_foreign_keys(self, target: Entity, relation: str, keys: list[Any]) -> None:
         if self._tenant is None or target.schema.tenant is None or not keys:
             return
-        key = target.schema.key[0]
         conditions, values = target.scope(self._tenant, deleted=True)
         statements = self._registered.statements(target)
-        for other in keys:
-            condition = All((Compare(key, "$eq"), *conditions))
-            if not await self._fetch(target, statements.exists(condition), [other, *values], PLAIN):
+        for some in chunked(keys):
+            listed = padded(some)
+            condition = All((In(target.schema.key[0], len(listed), False), *conditions))
+            ((found,),) = await self._fetch(target, statements.count(condition), [*listed, *values], PLAIN)
+            if found < len(some):
                 raise ConstraintViolated(
                     f"the relation {relation!r} leads to no row",
                     why=f"there is no {target.schema.name} with this key",

@@ -35,7 +35,7 @@ class SqliteEngine:
     """One SQLite database, in a file or in memory."""
 
     name = "sqlite"
-    capabilities: frozenset[Capability] = frozenset({"execute", "transaction"})
+    capabilities: frozenset[Capability] = frozenset({"execute", "json", "transaction"})
     driver_errors: tuple[type[Exception], ...] = (sqlite3.Error, OverflowError, UnicodeEncodeError)
     """Also for values: a whole number of more than 64 bits, text that is no Unicode."""
     updates_return_rows = True

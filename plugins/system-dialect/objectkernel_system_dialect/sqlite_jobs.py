@@ -45,7 +45,7 @@ def fetch_all(
     """
     cursor = connection.execute(sql, values)
     try:
-        return tuple(column[0] for column in cursor.description or ()), cursor.fetchall()
+        return tuple([column[0] for column in cursor.description or ()]), cursor.fetchall()
     except sqlite3.OperationalError as error:
         if str(error).startswith("Could not decode to UTF-8"):  # which has no code: SQLite itself does not mind
             raise TextIllegible from None
@@ -115,7 +115,7 @@ def schema_work(connection: sqlite3.Connection, work: Callable[[sqlalchemy.Conne
     """Run `work` with a SQLAlchemy connection over this one, in a transaction that nobody else can enter.
 
     Foreign keys rest meanwhile, for a table that is made anew is dropped first, and that would delete what leads to
-    it; all of them are checked before the commit.
+    it; all of them are checked before the commit, unless nothing was changed.
 
     Raises:
         sqlite3.IntegrityError: a foreign key leads nowhere behind the work; nothing was changed.
@@ -128,14 +128,21 @@ def schema_work(connection: sqlite3.Connection, work: Callable[[sqlalchemy.Conne
     try:
         with engine.connect() as core:  # which undoes what it finds open, so the transaction begins behind it
             begin(connection)
+            before = _changes(connection)
             result = work(core)
-            if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
+            if before != _changes(connection) and connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
                 raise sqlite3.IntegrityError("a foreign key leads nowhere")
             commit(connection)
         return result
     finally:
         rollback(connection)
         statement("PRAGMA foreign_keys = ON")(connection)
+
+
+def _changes(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Two numbers of which one is another one behind every change."""
+    (version,) = connection.execute("PRAGMA schema_version").fetchone()
+    return version, connection.total_changes
 
 
 def _text_or_bytes(text: bytes) -> str | bytes:

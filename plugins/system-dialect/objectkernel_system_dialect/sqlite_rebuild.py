@@ -6,8 +6,9 @@ dropping the old table would delete what leads to its rows.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any, Final
 
 import attrs
 from sqlalchemy import (
@@ -28,6 +29,30 @@ KEPT: Final = """
     SELECT name, sql FROM sqlite_schema
     WHERE tbl_name = ? AND type IN ('index', 'trigger') AND sql IS NOT NULL ORDER BY name
 """
+UNIQUE: Final = """
+    SELECT one.name, part.name FROM pragma_index_list(?) AS one, pragma_index_info(one.name) AS part
+    WHERE one.origin = 'u' ORDER BY one.seq, part.seqno
+"""
+FOREIGN: Final = """
+    SELECT id, "table" AS target, "from" AS "column", on_delete, on_update,
+    coalesce("to", (SELECT name FROM pragma_table_info(lead."table") WHERE pk = lead.seq + 1)) AS "key"
+    FROM pragma_foreign_key_list(?) AS lead ORDER BY id, seq
+"""
+
+
+@attrs.frozen
+class Other:
+    """A constraint that is neither a schema's nor ours: it stays.
+
+    Attributes:
+        columns: those that it is over; none where that is not known.
+        leads: whether it is a foreign key.
+        make: makes it once more.
+    """
+
+    columns: tuple[str, ...]
+    make: Callable[[], Constraint]
+    leads: bool = False
 
 
 @attrs.frozen
@@ -37,17 +62,17 @@ class Rebuild:
     Attributes:
         table: as it shall be.
         leftover: the columns that no schema has any more.
-        constraints: those that neither a schema nor we have made: of the leftover columns, checks, people's own.
+        others: the constraints that stay beside those of the schemas.
         kept: the statements that make its present indexes and triggers again, each with the columns that it is over.
     """
 
     table: Table
     leftover: tuple[Column[object], ...]
-    constraints: tuple[Constraint, ...]
+    others: tuple[Other, ...]
     kept: tuple[tuple[str, frozenset[str]], ...]
     dialect: Dialect
 
-    def statements(self, dropped: Collection[str]) -> list[str]:
+    def statements(self, dropped: frozenset[str]) -> list[str]:
         """The statements, in order; run when every new column is there already.
 
         Args:
@@ -74,19 +99,19 @@ class Rebuild:
             *(sql for sql, columns in self.kept if columns.isdisjoint(dropped)),
         ]
 
-    def _new(self, dropped: Collection[str]) -> Table:
+    def _new(self, dropped: frozenset[str]) -> Table:
         new = self.table.to_metadata(MetaData())
         new.indexes.clear()
-        _stand_in(new, *new.foreign_key_constraints)
         for column in self.leftover:
             if column.name not in dropped:
                 default = column.server_default
                 new.append_column(
                     Column(column.name, column.type, server_default=getattr(default, "arg", None), nullable=True)
                 )
-        for constraint in self.constraints:
-            if not any(column.name in dropped for column in getattr(constraint, "columns", ())):
-                _append(new, constraint)
+        for other in self.others:
+            if dropped.isdisjoint(other.columns):
+                new.append_constraint(other.make())
+        _stand_in(new)
         return new
 
 
@@ -103,54 +128,50 @@ def rebuild_of(
     over = {index.name: frozenset(column.name for column in index.columns) for index in found.indexes}
     made = connection.exec_driver_sql(KEPT, (wanted.name,)).all()
     kept = tuple((sql, over.get(name, frozenset())) for name, sql in made if name not in stale)
-    return Rebuild(wanted, leftover, tuple(_others(wanted, found, own)), kept, connection.dialect)
+    ours = [*wanted.constraints, *(one for one in found.constraints if one.name in own)]
+    handled = {_shape(one) for one in ours}
+    made_with = (*_uniques(connection, wanted.name), *_foreign_keys(connection, wanted.name))
+    checks = (
+        Other((), partial(CheckConstraint, one.sqltext, name=one.name))
+        for one in found.constraints
+        if isinstance(one, CheckConstraint)
+    )
+    others = (*(one for one in made_with if (one.leads, frozenset(one.columns)) not in handled), *checks)
+    return Rebuild(wanted, leftover, others, kept, connection.dialect)
 
 
-def _others(wanted: Table, found: Table, own: Collection[str]) -> list[Constraint]:
-    """The constraints of a reflected table that are to stay as they are."""
-    keys = {_columns(one) for one in wanted.constraints if isinstance(one, UniqueConstraint)}
-    leads = {_columns(one) for one in wanted.foreign_key_constraints}
-    keys.add(tuple(sorted(column.name for column in wanted.primary_key)))
-    others: list[Constraint] = []
-    for one in found.constraints:
-        if one.name in own:
-            continue
-        if (
-            isinstance(one, CheckConstraint)
-            or (isinstance(one, UniqueConstraint) and _columns(one) not in keys)
-            or (isinstance(one, ForeignKeyConstraint) and _columns(one) not in leads)
-        ):
-            others.append(one)
+def _shape(constraint: Constraint) -> tuple[bool, frozenset[str]]:
+    """What two constraints have in common that are over the same: whether they lead elsewhere, and the columns."""
+    if isinstance(constraint, ForeignKeyConstraint):
+        return True, frozenset(constraint.column_keys)
+    return False, frozenset(column.name for column in getattr(constraint, "columns", ()))
+
+
+def _uniques(connection: Connection, table: str) -> list[Other]:
+    """Those that the table was made with; reflection misses some that have no name."""
+    columns: dict[str, list[str]] = {}
+    for index, column in connection.exec_driver_sql(UNIQUE, (table,)):
+        columns.setdefault(index, []).append(column)
+    return [Other(tuple(names), partial(UniqueConstraint, *names)) for names in columns.values()]
+
+
+def _foreign_keys(connection: Connection, table: str) -> list[Other]:
+    """Those that the table was made with; reflection misses what some of them do on delete."""
+    parts: dict[int, list[Any]] = {}
+    for row in connection.exec_driver_sql(FOREIGN, (table,)):
+        parts.setdefault(row.id, []).append(row)
+    others = []
+    for rows in parts.values():
+        names, targets = [row.column for row in rows], [f"{row.target}.{row.key}" for row in rows]
+        first = rows[0]
+        make = partial(ForeignKeyConstraint, names, targets, ondelete=first.on_delete, onupdate=first.on_update)
+        others.append(Other(tuple(names), make, leads=True))
     return others
 
 
-def _columns(constraint: UniqueConstraint | ForeignKeyConstraint) -> tuple[str, ...]:
-    return tuple(sorted(column.name for column in constraint.columns))
-
-
-def _append(table: Table, constraint: Constraint) -> None:
-    if isinstance(constraint, UniqueConstraint):
-        table.append_constraint(UniqueConstraint(*constraint.columns.keys(), name=constraint.name))
-    elif isinstance(constraint, ForeignKeyConstraint):
-        targets = [element.target_fullname for element in constraint.elements]
-        table.append_constraint(
-            ForeignKeyConstraint(
-                constraint.column_keys,
-                targets,
-                name=constraint.name,
-                ondelete=constraint.ondelete,
-                onupdate=constraint.onupdate,
-            )
-        )
-        _stand_in(table, constraint)
-    elif isinstance(constraint, CheckConstraint):
-        table.append_constraint(CheckConstraint(constraint.sqltext, name=constraint.name))
-
-
-def _stand_in(table: Table, *constraints: ForeignKeyConstraint) -> None:
+def _stand_in(table: Table) -> None:
     """Let the targets of foreign keys be in the table's metadata: of each no more is needed than its name."""
-    for constraint in constraints:
-        for element in constraint.elements:
-            name, column = element.target_fullname.rsplit(".", 1)
-            if name != table.name:
-                Table(name, table.metadata, Column(column), extend_existing=True)
+    for key in [key for constraint in table.foreign_key_constraints for key in constraint.elements]:
+        name, column = key.target_fullname.rsplit(".", 1)
+        if name != table.name:
+            Table(name, table.metadata, Column(column), extend_existing=True)

@@ -88,7 +88,7 @@ class SwitchableDialect:
     def __init__(self, generations: Generations, tenant: tuple[Any] | None = None) -> None:
         self._generations = generations
         self._tenant = tenant
-        self._seen: tuple[Generation | None, Dialect] = (None, generations.latest)
+        self._seen: tuple[Generation | None, Dialect | None] = (None, None)
 
     @classmethod
     async def open(cls, opening: Opening, schemas: Sequence[EntitySchema], tasks: TaskGroup) -> SwitchableDialect:
@@ -113,7 +113,7 @@ class SwitchableDialect:
         """A generation's dialect as the tenant sees it; the last one is kept."""
         assert self._tenant is not None
         of, dialect = self._seen
-        if of is not generation:
+        if dialect is None or of is not generation:
             dialect = generation.dialect.as_tenant(*self._tenant)
             self._seen = generation, dialect
         return dialect
@@ -195,6 +195,7 @@ class SwitchableDialect:
         """See `Dialect.as_tenant`."""
         if self._tenant is not None:
             return self._generations.latest.as_tenant(*self._tenant).as_tenant(tenant)  # which is refused
+        self._generations.latest.as_tenant(tenant)  # what is no tenant is refused here and not by every operation
         return SwitchableDialect(self._generations, (tenant,))
 
     # --- Dialect: operations ------------------------------------------------------------------------------

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import sqlalchemy
 from alembic.operations import ops
 from alembic.operations.ops import MigrateOperation
-from sqlalchemy import Column, ColumnElement, Connection, Inspector, Integer, Table, func, literal_column, select
+from sqlalchemy import Column, Connection, Inspector, Table
 from sqlalchemy.types import TypeDecorator
 
 from objectkernel_system_dialect.schema import TIMESTAMPS, VERSION, EntitySchema
@@ -18,6 +17,7 @@ from objectkernel_system_dialect.schema_plan import FillOp, Step
 from objectkernel_system_dialect.schema_record import Record, Shape, shape_of
 from objectkernel_system_dialect.schema_types import change_of_decimal, change_of_type, type_name
 from objectkernel_system_dialect.sqlite_rebuild import Rebuild, rebuild_of
+from objectkernel_system_dialect.stored_rows import StoredRows
 from objectkernel_system_dialect.tables import unique_keys
 
 OWN_CONSTRAINT: Final = re.compile(r"(?:uq|fk)_.*_[0-9a-f]{10}")
@@ -54,7 +54,7 @@ class TableDifferences:
         self, connection: Connection, inspector: Inspector, wanted: Table, found: Table, record: Record | None
     ) -> None:
         self._connection = connection
-        self._inspector = inspector
+        self._rows = StoredRows(connection, inspector, wanted, found)
         self._wanted = wanted
         self._found = found
         self._shape: Shape = {} if record is None else record.shape
@@ -101,7 +101,7 @@ class TableDifferences:
         add = ops.AddColumnOp(self._name, plain)
         if column.nullable:
             return self._step(text, add)
-        if not self._any(self._found):
+        if not self._rows.any():
             return self._step(f"{text}, required", add, *self._required(column), rebuilds=self._is_sqlite)
         value = self._value(column)
         if value is NO_VALUE:
@@ -150,7 +150,7 @@ class TableDifferences:
 
     def _tightened(self, wanted: Column[Any], reflected: Column[Any]) -> Step:
         text = f"require the column {self._name}.{wanted.name}"
-        if not self._any(self._found, reflected.is_(None)):
+        if not self._rows.any(reflected.is_(None)):
             return self._step(text, *self._required(wanted), rebuilds=self._is_sqlite)
         value = self._value(wanted)
         if value is NO_VALUE:
@@ -211,7 +211,7 @@ class TableDifferences:
     def _made_unique(self, names: Sequence[str], *operations: MigrateOperation, index: bool = False) -> Step:
         text = f"keep {self._name} unique by {', '.join(names)}"
         obstacle = None
-        if self._has_twice(names):
+        if self._rows.are_twice(names):
             obstacle = f"rows are equal in it: change them, or delete what is there twice; {MIGRATE} before"
         anew = self._is_sqlite and not index
         return self._step(text, *([] if anew else operations), obstacle=obstacle, rebuilds=anew)
@@ -221,7 +221,7 @@ class TableDifferences:
         text = f"hold {self._name}.{name} to the rows of {operation.referent_table}"
         obstacle = None
         column = self._found.columns.get(name)
-        if column is not None and self._any(self._found, column.is_not(None), *self._lost(column, operation)):
+        if column is not None and self._rows.lead_nowhere(column, operation.referent_table, *operation.remote_cols):
             obstacle = f"rows lead to some that are not there: change or delete them; {MIGRATE} before"
         return self._step(text, *([] if self._is_sqlite else [operation]), obstacle=obstacle, rebuilds=self._is_sqlite)
 
@@ -261,7 +261,7 @@ class TableDifferences:
             drop = ops.DropIndexOp(name, self._name, if_exists=self._is_sqlite or None)  # a new table is without it
             yield self._step(f"drop the index {name}, which no schema has any more", drop)
 
-    # --- what lies in the rows ------------------------------------------------------------------------------
+    # --- what the values mean ---------------------------------------------------------------------------------
 
     def _values(self) -> Iterator[Step]:
         """Fields of another type whose column is the same: only what the database remembers tells."""
@@ -292,28 +292,6 @@ class TableDifferences:
             column = quote(name)
             sql = f"UPDATE {quote(self._name)} SET {column} = {column} * {10 ** (new[1] - old[1])}"
             yield self._step(text, ops.ExecuteSQLOp(sql))
-
-    def _any(self, table: Table, *conditions: ColumnElement[bool]) -> bool:
-        rows = select(literal_column("1", Integer)).select_from(table).where(*conditions).limit(1)
-        return self._connection.execute(rows).first() is not None
-
-    def _has_twice(self, names: Sequence[str]) -> bool:
-        """Whether rows are equal in what shall be unique; missing values are equal to nothing."""
-        new = [name for name in names if name not in self._found.columns]
-        if any(self._wanted.columns[name].nullable for name in new):
-            return False
-        columns = [self._found.columns[name] for name in names if name not in new]
-        rows = select(func.count()).select_from(self._found).where(*(column.is_not(None) for column in columns))
-        twice = rows.group_by(*columns).having(func.count() > 1).limit(1)
-        return self._connection.execute(twice).first() is not None
-
-    def _lost(self, column: Column[Any], operation: ops.CreateForeignKeyOp) -> list[ColumnElement[bool]]:
-        """That a value leads to no row; of a table that is not there yet, every one does."""
-        if not self._inspector.has_table(operation.referent_table):
-            return []
-        (key,) = operation.remote_cols
-        target = sqlalchemy.table(operation.referent_table, sqlalchemy.column(key)).alias("target")
-        return [~select(literal_column("1")).select_from(target).where(target.c[key] == column).exists()]
 
     # --- words -----------------------------------------------------------------------------------------------
 

@@ -1,24 +1,18 @@
-"""What is said about one entity, as JSON: rows, writes, keys, filters and pipelines, both ways."""
+"""What is said about one entity, as JSON: rows, writes, keys and filters, both ways."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any
 
 from objectkernel_system_dialect.dialect import Row
 from objectkernel_system_dialect.errors import ValueInvalid
-from objectkernel_system_dialect.filters import LOGICAL, FilterParser, unknown_field
-from objectkernel_system_dialect.schema import EntitySchema, Field
+from objectkernel_system_dialect.filters import FilterParser, unknown_field
+from objectkernel_system_dialect.schema import EntitySchema
 from objectkernel_system_dialect.tables import stored_fields
 from objectkernel_system_dialect.values import Misfit, misfit, type_check
 from objectkernel_system_dialect.wire import DECODE, ENCODE, Convert, from_text, from_wire, to_wire
-
-Change: TypeAlias = Callable[[Field, Any], Any]
-
-VALUE_OPERATORS: Final = frozenset({"$eq", "$ne", "$gt", "$gte", "$lt", "$lte"})
-LIST_OPERATORS: Final = frozenset({"$in", "$nin", "$between"})
-DEPTH: Final = 40
-"""Levels of a filter that are looked at: more than any filter may have."""
+from objectkernel_system_dialect.wire_filter import WireFilter
 
 
 class WireEntity:
@@ -47,6 +41,9 @@ class WireEntity:
         self._in = {name: DECODE[field.type] for name, field in self.fields.items() if field.type in DECODE}
         self._relations = {name: one.target for name, one in schema.relations.items()}
         self._checks = {name: type_check(field) for name, field in self.fields.items()}
+        self.filters = WireFilter(
+            schema.name, self.fields, {name: self._filters(target) for name, target in self._relations.items()}
+        )
         self.parser = FilterParser(
             schema.name,
             {name: field.type for name, field in self.fields.items()},
@@ -57,6 +54,9 @@ class WireEntity:
 
     def _way(self, target: str) -> Callable[[], tuple[FilterParser, Callable[[Any], tuple[tuple[()], list[Any]]]]]:
         return lambda: (self._related(target).parser, lambda tenant: ((), []))
+
+    def _filters(self, target: str) -> Callable[[], WireFilter]:
+        return lambda: self._related(target).filters
 
     def _checked(self, name: str, operator: str, value: Any) -> Any:
         if operator == "json" or value is None:
@@ -112,6 +112,12 @@ class WireEntity:
         if not isinstance(data, Mapping):
             raise self._no_mapping(data)
         return {name: self.value_out(name, value) for name, value in data.items()}
+
+    def rows_out(self, rows: Any) -> list[dict[str, Any]]:
+        """The rows of a bulk insert, which are a list and not one row, each as `data_out` gives it."""
+        if isinstance(rows, Mapping) or not isinstance(rows, Iterable):
+            raise self._no_mapping(rows)
+        return [self.data_out(data) for data in rows]
 
     def data_in(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """What a caller wants to be written; a name that the entity has not stays, for the dialect to refuse."""
@@ -201,121 +207,12 @@ class WireEntity:
 
     # --- filters ----------------------------------------------------------------------------------
 
-    def filter_out(self, filter: Any) -> dict[str, Any] | None:
-        """A filter, checked as every dialect checks it."""
-        plain = self._filter(filter, lambda field, value: value, 0)
+    def filter_out(self, filter: Any) -> Any:
+        """A filter, checked as every dialect checks it; None for None."""
+        plain = self.filters.changed(filter, lambda field, value: value)
         self.parser.parse(plain)
-        return None if plain is None else self._filter(plain, to_wire, 0)
+        return self.filters.changed(plain, to_wire)
 
     def filter_in(self, filter: Any) -> Any:
         """A filter from JSON; what cannot be meant stays, for the dialect to refuse."""
-        return self._filter(filter, from_wire, 0)
-
-    def _filter(self, filter: Any, change: Change, depth: int) -> Any:
-        if not isinstance(filter, Mapping) or depth > DEPTH:
-            return filter
-        return {name: self._entry(name, operand, change, depth + 1) for name, operand in filter.items()}
-
-    def _entry(self, name: Any, operand: Any, change: Change, depth: int) -> Any:
-        if not isinstance(name, str):
-            return operand
-        if name in self.fields:
-            return self._operand(name, operand, change, depth)
-        if name in LOGICAL and isinstance(operand, list | tuple):
-            return [self._filter(part, change, depth) for part in operand]
-        head, _, rest = name.partition(".")
-        if rest and head in self._relations:
-            return self._related(self._relations[head])._entry(rest, operand, change, depth)
-        if rest and isinstance(operand, Mapping):  # within a json field
-            return {one: _listed(value) if one in LIST_OPERATORS else value for one, value in operand.items()}
-        return operand
-
-    def _operand(self, name: str, operand: Any, change: Change, depth: int) -> Any:
-        if not isinstance(operand, Mapping):
-            return self._changed(name, operand, change)
-        made = {}
-        for operator, value in operand.items():
-            if operator == "$not" and depth <= DEPTH:
-                value = self._operand(name, value, change, depth + 1)
-            elif operator in VALUE_OPERATORS:
-                value = self._changed(name, value, change)
-            elif operator in LIST_OPERATORS:
-                listed = _listed(value)
-                value = [self._changed(name, one, change) for one in listed] if isinstance(listed, list) else listed
-            made[operator] = value
-        return made
-
-    def _changed(self, name: str, value: Any, change: Change) -> Any:
-        try:
-            return change(self.fields[name], value)
-        except Misfit as why:
-            raise misfit(self.schema.name, name, value, str(why)) from None
-
-    # --- pipelines --------------------------------------------------------------------------------
-
-    def pipeline_out(self, pipeline: Any) -> Any:
-        """The stages of `Dialect.aggregate`, with their ``$match`` checked."""
-        return self._stages(pipeline, self.filter_out)
-
-    def pipeline_in(self, pipeline: Any) -> Any:
-        """The stages from JSON."""
-        return self._stages(pipeline, self.filter_in)
-
-    def _stages(self, pipeline: Any, change: Callable[[Any], Any]) -> Any:
-        if not isinstance(pipeline, list | tuple):
-            return pipeline
-        return [
-            {name: change(content) if name == "$match" else content for name, content in stage.items()}
-            if isinstance(stage, Mapping)
-            else stage
-            for stage in pipeline
-        ]
-
-    def groups_out(self, pipeline: Any, rows: Iterable[Row]) -> list[dict[str, Any]]:
-        """The rows of a pipeline for JSON."""
-        return [self._group(row, self._group_fields(pipeline), ENCODE) for row in rows]
-
-    def groups_in(self, pipeline: Any, rows: Iterable[Row]) -> list[Row]:
-        """The rows of a pipeline from JSON.
-
-        Raises:
-            Misfit: they are none of this pipeline's.
-        """
-        return [self._group(row, self._group_fields(pipeline), DECODE) for row in rows]
-
-    def _group(self, row: Row, fields: Mapping[str, str], converts: Mapping[str, Convert]) -> Row:
-        def changed(place: str, value: Any) -> Any:
-            convert = converts.get(self.fields[fields[place]].type) if fields.get(place) in self.fields else None
-            # a mean of decimals and a least time are typed; a sum of floats is whatever JSON has
-            return value if convert is None or value is None or isinstance(value, float) else convert(value)
-
-        made = {name: changed(name, value) for name, value in row.items() if name != "_id"}
-        id = row.get("_id")
-        if isinstance(id, dict):
-            id = {name: changed(f"_id.{name}", value) for name, value in id.items()}
-        elif id is not None:
-            id = changed("_id", id)
-        return {"_id": id} | made
-
-    def _group_fields(self, pipeline: Any) -> dict[str, str]:
-        """The field that each name of the rows comes from, as far as that can be told."""
-        group = next((stage["$group"] for stage in pipeline if isinstance(stage, Mapping) and "$group" in stage), None)
-        if not isinstance(group, Mapping):
-            return {}
-        found: dict[str, str] = {}
-        for name, content in group.items():
-            if name == "_id" and isinstance(content, Mapping):
-                found |= {f"_id.{part}": field[1:] for part, field in content.items() if isinstance(field, str)}
-            elif name == "_id" and isinstance(content, str):
-                found[name] = content[1:]
-            elif isinstance(content, Mapping):
-                fields = [field for field in content.values() if isinstance(field, str)]
-                found |= {name: fields[0][1:]} if fields else {}
-        return found
-
-
-def _listed(value: Any) -> Any:
-    """A list of what can be walked only once; what is no list of values stays, to be refused."""
-    if isinstance(value, list) or not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):
-        return value
-    return list(value)
+        return self.filters.changed(filter, from_wire)

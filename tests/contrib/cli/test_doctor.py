@@ -126,6 +126,16 @@ def test_what_plugins_find_is_told(run, write_app, finding, what):
     assert what in str(checks(done)["what plugins find"]["findings"])
 
 
+def test_a_tolerable_finding_is_told_and_fails_nothing(run, write_app):
+    """A finding of a class that is `tolerable` is a note: nothing has to be mended."""
+    note = "return [type('Note', (KernelError,), {'tolerable': True})('the disk is slow')]"
+    app = write_app(FINDER.replace("FINDING", note).replace("PING", "pass"))
+    done = run("--app", app, "doctor", "--json")
+    assert (done.code, failed(done)) == (0, {})
+    assert "the disk is slow" in str(checks(done)["what plugins find"]["findings"])
+    assert "note   what plugins find: 1 findings" in run("--app", app, "doctor").out
+
+
 def test_a_distribution_that_is_installed_twice_is_told(run, install, folder):
     """With both places and versions: only the first one is imported."""
     install("acme-plug", PLUG)

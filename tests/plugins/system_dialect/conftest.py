@@ -13,7 +13,10 @@ from objectkernel_system_dialect.sqlite_dialect import open_sqlite
 
 from tests.plugins.system_dialect.databases import (  # noqa: F401 - fixtures
     cuttable,
-    pgbouncer_port,
+    mariadb_cuttable,
+    mariadb_database,
+    mariadb_url,
+    pgbouncer_database,
     pgbouncer_url,
     postgres_database,
     postgres_url,

@@ -99,8 +99,8 @@ def cuttable(postgres_url: str) -> Iterator[Cuttable]:
 
 
 @pytest.fixture(scope="module")
-def pgbouncer_port(postgres_database: str) -> Iterator[int]:
-    """The port of a pgbouncer that gives a server's connection away after each transaction."""
+def pgbouncer_database(postgres_database: str) -> Iterator[str]:
+    """The URL of this module's database through a pgbouncer that lends connections for one transaction each."""
     command = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if command is None:
         missing("pgbouncer is not installed")
@@ -127,16 +127,16 @@ def pgbouncer_port(postgres_database: str) -> Iterator[int]:
         )
         try:
             _wait_for(port, process)
-            yield port
+            yield _at_port(postgres_database, port)
         finally:
             process.terminate()
             process.wait()
 
 
 @pytest.fixture
-def pgbouncer_url(postgres_url: str, pgbouncer_port: int) -> str:
+def pgbouncer_url(postgres_url: str, pgbouncer_database: str) -> str:
     """The URL of an empty PostgreSQL database through pgbouncer in transaction mode."""
-    return _at_port(postgres_url, pgbouncer_port)
+    return pgbouncer_database
 
 
 def _address(url: SplitResult) -> tuple[str, int]:

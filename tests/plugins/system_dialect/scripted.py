@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -48,8 +48,12 @@ class Script:
     replies: list[Reply]
     sent: list[Sent] = attrs.field(factory=list)
     connections: int = 0
+    choose: Callable[[Sent], Reply] | None = None
+    """Decides by the request instead."""
 
     def next(self) -> Reply:
+        if self.choose is not None:
+            return self.choose(self.sent[-1])
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
     async def handle(self, stream: SocketStream) -> None:

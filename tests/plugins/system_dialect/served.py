@@ -10,9 +10,9 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio.to_thread
 import attrs
@@ -24,6 +24,8 @@ from objectkernel_system_dialect.data_plug import DataPlug
 from objectkernel_system_dialect.http import admin_router, data_router
 from objectkernel_system_dialect.http_plane import DataPlane
 from objectkernel_system_dialect.http_route import HttpLimits
+
+T = TypeVar("T")
 
 HOST_KEY = "key-of-a-host"
 HOST = Principal(
@@ -90,7 +92,13 @@ class Served:
     url: str
     port: int
     keys: Keys
+    loop: asyncio.AbstractEventLoop
     key: str = HOST_KEY
+
+    async def run(self, job: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What a job gives in the server's own event loop, where its dialect may be used."""
+        future = asyncio.run_coroutine_threadsafe(job(), self.loop)
+        return await anyio.to_thread.run_sync(future.result)
 
 
 @asynccontextmanager
@@ -116,7 +124,7 @@ async def serve(
         server = _Server(lambda dialect: wrap(application(dialect, keys, **options)), open_dialect, listener)
         await anyio.to_thread.run_sync(server.start)
         try:
-            yield Served(f"http://127.0.0.1:{port}{options.get('root_path', '')}", port, keys)
+            yield Served(f"http://127.0.0.1:{port}{options.get('root_path', '')}", port, keys, server.loop)
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(server.stop)
@@ -135,6 +143,7 @@ class _Server:
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._uvicorn: uvicorn.Server | None = None
+        self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._main, name="served")
 
     def start(self) -> None:
@@ -151,7 +160,8 @@ class _Server:
 
     def _main(self) -> None:
         try:
-            asyncio.run(self._serve())
+            with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
+                runner.run(self._serve())
         except BaseException as error:
             self._failure = error
         finally:
@@ -160,7 +170,7 @@ class _Server:
     async def _serve(self) -> None:
         dialect = await self._open()
         try:
-            config = uvicorn.Config(self._make(dialect), log_level="critical", lifespan="off", access_log=False)
+            config = uvicorn.Config(self._make(dialect), log_level="error", lifespan="off", access_log=False)
             self._uvicorn = uvicorn.Server(config)
             serving = asyncio.create_task(self._uvicorn.serve(sockets=[self._listener]))
             while not self._uvicorn.started and not serving.done():

@@ -146,7 +146,9 @@ def test_a_restore_brings_back_and_keeps_what_was_there(database: Path, tmp_path
     list(back_up(database, copy))
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("DELETE FROM one")
+    database.chmod(0o640)
     restored = restore(copy, database)
+    assert stat.S_IMODE(database.stat().st_mode) == 0o640
     assert counts(database) == [20_000, 20_000]
     assert restored.kept is not None
     assert counts(restored.kept) == [0, 20_000]

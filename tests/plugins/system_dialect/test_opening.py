@@ -106,8 +106,8 @@ async def test_a_missing_driver_is_named(
     assert caught.value.fix == f"pip install 'objectkernel-system-dialect[{extra}]'"
 
 
-async def test_an_error_of_the_drivers_own_becomes_one_of_data_access() -> None:
-    """Whatever it raises is told by its kind alone: nothing of it is behind the error."""
+async def test_an_error_that_shows_the_uri_becomes_one_of_data_access() -> None:
+    """It is told by its kind and by where it was raised: nothing else of it is behind the error."""
 
     async def fails() -> Dialect:
         raise RuntimeError(f"cannot reach {SECRET}")
@@ -115,6 +115,7 @@ async def test_an_error_of_the_drivers_own_becomes_one_of_data_access() -> None:
     with pytest.raises(DatabaseUnavailable) as caught:
         await attempted("the database", f"x://ada:{SECRET}@host", fails)
     assert caught.value.facts == {"database": "the database", "reason": "RuntimeError"}
+    assert caught.value.where.startswith(f"{__file__}:")
     assert SECRET not in everything(caught.value)
 
 
@@ -131,6 +132,16 @@ async def test_an_error_of_data_access_loses_the_causes_that_show_the_uri() -> N
         await attempted("the database", f"x://ada:{SECRET}@host", fails)
     assert caught.value.facts["database"] == "shop"
     assert SECRET not in everything(caught.value)
+
+
+async def test_a_defect_stays_what_it_is() -> None:
+    """An error that shows nothing of the URI is not hidden, so that it can be found."""
+
+    async def fails() -> Dialect:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await attempted("the database", f"x://ada:{SECRET}@host", fails)
 
 
 NOWHERE = [

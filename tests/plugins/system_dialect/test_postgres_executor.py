@@ -150,6 +150,12 @@ async def test_command_timeout_bounds_a_statement(postgres_url: str) -> None:
         await executor.ping()
 
 
+async def test_command_timeout_of_0_is_none(postgres_url: str) -> None:
+    """Without a command timeout a statement takes the time that it takes."""
+    async with aclosing(await opened(postgres_url, command_timeout=0)) as executor:
+        assert await executor.change("SELECT pg_sleep(0.05)", ()) == 1
+
+
 async def test_close_finishes_what_is_under_way(executor: PostgresExecutor, postgres_url: str) -> None:
     """`aclose` lets statements and transactions end, and refuses what comes later."""
     begun, finish = anyio.Event(), anyio.Event()

@@ -126,11 +126,11 @@ async def test_busy_key_is_waited_for(anyio_backend: str) -> None:
 @pytest.mark.parametrize("status", [400, 404, 409, 413, 422, 500, 501, 302])
 async def test_not_repeated(anyio_backend: str, status: int) -> None:
     """What would fail again is sent once."""
-    async with scripted(Reply(status, {"code": "D301"} if status == 409 else None)) as script:
-        async with aclosing(transport(script)) as rest:
-            with pytest.raises((DatabaseUnavailable, RequestTooLarge, DuplicateKey)):
-                await rest.call(CREATE)
-            assert len(script.sent) == 1
+    reply = Reply(status, {"code": "D301"} if status == 409 else None)
+    async with scripted(reply) as script, aclosing(transport(script)) as rest:
+        with pytest.raises((DatabaseUnavailable, RequestTooLarge, DuplicateKey)):
+            await rest.call(CREATE)
+        assert len(script.sent) == 1
 
 
 async def test_gives_up(anyio_backend: str) -> None:
@@ -242,12 +242,8 @@ async def test_many_callers_renew_once(anyio_backend: str) -> None:
         await anyio.sleep(0.01)
         return f"new{renewals}"
 
-    class ByKey(Script):
-        def next(self) -> Reply:
-            return OK if self.sent[-1].headers["authorization"] == "Bearer new1" else Reply(401)
-
-    async with scripted(OK) as script:
-        script.__class__ = ByKey
+    async with scripted() as script:
+        script.choose = lambda sent: OK if sent.headers["authorization"] == "Bearer new1" else Reply(401)
         options = {"api_key": Secret("old"), "on_api_key_invalid": renew}
         async with aclosing(transport(script, **options)) as rest, anyio.create_task_group() as tasks:
             for _ in range(10):

@@ -139,7 +139,7 @@ def test_a_table_that_is_gone_is_made_again(place: Place) -> None:
 
 
 def test_update_keeps_rows_and_plans_nothing_twice(place: Place) -> None:
-    """Columns, keys, indexes and relations are added, widened and relaxed around the rows; then nothing is left to do."""
+    """Columns, keys, indexes and relations are added, widened and relaxed around the rows; nothing is left to do."""
     filled(place)
     user = attrs.evolve(
         field(
@@ -170,6 +170,46 @@ def test_update_keeps_rows_and_plans_nothing_twice(place: Place) -> None:
     place.up(user, post, strategy="validate")
     place.sql("DELETE FROM users")
     assert place.sql("SELECT author FROM posts") == [(None,)]
+
+
+def test_what_was_changed_is_logged(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """A boot that changes tables with rows in them says so; one that makes a database, or changes nothing, does not."""
+    caplog.set_level("INFO", "objectkernel")
+    filled(place)
+    user = attrs.evolve(field(USER, age=None), indexes=(Index("name"),))
+    assert caplog.messages == []
+    place.up(user, POST)
+    told = [message for message in caplog.messages if message.startswith("schema: ")]
+    assert told[0] == "schema: index users by name"
+    assert len(told) == 2
+    place.up(user, POST)
+    assert [message for message in caplog.messages if message.startswith("schema: ")] == told
+
+
+def test_a_key_that_others_lead_to_gets_longer(place: Place) -> None:
+    """Its column and theirs change together, and the relation holds before and after."""
+    country = EntitySchema(
+        name="Country", collection="countries", fields={"code": Field("string", length=2)}, key="code"
+    )
+    town = EntitySchema(name="Town", collection="towns", fields={}, relations={"country": Relation("Country")})
+    place.up(country, town)
+    place.sql("INSERT INTO countries VALUES ('fr')", "INSERT INTO towns (id, country) VALUES ('lyon', 'fr')")
+    country = attrs.evolve(country, fields={"code": Field("string", length=9)})
+    place.up(country, town)
+    assert place.plan(country, town).steps == ()
+    place.sql("INSERT INTO countries VALUES ('scotland')", "UPDATE towns SET country = 'scotland'")
+    with pytest.raises(Exception, match=r"(?i)foreign key|ER_NO_REFERENCED_ROW"):
+        place.sql("UPDATE towns SET country = 'narnia'")
+
+
+def test_a_relation_may_lead_elsewhere(place: Place) -> None:
+    """The old foreign key goes, the new one comes, where the values fit it."""
+    place.up(USER, POST, RING, EVERYTHING)
+    post = attrs.evolve(POST, relations={"author": Relation("Everything")})
+    place.up(USER, post, RING, EVERYTHING)
+    assert place.plan(USER, post, RING, EVERYTHING).steps == ()
+    with pytest.raises(Exception, match=r"(?i)foreign key|ER_NO_REFERENCED_ROW"):
+        place.sql("INSERT INTO posts (id, author) VALUES ('p', 'nobody')")
 
 
 def test_a_column_that_no_schema_has_hinders_no_row(place: Place) -> None:
@@ -327,6 +367,15 @@ def test_a_table_that_somebody_else_made_is_taken_over(place: Place) -> None:
     assert place.sql("SELECT id, mail, age FROM users") == [("ada", "a@b", None)]
 
 
+def test_a_database_from_before_there_were_records(place: Place) -> None:
+    """Tables that an older version made are looked at once, and remembered from then on."""
+    filled(place).sql("DROP TABLE objectkernel_schema")
+    user = field(USER, nick=Field("string", required=True, default="n"))
+    place.up(user, POST)
+    assert place.sql("SELECT id, nick FROM users") == [("ada", "n")]
+    assert set(place.do(schema_changes.State.read).records) == {"users", "posts"}
+
+
 def test_entities_may_come_to_share_a_collection(place: Place) -> None:
     """What one of them lacks may be missing; rows of before belong to the entity that was alone."""
     cat = EntitySchema(
@@ -382,7 +431,7 @@ def test_the_plan_as_code_does_what_the_plan_does(place: Place) -> None:
     from alembic.operations import Operations
 
     filled(place)
-    nick = Field("string", required=True, default="a:b", unique=True)
+    nick = Field("string", required=True, default="a:b%", unique=True)
     user = attrs.evolve(field(USER, name=Field("string", length=30), nick=nick, age=None), indexes=())
     schemas = user, POST, EVERYTHING, RING
     code = place.do(lambda core: schema_changes.plan(core, tables_of(schemas)).python(core, destructive=True))
@@ -393,7 +442,7 @@ def test_the_plan_as_code_does_what_the_plan_does(place: Place) -> None:
 
     place.do(run)
     assert place.plan(*schemas).steps == ()
-    assert place.sql("SELECT id, nick FROM users") == [("ada", "a:b")]
+    assert place.sql("SELECT id, nick FROM users") == [("ada", "a:b%")]
 
 
 def test_four_processes_start_at_once(place: Place) -> None:

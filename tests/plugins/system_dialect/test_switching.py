@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from objectkernel.errors import ConfigError, ConfigInvalid
 from objectkernel.secret import Secret
 from objectkernel_system_dialect.contracts import (
     DatabaseBusy,
@@ -313,6 +314,26 @@ async def test_a_failed_attempt_is_everybodys(dialect: SwitchableDialect, old: S
     old.up = True
     assert await dialect.count(NOTE) == 0
     assert opening.attempts == 2
+
+
+async def test_an_error_of_another_kind_is_everybodys_too(dialect: SwitchableDialect) -> None:
+    """Settings that are refused while connecting are told to all, and nobody waits for ever."""
+    refused: list[Exception] = []
+
+    def then() -> Opening:
+        raise ConfigError([ConfigInvalid("no", plugin="x", option="y")])
+
+    await dialect.disconnect(then)
+
+    async def count() -> None:
+        with pytest.raises(ConfigError) as caught:
+            await dialect.count(NOTE)
+        refused.append(caught.value)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(count)
+    assert len(refused) == 5
 
 
 async def test_who_waits_takes_over_from_one_who_is_cancelled(dialect: SwitchableDialect, old: Server) -> None:

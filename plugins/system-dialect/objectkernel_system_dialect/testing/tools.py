@@ -8,29 +8,36 @@ from typing import Any, TypeVar
 import anyio
 import pytest
 
-from objectkernel_system_dialect.dialect import Capability, Dialect
+from objectkernel_system_dialect.dialect import Capability, Dialect, Filter
 from objectkernel_system_dialect.errors import DataError
 from objectkernel_system_dialect.repository import Repository
 from objectkernel_system_dialect.schema import EntitySchema
 from objectkernel_system_dialect.testing.dialects import Dialects
+from objectkernel_system_dialect.testing.schemas import ITEM
 
 T = TypeVar("T")
 E = TypeVar("E", bound=DataError)
 
 
 class Suite:
-    """What all parts of the suite share: they ask for a fixture `dialects`, and give each test one of its dialects."""
+    """What all parts share. They become one class, so each name of a fixture means the same in all of them."""
 
     @pytest.fixture
     async def dialect(self, dialects: Dialects) -> Dialect:
         """An open dialect with the suite's schemas."""
         return await dialects.shared()
 
+    @pytest.fixture
+    async def items(self, dialect: Dialect) -> Repository:
+        """Items, of which there are none."""
+        (items,) = await emptied(dialect, ITEM)
+        return items
+
 
 async def emptied(dialect: Dialect, *schemas: EntitySchema) -> list[Repository]:
     """Repositories of these entities, from which every row was deleted, in this order."""
     for schema in schemas:
-        everything = {"deleted_at": {"$not": {"$in": []}}} if schema.soft_delete else {}
+        everything: Filter = {"deleted_at": {"$not": {"$in": []}}} if schema.soft_delete else {}
         await dialect.delete_many(schema, everything, all=True, hard=True)
     return [Repository(dialect, schema) for schema in schemas]
 
@@ -59,13 +66,14 @@ async def refused(kind: type[E], *calls: Coroutine[Any, Any, Any], match: str = 
     errors: list[E] = []
     try:
         for number, call in enumerate(calls, start=1):
+            name = f"call {number}, {getattr(call, '__qualname__', '')},"
             try:
                 answer = await call
             except kind as error:
-                assert match in str(error), f"call {number}, {call.__qualname__}"
+                assert match in str(error), f"{name} was to say {match!r}"
                 errors.append(error)
             else:
-                pytest.fail(f"call {number}, {call.__qualname__}, was to raise {kind.__name__} and answered {answer!r}")
+                pytest.fail(f"{name} was to raise {kind.__name__} and answered {answer!r}")
     finally:
         for call in calls:
             call.close()

@@ -79,9 +79,9 @@ class Aggregates(Suite):
     """Groups of rows."""
 
     @pytest.fixture
-    async def items(self, dialect: Dialect) -> Repository:
+    async def goods(self, dialect: Dialect) -> Repository:
         """Six items of three kinds."""
-        (items,) = await emptied(dialect, ITEM)
+        (goods,) = await emptied(dialect, ITEM)
         rows: list[tuple[str | None, int | None, float | None, str | None]] = [
             ("small", 1, 0.5, "0.10"),
             ("small", 2, 0.25, "0.20"),
@@ -90,7 +90,7 @@ class Aggregates(Suite):
             (None, None, None, None),
             (None, -3, 2.0, None),
         ]
-        await items.create_many(
+        await goods.create_many(
             [
                 {
                     "number": number, "kind": kind, "size": size, "weight": weight, "open": bool(number % 2),
@@ -100,18 +100,21 @@ class Aggregates(Suite):
                 for number, (kind, size, weight, price) in enumerate(rows)
             ]
         )  # fmt: skip
-        return items
+        return goods
 
-    async def test_groups_of_a_field(self, items: Repository) -> None:
+    async def test_groups_of_a_field(self, goods: Repository) -> None:
         """The `_id` is the field's value; missing ones are a group of their own, which comes first going up."""
-        pipeline = [{"$group": {"_id": "$kind", "n": {"$sum": 1}, "m": {"$count": {}}}}, {"$sort": {"_id": 1}}]
-        assert await items.aggregate(pipeline) == [
+        pipeline: list[dict[str, Any]] = [
+            {"$group": {"_id": "$kind", "n": {"$sum": 1}, "m": {"$count": {}}}},
+            {"$sort": {"_id": 1}},
+        ]
+        assert await goods.aggregate(pipeline) == [
             {"_id": None, "n": 2, "m": 2},
             {"_id": "large", "n": 2, "m": 2},
             {"_id": "small", "n": 2, "m": 2},
         ]
 
-    async def test_sums_and_averages_are_exact(self, items: Repository) -> None:
+    async def test_sums_and_averages_are_exact(self, goods: Repository) -> None:
         """Integers and decimals lose no digit; of nothing the sum is 0 and the average None."""
         pipeline: list[dict[str, Any]] = [
             {
@@ -123,7 +126,7 @@ class Aggregates(Suite):
             },
             {"$sort": {"_id": 1}},
         ]  # fmt: skip
-        none, large, small = await items.aggregate(pipeline)
+        none, large, small = await goods.aggregate(pipeline)
         assert none == {"_id": None, "size": -3, "weight": 2.0, "price": 0, "mean": -3.0, "cost": None, "load": 2.0}
         assert large["size"] == 2**54 + 3
         assert large["price"] == Decimal("3.01")
@@ -137,51 +140,51 @@ class Aggregates(Suite):
             "_id": str, "size": int, "weight": float, "price": Decimal, "mean": float, "cost": Decimal, "load": float,
         }  # fmt: skip
 
-    async def test_least_and_greatest_of_every_type(self, items: Repository) -> None:
+    async def test_least_and_greatest_of_every_type(self, goods: Repository) -> None:
         """`$min` and `$max` keep the type, look past missing values and are None of nothing else."""
         fields = ("size", "weight", "price", "open", "name", "code", "moment")
         group: dict[str, Any] = {"_id": None}
         group |= {f"{name}_{end}": {f"${end}": f"${name}"} for name in fields for end in ("min", "max")}
-        (row,) = await items.aggregate([{"$match": {"kind": {"$ne": None}}}, {"$group": group}])
-        rows = await items.find_all({"kind": {"$ne": None}})
+        (row,) = await goods.aggregate([{"$match": {"kind": {"$ne": None}}}, {"$group": group}])
+        rows = await goods.find_all({"kind": {"$ne": None}})
         for name in fields:
             values = [row[name] for row in rows if row[name] is not None]
             assert repr(row[f"{name}_min"]) == repr(min(values)), name
             assert repr(row[f"{name}_max"]) == repr(max(values)), name
-        (empty,) = await items.aggregate([{"$match": {"number": 4}}, {"$group": {"_id": None, "x": {"$max": "$size"}}}])
+        (empty,) = await goods.aggregate([{"$match": {"number": 4}}, {"$group": {"_id": None, "x": {"$max": "$size"}}}])
         assert empty == {"_id": None, "x": None}
 
-    async def test_groups_of_several_fields(self, items: Repository) -> None:
+    async def test_groups_of_several_fields(self, goods: Repository) -> None:
         """The `_id` is a mapping with the names that were given."""
         pipeline: list[dict[str, Any]] = [
             {"$group": {"_id": {"what": "$kind", "is open": "$open"}, "n": {"$sum": 1}}},
             {"$sort": {"_id.what": -1, "_id.is open": 1}},
         ]
-        assert await items.aggregate(pipeline) == [
+        assert await goods.aggregate(pipeline) == [
             {"_id": {"what": kind, "is open": is_open}, "n": 1}
             for kind in ("small", "large", None)
             for is_open in (False, True)
         ]
 
     @pytest.mark.parametrize("field", ["number", "weight", "price", "open", "moment", "code", "name", "size"])
-    async def test_every_type_groups(self, items: Repository, field: str) -> None:
+    async def test_every_type_groups(self, goods: Repository, field: str) -> None:
         """Values of a group come back typed, and upper and lower case are two groups."""
-        rows = await items.find_all()
-        found = await items.aggregate([{"$group": {"_id": f"${field}", "n": {"$sum": 1}}}])
+        rows = await goods.find_all()
+        found = await goods.aggregate([{"$group": {"_id": f"${field}", "n": {"$sum": 1}}}])
         expected: dict[Any, int] = {}
         for row in rows:
             expected[row[field]] = expected.get(row[field], 0) + 1
         assert {repr(row["_id"]): row["n"] for row in found} == {repr(value): n for value, n in expected.items()}
 
-    async def test_one_group_of_all(self, items: Repository) -> None:
+    async def test_one_group_of_all(self, goods: Repository) -> None:
         """With `_id` None there is one row, and none when no row matches."""
         everything: list[dict[str, Any]] = [{"$group": {"_id": None, "n": {"$sum": 1}}}]
-        assert await items.aggregate(everything) == [{"_id": None, "n": 6}]
-        assert await items.aggregate([{"$match": {"number": -1}}, *everything]) == []
-        assert await items.aggregate([{"$group": {"_id": None}}]) == [{"_id": None}]
-        assert await items.aggregate([{"$match": {"size": {"$in": []}}}, {"$group": GROUP}]) == []
+        assert await goods.aggregate(everything) == [{"_id": None, "n": 6}]
+        assert await goods.aggregate([{"$match": {"number": -1}}, *everything]) == []
+        assert await goods.aggregate([{"$group": {"_id": None}}]) == [{"_id": None}]
+        assert await goods.aggregate([{"$match": {"size": {"$in": []}}}, {"$group": GROUP}]) == []
 
-    async def test_match_sort_skip_and_limit(self, items: Repository) -> None:
+    async def test_match_sort_skip_and_limit(self, goods: Repository) -> None:
         """Rows are filtered before they are grouped; groups are sorted and cut."""
         pipeline: list[dict[str, Any]] = [
             {"$match": {"number": {"$lt": 5}}},
@@ -193,13 +196,13 @@ class Aggregates(Suite):
             {"_id": "large", "n": 2, "most": 3},
             {"_id": None, "n": 1, "most": 4},
         ]
-        assert await items.aggregate(pipeline) == whole
-        assert await items.aggregate([*pipeline, {"$limit": 1}]) == whole[:1]
-        assert await items.aggregate([*pipeline, {"$skip": 1}]) == whole[1:]
-        assert await items.aggregate([*pipeline, {"$skip": 1}, {"$limit": 1}]) == whole[1:2]
-        assert await items.aggregate([*pipeline, {"$skip": 3}]) == []
+        assert await goods.aggregate(pipeline) == whole
+        assert await goods.aggregate([*pipeline, {"$limit": 1}]) == whole[:1]
+        assert await goods.aggregate([*pipeline, {"$skip": 1}]) == whole[1:]
+        assert await goods.aggregate([*pipeline, {"$skip": 1}, {"$limit": 1}]) == whole[1:2]
+        assert await goods.aggregate([*pipeline, {"$skip": 3}]) == []
 
-    async def test_groups_that_match(self, items: Repository) -> None:
+    async def test_groups_that_match(self, goods: Repository) -> None:
         """A `$match` behind the `$group` speaks of what was grouped."""
         group: dict[str, Any] = {
             "$group": {
@@ -209,7 +212,7 @@ class Aggregates(Suite):
         }  # fmt: skip
 
         async def ids(match: Mapping[str, Any]) -> list[Any]:
-            return [row["_id"] for row in await items.aggregate([group, {"$match": match}, {"$sort": {"_id": 1}}])]
+            return [row["_id"] for row in await goods.aggregate([group, {"$match": match}, {"$sort": {"_id": 1}}])]
 
         assert await ids({"n": 2}) == [None, "large", "small"]
         assert await ids({"size": {"$gt": 3}}) == ["large"]
@@ -227,12 +230,12 @@ class Aggregates(Suite):
             {"$group": {"_id": {"kind": "$kind", "open": "$open"}, "n": {"$sum": 1}}},
             {"$match": {"_id.kind": "small"}},
         ]
-        assert await items.aggregate(two) == [{"_id": {"kind": "small", "open": True}, "n": 1}]
-        await refused(UnknownField, items.aggregate([group, {"$match": {"kind": "small"}}]))
-        await refused(UnknownOperator, items.aggregate([group, {"$match": {"n": {"$neq": 1}}}]))
+        assert await goods.aggregate(two) == [{"_id": {"kind": "small", "open": True}, "n": 1}]
+        await refused(UnknownField, goods.aggregate([group, {"$match": {"kind": "small"}}]))
+        await refused(UnknownOperator, goods.aggregate([group, {"$match": {"n": {"$neq": 1}}}]))
 
     @pytest.mark.parametrize("kind", REFUSED, ids=lambda kind: kind.__name__)
-    async def test_a_pipeline_that_cannot_be_meant_is_refused(self, items: Repository, kind: type[DataError]) -> None:
+    async def test_a_pipeline_that_cannot_be_meant_is_refused(self, goods: Repository, kind: type[DataError]) -> None:
         """No stage, name or operator is ever dropped."""
         for pipeline in REFUSED[kind]:
-            await refused(kind, items.aggregate(pipeline))
+            await refused(kind, goods.aggregate(pipeline))

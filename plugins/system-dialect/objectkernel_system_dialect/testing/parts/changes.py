@@ -154,7 +154,8 @@ class Changes(Suite):
         assert rows[0]["updated_at"] > rows[0]["created_at"]
         assert await members.update_many({"score": 99}, {"score": 1}) == 0
         assert await members.update_many({"score": 50}, {}) == 3
-        for everything in ({}, {"score": {"$nin": []}}, {"$nor": [{"name": {"$in": []}}]}):
+        filters: list[dict[str, Any]] = [{}, {"score": {"$nin": []}}, {"$nor": [{"name": {"$in": []}}]}]
+        for everything in filters:
             await refused(FilterEmpty, members.update_many(everything, {"score": 1}))
         assert await members.count({"score": 1}) == 0
         assert await members.update_many({}, {"score": 1}, all=True) == 6

@@ -191,98 +191,102 @@ class Refusals(Suite):
     """What is refused, and what the refusal says."""
 
     @pytest.fixture
-    async def items(self, dialect: Dialect) -> Repository:
+    async def single(self, dialect: Dialect) -> Repository:
         """One item, which is still there at the end."""
-        (items,) = await emptied(dialect, ITEM)
-        await items.create({"number": 1, "name": "ant"})
-        return items
+        (single,) = await emptied(dialect, ITEM)
+        await single.create({"number": 1, "name": "ant"})
+        return single
 
     @pytest.mark.parametrize("kind", FILTERS, ids=lambda kind: kind.__name__)
-    async def test_a_filter_that_cannot_be_meant_is_refused(self, items: Repository, kind: type[DataError]) -> None:
+    async def test_a_filter_that_cannot_be_meant_is_refused(self, single: Repository, kind: type[DataError]) -> None:
         """Reading, counting, changing and deleting refuse it alike: a dropped condition would hit every row."""
         for filter in FILTERS[kind]:
             for error in await refused(
                 kind,
-                items.find_all(filter),
-                items.find_page(filter),
-                items.count(filter),
-                items.exists(filter),
-                items.distinct("name", filter),
-                items.aggregate([{"$match": filter}, {"$group": {"_id": None}}]),
-                items.update_many(filter, {"name": "changed"}, all=True),
-                items.delete_many(filter, all=True),
+                single.find_all(filter),
+                single.find_page(filter),
+                single.count(filter),
+                single.exists(filter),
+                single.distinct("name", filter),
+                single.aggregate([{"$match": filter}, {"$group": {"_id": None}}]),
+                single.update_many(filter, {"name": "changed"}, all=True),
+                single.delete_many(filter, all=True),
             ):
                 assert error.code == kind.code
-        assert [row["name"] for row in await items.find_all()] == ["ant"]
+        assert [row["name"] for row in await single.find_all()] == ["ant"]
 
-    async def test_what_was_meant_is_guessed(self, items: Repository) -> None:
+    async def test_what_was_meant_is_guessed(self, single: Repository) -> None:
         """An unknown field or operator says which one is nearest."""
-        (error,) = await refused(UnknownField, items.find_all({"nmae": "x"}), match="did you mean 'name'")
+        (error,) = await refused(UnknownField, single.find_all({"nmae": "x"}), match="did you mean 'name'")
         assert error.facts["entity"] == "SuiteItem"
         assert error.facts["name"] == "nmae"
         assert "name" in error.facts["near"]
-        (other,) = await refused(UnknownOperator, items.find_all({"name": {"$neq": "x"}}), match="did you mean '$ne'")
+        (other,) = await refused(UnknownOperator, single.find_all({"name": {"$neq": "x"}}), match="did you mean '$ne'")
         assert other.facts["name"] == "$neq"
 
-    async def test_options_that_cannot_be_meant_are_refused(self, items: Repository) -> None:
+    async def test_options_that_cannot_be_meant_are_refused(self, single: Repository) -> None:
         """Negative or fractional numbers, wrong directions, an order of documents, an empty selection."""
         for options in OPTIONS:
-            await refused(OptionInvalid, items.find_all(**options))
+            await refused(OptionInvalid, single.find_all(**options))
             if not {"skip"} & set(options):
-                await refused(OptionInvalid, items.find_page(**options))
-        await refused(OptionInvalid, items.find_page(limit=0))
+                await refused(OptionInvalid, single.find_page(**options))
+        await refused(OptionInvalid, single.find_page(limit=0))
 
-    async def test_options_with_unknown_names_are_refused(self, items: Repository) -> None:
+    async def test_options_with_unknown_names_are_refused(self, single: Repository) -> None:
         """A sort order, a selection or an inclusion of what the entity has not."""
         for options in NAMES:
             await refused(
-                UnknownField, items.find_all(**options), items.find_page(**options), items.find_one(**options)
+                UnknownField, single.find_all(**options), single.find_page(**options), single.find_one(**options)
             )
-        await refused(UnknownField, items.find_by_id(1, include=["nobody"]), items.find_by_ids([1], include=["nobody"]))
+        await refused(
+            UnknownField, single.find_by_id(1, include=["nobody"]), single.find_by_ids([1], include=["nobody"])
+        )
         await refused(
             UnknownField,
-            items.distinct("nmae"),
-            items.search("x", fields=["nmae"]),
-            items.increment(1, "sise"),
-            items.add_to_set(1, "lables", "a"),
-            items.pull(1, "lables", "a"),
+            single.distinct("nmae"),
+            single.search("x", fields=["nmae"]),
+            single.increment(1, "sise"),
+            single.add_to_set(1, "lables", "a"),
+            single.pull(1, "lables", "a"),
         )
 
-    async def test_fields_of_the_wrong_type_are_refused(self, items: Repository) -> None:
+    async def test_fields_of_the_wrong_type_are_refused(self, single: Repository) -> None:
         """What an operation does with a field, the field has to be able to."""
         await refused(
             OptionInvalid,
-            items.distinct("labels"),
-            items.distinct("data"),
-            items.search("x", fields=["size"]),
-            items.search("x", fields=[]),
-            items.search(5),  # type: ignore[arg-type]
-            items.increment(1, "name"),
-            items.increment(1, "open"),
-            items.add_to_set(1, "name", "a"),
-            items.pull(1, "data", "a"),
-            items.undelete(1),
-            items.update(1, {"name": "x"}, version=1),
+            single.distinct("labels"),
+            single.distinct("data"),
+            single.search("x", fields=["size"]),
+            single.search("x", fields=[]),
+            single.search(5),  # type: ignore[arg-type]
+            single.increment(1, "name"),
+            single.increment(1, "open"),
+            single.add_to_set(1, "name", "a"),
+            single.pull(1, "data", "a"),
+            single.undelete(1),
+            single.update(1, {"name": "x"}, version=1),
         )
-        assert [row["name"] for row in await items.find_all()] == ["ant"]
+        assert [row["name"] for row in await single.find_all()] == ["ant"]
 
-    async def test_a_key_of_the_wrong_shape_is_refused(self, dialect: Dialect, items: Repository) -> None:
+    async def test_a_key_of_the_wrong_shape_is_refused(self, dialect: Dialect, single: Repository) -> None:
         """A key of one field is a value of its type, one of several a tuple in their order."""
         (entries,) = await emptied(dialect, ENTRY)
-        for key in ("1", 1.0, True, None, (1,), [1], {"number": 1}):
-            await refused(ValueInvalid, items.find_by_id(key), items.update(key, {"name": "x"}), items.delete(key))
-        for key in ("a", ("a",), ["a", 1], ("a", "1"), (1, "a"), ("a", 1, 1), None):
+        wrong: tuple[Any, ...] = ("1", 1.0, True, None, (1,), [1], {"number": 1})
+        for key in wrong:
+            await refused(ValueInvalid, single.find_by_id(key), single.update(key, {"name": "x"}), single.delete(key))
+        wrong = ("a", ("a",), ["a", 1], ("a", "1"), (1, "a"), ("a", 1, 1), None)
+        for key in wrong:
             await refused(ValueInvalid, entries.find_by_id(key), entries.update(key, {"body": ""}), entries.delete(key))
         await refused(OptionInvalid, entries.find_by_ids([("a", 1)]))
-        await refused(ValueInvalid, items.find_by_ids(["1"]), items.find_by_ids([[1]]))
-        await refused(ValueInvalid, items.update(1, {"number": 2}), match="key of a row")
-        await refused(ValueInvalid, items.update_many({"number": 1}, {"number": 2}), match="key of a row")
-        await refused(ValueInvalid, items.increment(1, "number"), match="key of a row")
+        await refused(ValueInvalid, single.find_by_ids(["1"]), single.find_by_ids([[1]]))
+        await refused(ValueInvalid, single.update(1, {"number": 2}), match="key of a row")
+        await refused(ValueInvalid, single.update_many({"number": 1}, {"number": 2}), match="key of a row")
+        await refused(ValueInvalid, single.increment(1, "number"), match="key of a row")
 
-    async def test_a_cursor_belongs_to_its_order(self, items: Repository) -> None:
+    async def test_a_cursor_belongs_to_its_order(self, single: Repository) -> None:
         """A cursor of another order, or one that was damaged, is refused and never means the first page."""
-        await items.create_many([{"number": number, "name": "bee"} for number in range(2, 5)])
-        cursor = (await items.find_page(sort={"name": -1}, limit=2)).next
+        await single.create_many([{"number": number, "name": "bee"} for number in range(2, 5)])
+        cursor = (await single.find_page(sort={"name": -1}, limit=2)).next
         assert cursor is not None
         wrong: list[tuple[Any, dict[str, Any]]] = [
             (cursor, {"sort": {"name": 1}}),
@@ -297,7 +301,7 @@ class Refusals(Suite):
             (5, {}),
         ]
         for after, options in wrong:
-            await refused(CursorInvalid, items.find_page(after=after, **options))
+            await refused(CursorInvalid, single.find_page(after=after, **options))
 
     async def test_an_entity_has_to_be_registered(self, dialect: Dialect) -> None:
         """A schema that is not, or another one of the same name, is refused by every operation."""
@@ -358,6 +362,6 @@ class Refusals(Suite):
     async def test_a_sign_of_life(self, dialect: Dialect) -> None:
         """A dialect has a name, knows its capabilities and answers a ping."""
         assert dialect.name
-        assert dialect.capabilities <= {"execute", "regex", "transaction"}
+        assert dialect.capabilities <= {"execute", "json", "regex", "transaction"}
         await dialect.ping()
         assert isinstance(dialect, Dialect)

@@ -133,7 +133,6 @@ class Relations(Suite):
             (books, {"author.name": {"$ne": "Ada"}}, {"z"}),
             (books, {"author.born": {"$gt": 1800}}, {"x", "y"}),
             (books, {"author.born": None}, {"z"}),
-            (books, {"author.more.city": "London"}, {"x", "y"}),
             (books, {"author.mentor.name": "Ada"}, {"z"}),
             (books, {"author.mentor": "ada"}, {"z"}),
             (books, {"author.books.title": "Y"}, {"x", "y"}),
@@ -156,6 +155,8 @@ class Relations(Suite):
             (Repository(dialect, PROFILE), {"author.name": "Ada"}, {"p"}),
             (Repository(dialect, REVIEW), {"book.author.name": "Ada"}, {"r1", "r2"}),
         ]
+        if "json" in dialect.capabilities:
+            cases.append((books, {"author.more.city": "London"}, {"x", "y"}))
         for repository, filter, expected in cases:
             assert ids(await repository.find_all(filter)) == expected, filter
             assert await repository.count(filter) == len(expected), filter

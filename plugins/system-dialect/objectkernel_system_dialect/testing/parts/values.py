@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, Final
@@ -29,7 +29,7 @@ EXACT: Final[Mapping[str, Sequence[Any]]] = {
     "price": tuple(map(Decimal, ("0.00", "0.01", "-0.01", "1.10", "9999999999.99", "-9999999999.99", "100.00"))),
     "open": (True, False),
     "moment": tuple(
-        datetime(*parts, tzinfo=UTC)  # type: ignore[misc, arg-type]
+        datetime(*parts, tzinfo=UTC)  # type: ignore[misc]
         for parts in (
             (1000, 1, 1), (1582, 10, 10), (1969, 12, 31, 23, 59, 59, 999999), (1970, 1, 1), (2000, 2, 29, 12),
             (2026, 3, 29, 1, 30), (2026, 7, 1, 1, 2, 3, 4), (2038, 1, 19, 3, 14, 8), (9999, 12, 31, 23, 59, 59, 999999),
@@ -97,12 +97,6 @@ UNFIT: Final[Mapping[str, Sequence[Any]]] = {
 class Values(Suite):
     """Values and what becomes of them."""
 
-    @pytest.fixture
-    async def items(self, dialect: Dialect) -> Repository:
-        """Items, of which there are none."""
-        (items,) = await emptied(dialect, ITEM)
-        return items
-
     @pytest.mark.parametrize("field", EXACT)
     async def test_values_come_back_as_they_were_written(self, items: Repository, field: str) -> None:
         """Every value of a field is read as it was written, of the same type, also after an update."""
@@ -134,7 +128,7 @@ class Values(Suite):
     async def test_a_value_that_does_not_fit_is_refused(self, items: Repository, field: str) -> None:
         """A write with it writes nothing; the error names the field and the type, and never the value."""
         for value in UNFIT[field]:
-            writes = [
+            writes: list[Coroutine[Any, Any, Any]] = [
                 items.create({"number": 1, field: value}),
                 items.create_many([{"number": 1}, {"number": 2, field: value}]),
                 items.upsert({"number": 1, field: value}),

@@ -1,0 +1,35 @@
+"""What keeps a kernel's routes from being served."""
+
+from __future__ import annotations
+
+from objectkernel.errors import KernelError
+
+
+class RouteUndeclared(KernelError):
+    """A route does not say who may use it. Attributes: route."""
+
+    code = "H101"
+
+
+class RouteInvalid(KernelError):
+    """A router, or a route in it, cannot be served as it is declared. Attributes: route."""
+
+    code = "H102"
+
+
+class RouteConflict(KernelError):
+    """Two routes have one method and one path. Attributes: route."""
+
+    code = "H103"
+
+
+class RouterBroken(KernelError):
+    """A plugin's router could not be made; the cause is what was raised."""
+
+    code = "H104"
+
+
+class LifespanMissing(KernelError):
+    """A request came to a kernel whose lifespan nobody runs."""
+
+    code = "H105"
