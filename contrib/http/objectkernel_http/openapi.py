@@ -46,8 +46,10 @@ def describe(route: APIRoute, access: Access) -> None:
     told = dict(route.openapi_extra or {})
     told.setdefault("security", _security(access))
     route.openapi_extra = told
-    statuses = {} if isinstance(access, Public) else {401: "No credential that is known", 403: "A scope is missing"}
-    for status, description in {**statuses, "default": "A problem"}.items():
+    errors: dict[int | str, str] = {"default": "A problem"}
+    if not isinstance(access, Public):
+        errors |= {401: "No credential that is known", 403: "A scope is missing"}
+    for status, description in errors.items():
         route.responses.setdefault(status, _problem(description))
 
 

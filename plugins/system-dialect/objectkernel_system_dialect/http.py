@@ -140,7 +140,8 @@ def _endpoint(
     async def endpoint(request: Request, given: Any) -> Response:
         asked = plane.entities.asked(request, name or request.path_params["entity"])
         place = (raw_segment(request, key, request.path_params["id"]),) if has_key else ()
-        response: Response = await perform(asked, *place, given)
+        with asked.telling():
+            response: Response = await perform(asked, *place, given)
         return response
 
     kind: Any = getattr(own, operation.body) if isinstance(operation.body, str) else operation.body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,7 +12,7 @@ from objectkernel_contracts import Principal, Scope
 from starlette.requests import Request
 
 from objectkernel_system_dialect.dialect import Dialect
-from objectkernel_system_dialect.errors import AccessDenied, EntityUnknown
+from objectkernel_system_dialect.errors import AccessDenied, DataError, EntityUnknown
 from objectkernel_system_dialect.filters import LOGICAL
 from objectkernel_system_dialect.http_idempotency import IDEMPOTENCY
 from objectkernel_system_dialect.rest_api import PREFIX, READ, TENANT_HEADER, TENANTS, WRITE, described, path_name
@@ -43,6 +44,19 @@ class Asked:
     def schema(self) -> EntitySchema:
         """The entity's schema."""
         return self.entity.schema
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Within, an error of data access has the key that it is about as JSON has it, or none."""
+        try:
+            yield
+        except DataError as error:
+            if "key" in error.facts:
+                try:
+                    error.facts["key"] = self.entity.key_out(error.facts["key"])
+                except DataError:  # of another entity, or damaged itself
+                    del error.facts["key"]
+            raise
 
 
 class ServedEntities:

@@ -21,6 +21,7 @@ from objectkernel_system_dialect.errors import (
     OptionInvalid,
     RequestInvalid,
     RowChanged,
+    RowDamaged,
     RowMissing,
 )
 from objectkernel_system_dialect.http_entities import Asked, ServedEntities
@@ -35,7 +36,7 @@ from objectkernel_system_dialect.rest_api import (
     key_path,
 )
 from objectkernel_system_dialect.schema import EntitySchema
-from objectkernel_system_dialect.wire import dump, load
+from objectkernel_system_dialect.wire import Unsendable, dump, load
 from objectkernel_system_dialect.wire_entity import WireEntity
 from objectkernel_system_dialect.wire_pipeline import WirePipeline
 
@@ -380,7 +381,12 @@ def _split(text: str | None) -> list[str] | None:
 
 
 def _answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
-    return Answer(status, dump(value), headers or {})
+    try:
+        return Answer(status, dump(value), headers or {})
+    except Unsendable:
+        raise RowDamaged(
+            "a stored row holds what JSON cannot", why="a text in it is no text", fix="", entity="", key=None, field=""
+        ) from None
 
 
 def _json(value: Any, headers: Mapping[str, str] | None = None) -> Response:

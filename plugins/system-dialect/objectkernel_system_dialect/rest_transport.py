@@ -38,11 +38,12 @@ FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 2.0
 PATIENCE: Final = 10.0
 """Seconds of ``Retry-After`` that are waited for; who asks for more is not asked again."""
-DEPTH: Final = 200
+DEPTH: Final = 1000
+"""Levels of an answer: what a server's database has may be nested more deeply than what it takes."""
 
 
 class _Content(httpx.AsyncByteStream):
-    """A body that is no async generator, of which a cancelled request would leave one unfinished: trio warns of that."""
+    """A body that is no async generator: trio warns of one that a cancelled request leaves unfinished."""
 
     def __init__(self, content: bytes) -> None:
         self._parts = [content]

@@ -45,6 +45,13 @@ NOTE = EntitySchema(
     version=True,
 )
 TAG = EntitySchema(name="Tag", collection="tags", fields={"id": Field("integer"), "word": Field("string")})
+VISIT = EntitySchema(
+    name="Visit",
+    collection="visits",
+    key=("guest", "at"),
+    fields={"guest": Field("uuid"), "at": Field("datetime"), "remark": Field("string")},
+    version=True,
+)
 CREDENTIAL = EntitySchema(
     name="Credential",
     collection="sys_credentials",
@@ -52,7 +59,7 @@ CREDENTIAL = EntitySchema(
     relations={"folder": Relation("Folder")},
 )
 """Stands for the system's own data, where it shares a database with the business data."""
-BUSINESS = (THING, STOCK, FOLDER, NOTE, TAG)
+BUSINESS = (THING, STOCK, FOLDER, NOTE, TAG, VISIT)
 
 
 async def opened() -> Dialect:

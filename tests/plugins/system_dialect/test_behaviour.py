@@ -94,9 +94,9 @@ class Place:
 
 POSTGRES, MARIADB = pytest.mark.postgres, pytest.mark.mariadb
 MEMORY = {"sqlite-memory": Place(sqlite, ":memory:")}
+GENERIC = {"generic": Place(generic, "suite.db")}
 SHARED = {
     "sqlite": Place(sqlite, "suite.db"),
-    "generic": Place(generic, "suite.db"),
     "postgres": Place(postgres, "postgres_database", loops=("asyncio",), marks=(POSTGRES,)),
     "pgbouncer": Place(pgbouncer, "pgbouncer_database", loops=("asyncio",), marks=(POSTGRES,)),
     "mariadb": Place(mariadb, "mariadb_database", loops=("asyncio",), marks=(MARIADB,)),
@@ -149,6 +149,13 @@ class TestDialect(DialectSuite):
     """What every dialect has to do."""
 
 
-@on(SHARED)
+@on(GENERIC)
+class TestGenericDialect(DialectSuite):
+    """The same, with duplicates that name no fields."""
+
+    tells_fields = False
+
+
+@on(SHARED | GENERIC)
 class TestDatabase(SharedDatabaseSuite):
     """What dialects on one database owe each other."""

@@ -358,7 +358,7 @@ async def test_system_entities_are_not_served(client: Clients) -> None:
     for path in ("/sys_credentials", "/sys_idempotency", "/nothings"):
         assert code(await http.get(path)) == (404, "D102")
     described = (await http.get(str(http.base_url).rstrip("/"))).json()
-    assert set(described["entities"]) == {"things", "stock", "folders", "notes", "tags"}
+    assert set(described["entities"]) == {"things", "stock", "folders", "notes", "tags", "visits"}
     assert set((await client("tagger").get(str(http.base_url).rstrip("/"))).json()["entities"]) == {"tags", "notes"}
 
 
@@ -471,7 +471,7 @@ async def test_document_names_each_operation_once(anyio_backend: str) -> None:
     """Each operation has an id of its own, a summary, and problems for its errors."""
     operations = [one for path in (await document())["paths"].values() for one in path.values()]
     ids = [one["operationId"] for one in operations]
-    assert len(ids) == len(set(ids)) > 5 * 17
+    assert len(ids) == len(set(ids)) > 6 * 17
     for one in operations:
         assert one["summary"]
         assert "application/problem+json" in one["responses"]["default"]["content"]

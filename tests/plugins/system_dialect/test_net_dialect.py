@@ -41,7 +41,17 @@ from objectkernel_system_dialect.http_route import HttpLimits
 from objectkernel_system_dialect.net_dialect import NetDialect
 from objectkernel_system_dialect.rest_api import described
 
-from tests.plugins.system_dialect.net_entities import BUSINESS, CREDENTIAL, FOLDER, NOTE, STOCK, TAG, THING, opened
+from tests.plugins.system_dialect.net_entities import (
+    BUSINESS,
+    CREDENTIAL,
+    FOLDER,
+    NOTE,
+    STOCK,
+    TAG,
+    THING,
+    VISIT,
+    opened,
+)
 from tests.plugins.system_dialect.scripted import Reply, scripted
 from tests.plugins.system_dialect.served import HOST_KEY, serve
 
@@ -289,6 +299,17 @@ async def test_version_conflict(net: NetDialect) -> None:
         await net.update(NOTE, note["id"], {"stars": 2}, version=1)
     assert caught.value.facts == {"entity": "Note", "key": note["id"], "wanted": 1}
     assert await net.update(NOTE, "none", {"stars": 2}, version=1) is None
+
+
+async def test_typed_keys(net: NetDialect) -> None:
+    """A key of several fields of any type finds its row, and an error names it as it was given."""
+    key = (UUID(int=5), datetime(2024, 5, 17, 8, 30, 0, 5, tzinfo=UTC))
+    made = await net.create(VISIT, {"guest": key[0], "at": key[1]})
+    assert await net.find_by_id(VISIT, key) == made
+    with pytest.raises(VersionConflict) as caught:
+        await net.update(VISIT, key, {"remark": "x"}, version=7)
+    assert caught.value.facts == {"entity": "Visit", "key": key, "wanted": 7}
+    assert caught.value.key == key  # type: ignore[attr-defined]
 
 
 async def test_what_is_not_offered(net: NetDialect) -> None:

@@ -161,6 +161,7 @@ async def test_a_transaction_that_is_lost_takes_no_more(dialect: SqlDialect, not
         connection.execute(f"PRAGMA max_page_count = {pages + 20}")
 
     executor = dialect.engine.executor
+    told: list[str] = []
     await executor.write(limit)
     with pytest.raises(TransactionFailed):
         async with executor.transaction() as transaction:
@@ -170,6 +171,8 @@ async def test_a_transaction_that_is_lost_takes_no_more(dialect: SqlDialect, not
                     await transaction.change("INSERT INTO notes VALUES (2, ?)", ("x" * 10**7,))
             with pytest.raises(TransactionFailed):
                 await transaction.change(INSERT, (3,))
+            told.append("refused")
+    assert told == ["refused"]
     assert await ids(notes) == []
     with pytest.raises(DatabaseFull):
         async with dialect.transaction():

@@ -40,6 +40,11 @@ async def notes(dialect: SqlDialect) -> Repository:
     return Repository(dialect, NOTE)
 
 
+def sqlite_threads() -> list[threading.Thread]:
+    """The threads of open databases."""
+    return [thread for thread in threading.enumerate() if thread.name == "objectkernel-sqlite"]
+
+
 class Held:
     """Keeps the writer busy from inside a job, so that what is written meanwhile waits in one queue."""
 
@@ -337,7 +342,6 @@ async def test_closing_finishes_what_is_queued(database: str) -> None:
 @pytest.mark.anyio
 async def test_closing_leaves_no_thread_and_no_log(tmp_path: Path) -> None:
     """The threads are gone and the log is in the file, also when the closer is being cancelled."""
-    before = threading.active_count()
     path = tmp_path / "a.db"
     dialect = await open_sqlite(str(path))
     await dialect.register(NOTE)
@@ -345,7 +349,7 @@ async def test_closing_leaves_no_thread_and_no_log(tmp_path: Path) -> None:
     with anyio.CancelScope() as scope:
         scope.cancel()
         await dialect.aclose()
-    assert threading.active_count() == before
+    assert not sqlite_threads()
     assert [file.name for file in tmp_path.iterdir()] == ["a.db"]
 
 
@@ -353,7 +357,6 @@ async def test_closing_leaves_no_thread_and_no_log(tmp_path: Path) -> None:
 def test_another_event_loop_is_refused_before_anything_is_written(tmp_path: Path, backend: str) -> None:
     """A dialect whose loop has ended takes no call, and can still be closed; the file has what was acknowledged."""
     path = tmp_path / "a.db"
-    before = threading.active_count()
 
     async def first() -> SqlDialect:
         dialect = await open_sqlite(str(path))
@@ -370,7 +373,7 @@ def test_another_event_loop_is_refused_before_anything_is_written(tmp_path: Path
 
     dialect = anyio.run(first, backend=backend)
     anyio.run(second, dialect, backend="trio" if backend == "asyncio" else "asyncio")
-    assert threading.active_count() == before
+    assert not sqlite_threads()
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT id FROM notes").fetchall() == [(1,)]
     connection.close()
@@ -387,12 +390,11 @@ async def test_a_database_without_a_log_is_told_of(caplog: pytest.LogCaptureFixt
 @pytest.mark.anyio
 async def test_opening_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
     """Cancelled while it connects, the executor ends the threads it had started."""
-    before = threading.active_count()
     with anyio.CancelScope() as scope:
         scope.cancel()
         await open_sqlite(str(tmp_path / "a.db"))
     assert scope.cancelled_caught
-    assert threading.active_count() == before
+    assert not sqlite_threads()
 
 
 @pytest.mark.parametrize(("synchronous", "level"), [("NORMAL", 1), ("FULL", 2)])

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from objectkernel_system_dialect.dialect import Capability, Dialect, Filter
-from objectkernel_system_dialect.errors import DataError
+from objectkernel_system_dialect.errors import DataError, DuplicateKey
 from objectkernel_system_dialect.repository import Repository
 from objectkernel_system_dialect.schema import EntitySchema
 from objectkernel_system_dialect.testing.dialects import Dialects
@@ -21,6 +21,14 @@ E = TypeVar("E", bound=DataError)
 
 class Suite:
     """What all parts share. They become one class, so each name of a fixture means the same in all of them."""
+
+    tells_fields = True
+    """Whether `DuplicateKey` names its fields; False only where the database itself does not tell."""
+
+    def assert_duplicate(self, error: DuplicateKey, entity: str, *fields: str) -> None:
+        """Hold the facts of an error against what they should be."""
+        assert error.facts["entity"] == entity
+        assert sorted(error.facts["fields"]) == (sorted(fields) if self.tells_fields else [])
 
     @pytest.fixture
     async def dialect(self, dialects: Dialects) -> Dialect:

@@ -49,7 +49,7 @@ class Changes(Suite):
         """One row that the database refuses undoes them all, however many there are."""
         rows: list[dict[str, Any]] = [{"name": "n", "email": str(number)} for number in range(1500)]
         (error,) = await refused(DuplicateKey, members.create_many([*rows, {"name": "n", "email": "7"}]))
-        assert error.facts == {"entity": "SuiteMember", "fields": ("email",)}
+        self.assert_duplicate(error, "SuiteMember", "email")
         assert await members.count() == 0
 
     async def test_a_duplicate_names_the_fields_and_no_value(self, members: Repository, dialect: Dialect) -> None:
@@ -67,11 +67,10 @@ class Changes(Suite):
             (("id",), ("email",), ("seat", "team")),
             strict=True,
         ):
-            assert error.facts["entity"] == "SuiteMember"
-            assert tuple(sorted(error.facts["fields"])) == fields
+            self.assert_duplicate(error, "SuiteMember", *fields)
             assert "ada@example.org" not in str(error)
         (error,) = await refused(DuplicateKey, entries.create({"topic": "t", "rank": 1, "body": "y"}))
-        assert error.facts["fields"] == ("topic", "rank")
+        self.assert_duplicate(error, "SuiteEntry", "topic", "rank")
         for other in ("ADA@example.org", "ada@example.org ", None, None):
             await members.create({"name": "Bob", "email": other, "team": "t"})
         assert await members.find_by_id("a") == first

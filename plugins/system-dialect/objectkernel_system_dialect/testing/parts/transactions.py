@@ -47,30 +47,26 @@ class Transactions(Suite):
     async def test_a_block_is_committed_at_its_end(self, flags: Repository) -> None:
         """Its operations see what it wrote, and others do not until it ends."""
         seen: list[str] = []
+        begun, done = anyio.Event(), anyio.Event()
 
         async def look() -> None:
+            await begun.wait()
             seen.append(await self.notes(flags))
+            done.set()
 
         async with anyio.create_task_group() as outside:
-            begun, done = anyio.Event(), anyio.Event()
-
-            async def looker() -> None:
-                await begun.wait()
-                with anyio.move_on_after(0.2):  # a database may let readers wait
-                    await look()
-                done.set()
-
-            outside.start_soon(looker)
+            outside.start_soon(look)
             async with flags.transaction():
                 made = await flags.create({"note": "a"})
                 await flags.create_many([{"note": "b"}, {"note": "c"}])
                 assert await flags.find_by_id(made["id"]) == made
                 assert await flags.count() == 3
-                assert await flags.update(made["id"], {"note": "A"}) is not None
                 begun.set()
-                await done.wait()
-                assert await self.notes(flags) == "Abc"
-        assert seen in ([], [""])
+                with anyio.move_on_after(0.2):  # a database may let readers wait until the end
+                    await done.wait()
+                assert await self.notes(flags) == "abc"
+                assert await flags.update(made["id"], {"note": "A"}) is not None
+        assert seen in ([""], ["Abc"])
         assert await self.notes(flags) == "Abc"
 
     async def test_a_block_is_undone_by_an_exception(self, flags: Repository, dialect: Dialect) -> None:
@@ -241,13 +237,18 @@ class Transactions(Suite):
 
     async def test_a_cancelled_operation_fails_its_block(self, flags: Repository) -> None:
         """Nobody knows what it left behind, so nothing of the block is kept."""
-        with pytest.raises(TransactionFailed):
+        left = False
+        try:
             async with flags.transaction():
                 await flags.create_many([{"note": "a"} for _ in range(3000)])
                 with anyio.move_on_after(0.001) as scope:
                     await flags.find_all(sort={"note": 1, "id": -1})
-                assert scope.cancelled_caught
-        assert await flags.count() == 0
+                left = scope.cancelled_caught  # a driver may not be able to leave
+        except TransactionFailed:
+            assert left
+        else:
+            assert not left
+        assert await flags.count() == (0 if left else 3000)
 
     async def test_blocks_at_the_same_time_lose_nothing(self, flags: Repository, dialect: Dialect) -> None:
         """Each is whole; those who add to the same row wait for each other."""
