@@ -27,7 +27,7 @@ PERSON = EntitySchema(
     },
 )
 COLUMNS = tuple(PERSON.fields)
-PEERS = "SQLAlchemy AsyncEngine"
+ASYNC_ENGINE = "SQLAlchemy AsyncEngine"
 
 
 def person(number: int) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Ours:
 class OverAsyncEngine:
     """SQLAlchemy Core on its asyncio engine; a subclass makes that and the table."""
 
-    name = PEERS
+    name = ASYNC_ENGINE
 
     def use(self, engine: Any, table: Any, stack: AsyncExitStack) -> None:
         import sqlalchemy as sa

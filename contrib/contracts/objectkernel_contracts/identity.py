@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
 import attrs
 from objectkernel.keys import Service
+
+
+def _scopes(scopes: Iterable[str]) -> frozenset[str]:
+    return frozenset(scopes)
 
 
 def _cookies(cookies: Mapping[str, str]) -> Mapping[str, str]:
@@ -27,7 +31,7 @@ class Principal:
 
     account_id: str
     user_id: str | None = None
-    scopes: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
+    scopes: frozenset[str] = attrs.field(default=frozenset(), converter=_scopes)
     key_id: str | None = None
 
 

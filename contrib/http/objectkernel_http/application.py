@@ -11,6 +11,8 @@ from objectkernel.errors import KernelError
 from objectkernel.kernel import ObjectKernel
 from starlette.types import Receive, Scope, Send
 
+from objectkernel_http.documentation import add_documentation
+from objectkernel_http.health import add_health
 from objectkernel_http.limits import HttpLimits
 from objectkernel_http.openapi import with_components
 from objectkernel_http.problems import HANDLERS
@@ -43,18 +45,21 @@ def asgi_app(
     limits: HttpLimits | None = None,
     title: str = "objectkernel",
     version: str = "0",
-    root_path: str = "",
+    documentation: bool = True,
 ) -> FastAPI:
     """One application of the routes that plugins contribute to `ROUTERS`; its lifespan boots and stops the kernel.
 
     Args:
         title, version: of its OpenAPI document.
-        root_path: the prefix that a proxy takes away before the application sees a path; one below which it is mounted
-            is known without.
+        documentation: serve that document at ``/openapi.json``, and a page of it at ``/docs``.
     """
-    app = KernelApplication(title=title, version=version, root_path=root_path, docs_url=None, redoc_url=None)
+    openapi_url = "/openapi.json" if documentation else None
+    app = KernelApplication(title=title, version=version, openapi_url=openapi_url, docs_url=None, redoc_url=None)
     for kind, handler in HANDLERS.items():
         app.add_exception_handler(kind, handler)
+    add_health(app, kernel)
+    if documentation:
+        add_documentation(app)
     include_kernel(app, kernel, limits=limits)
     return app
 

@@ -13,12 +13,13 @@ from objectkernel.errors import KernelError
 from objectkernel.plugin import code_place
 from objectkernel_contracts import Access, Public, RouterMaker, access_of
 from objectkernel_contracts.access import PARAMETER
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 from objectkernel_http.errors import RouteConflict, RouteInvalid, RouterBroken, RouteUndeclared
 from objectkernel_http.guard import Guard
 
-MAKE_A_MODEL: Final = 'give the model `model_config = ConfigDict(extra="forbid")`'
+TAKE_ONE: Final = "take the whole body as one model"
+MAKE_IT_REFUSE: Final = 'give the model `model_config = ConfigDict(extra="forbid")`'
 
 
 @attrs.frozen(kw_only=True)
@@ -151,10 +152,10 @@ def _wrong(name: str, where: str, context: RouteContext, route: APIRoute, access
         )
     for model in sorted(_open_models(route), key=lambda one: one.__name__):
         yield RouteInvalid(
-            f"the body of {name} takes unknown fields",
+            f"the body of {name} ignores unknown fields",
             where=where,
-            why=f"the model {model.__name__} lets them pass unseen; so a misspelt field would be lost in silence",
-            fix=MAKE_A_MODEL if model.__module__ != "fastapi._compat" else "take the whole body as one model",
+            why=f"the model {model.__name__} lets them pass unseen: a misspelt field would be lost in silence",
+            fix=TAKE_ONE if model.__module__.startswith("fastapi.") else MAKE_IT_REFUSE,
             route=name,
         )
 
@@ -165,7 +166,7 @@ def _parameters(access: Access) -> set[str]:
 
 
 def _open_models(route: APIRoute) -> set[type[BaseModel]]:
-    """The models of a JSON body that ignore, or keep, fields that they do not know."""
+    """The models of a JSON body that ignore fields; one that keeps what it does not know shows it to its route."""
     field = route.body_field
     if field is None or isinstance(field.field_info, Form):
         return set()
@@ -177,4 +178,5 @@ def _open_models(route: APIRoute) -> set[type[BaseModel]]:
         if isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in seen:
             seen.add(kind)
             todo += [inner.annotation for inner in kind.model_fields.values()]
-    return {model for model in seen if model.model_config.get("extra") != "forbid"}
+    fielded = {model for model in seen if not issubclass(model, RootModel)}
+    return {model for model in fielded if model.model_config.get("extra", "ignore") == "ignore"}

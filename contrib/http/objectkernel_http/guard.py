@@ -24,7 +24,7 @@ class Guard:
 
     def __init__(self, kernel: ObjectKernel, route: APIRoute, access: Access, limits: HttpLimits) -> None:
         self.kernel = kernel
-        self._access = access
+        self.access = access
         self._limits = limits
         self._methods = route.methods or set()
         self._handle: ASGIApp = route.handle
@@ -45,7 +45,7 @@ class Guard:
     async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._limits.check_headers(scope)
         if scope["method"] in self._methods:  # else nobody is let in: there is nothing
-            await admit(self.kernel, self._access, HTTPConnection(scope))
+            await admit(self.kernel, self.access, HTTPConnection(scope))
         await self._handle(scope, receive, send)
 
 

@@ -64,10 +64,9 @@ class BoundedBody:
         """
         if self._over:
             return await self._receive()
-        declared = _declared(self._scope)
-        self._check(declared)
+        self._check(_declared(self._scope))
         message = await self._awaited()
-        if message["type"] == "http.request":
+        if message["type"] == "http.request" and not self._over:
             self._size += len(message.get("body", b""))
             self._check(self._size)
             self._over = not message.get("more_body", False)

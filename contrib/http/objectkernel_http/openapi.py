@@ -40,16 +40,16 @@ PROBLEM: Final[dict[str, Any]] = {
 }
 SCHEME: Final = {"type": "http", "scheme": "bearer", "description": "An API key, or a token (RFC 6750)."}
 
+CLOSED: Final[dict[int | str, str]] = {401: "No credential that is known", 403: "A scope is missing"}
+
 
 def describe(route: APIRoute, access: Access) -> None:
     """Say in a route's description who may use it, and what its errors look like."""
     told = dict(route.openapi_extra or {})
     told.setdefault("security", _security(access))
     route.openapi_extra = told
-    errors: dict[int | str, str] = {"default": "A problem"}
-    if not isinstance(access, Public):
-        errors |= {401: "No credential that is known", 403: "A scope is missing"}
-    for status, description in errors.items():
+    errors: dict[int | str, str] = {} if isinstance(access, Public) else dict(CLOSED)
+    for status, description in (errors | {"default": "A problem"}).items():
         route.responses.setdefault(status, _problem(description))
 
 

@@ -87,6 +87,8 @@ def _columns(entity: Entity, one: Accumulator) -> tuple[list[ColumnElement[Any]]
 class GroupReader:
     """Reads the rows of a pipeline."""
 
+    trusting = False
+
     def __init__(self, entity: Entity, pipeline: Pipeline) -> None:
         self._entity = entity
         self._pipeline = pipeline

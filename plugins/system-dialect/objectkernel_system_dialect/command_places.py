@@ -40,6 +40,13 @@ class Place:
     schemas: tuple[EntitySchema, ...]
     migrations: tuple[Migration, ...]
 
+    @property
+    def collections(self) -> frozenset[str]:
+        """Names of tables that it has, or had in an older version; others may be there as well."""
+        own = frozenset(schema.collection for schema in self.schemas)
+        touching = [one.collections for one in self.migrations if own.intersection(one.collections)]
+        return own.union(*touching)
+
     async def schema_work(self, work: Callable[[Connection, Sequence[Table]], T]) -> T:
         """Run `work` with the tables of all schemas, of which none was made or changed before."""
         async with self._dialect() as dialect:

@@ -119,9 +119,10 @@ def backup(context: click.Context, file: Path, force: bool) -> None:
     obj: CommandContext = context.obj
     made: dict[str, str] = {}
     commands: dict[str, str | None] = {}
-    for place in places(obj):
-        target = _file_of(place, file)
-        source = _sqlite_file(place)
+    found = [(place, _sqlite_file(place), _file_of(place, file)) for place in places(obj)]
+    databases = [source for _, source, _ in found if source is not None]
+    backups.check_targets([target for _, source, target in found if source is not None], databases, force=force)
+    for place, source, target in found:
         if source is None:
             commands[place.name] = dump_command(place.opening.database.name, place.opening.uri.reveal(), target)
             continue
@@ -145,7 +146,7 @@ def restore(context: click.Context, file: Path) -> None:
     found = places(context.obj)
     for place in found:
         if _sqlite_file(place) is not None:
-            backups.verify(_file_of(place, file))
+            backups.verify(_file_of(place, file), place.collections)
     made: dict[str, str] = {}
     commands: dict[str, str | None] = {}
     for place in found:
@@ -153,7 +154,7 @@ def restore(context: click.Context, file: Path) -> None:
         if database is None:
             commands[place.name] = load_command(place.opening.database.name, place.opening.uri.reveal(), copy)
             continue
-        restored = backups.restore(copy, database)
+        restored = backups.restore(copy, database, place.collections)
         made[place.name] = str(database) if restored.kept is None else f"{database}, the old one is {restored.kept}"
     _tell(context, "restored to", made, commands)
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import Dialect
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import Integer, NullType, TypeEngine
 
 from objectkernel_system_dialect.core_checks import misunderstood
 from objectkernel_system_dialect.errors import StatementRefused
 from objectkernel_system_dialect.executor import Fetched
 from objectkernel_system_dialect.rows import UNDECODABLE, damaged
+from objectkernel_system_dialect.stored import Convert
 from objectkernel_system_dialect.values import Misfit, misfit
 
 CACHE_LIMIT: Final = 256
@@ -25,6 +28,7 @@ class CoreStatement:
 
     Attributes:
         writes: whether it changes rows.
+        trusting: whether it refuses no row that the database can hold: where it has none to give.
     """
 
     def __init__(self, statement: Any, compiled: SQLCompiler, *, writes: bool) -> None:
@@ -36,9 +40,8 @@ class CoreStatement:
             for name, bind in compiled.binds.items()
             if (processor := bind.type.dialect_impl(dialect).bind_processor(dialect)) is not None
         }
-        self._decoders = [
-            column.type.dialect_impl(dialect).result_processor(dialect, None) for column in statement.exported_columns
-        ]
+        self.trusting = not statement.exported_columns
+        self._decoders = [_decoder(column.type, dialect) for column in statement.exported_columns]
 
     def bind(self, params: Mapping[str, Any] | None) -> tuple[str, tuple[Any, ...]]:
         """The text to run, in which a list has as many places as it has values, and the values in order.
@@ -119,6 +122,23 @@ class CoreStatements:
         if problem := misunderstood(statement):
             raise refused(problem, "give values of the column's type as parameters, and calculate in Python")
         return compiled
+
+
+def _decoder(type: TypeEngine[Any], dialect: Dialect) -> Convert | None:
+    if isinstance(type, NullType):
+        return _untyped
+    decoder = type.dialect_impl(dialect).result_processor(dialect, None)
+    return _whole if decoder is None and isinstance(type, Integer) else decoder
+
+
+def _whole(value: Any) -> Any:
+    """An integer, which comes as a decimal where its sum might have been too large for one."""
+    return int(value) if isinstance(value, Decimal) else value
+
+
+def _untyped(value: Any) -> Any:
+    """What an expression of no known type gave, such as an average: a float, as in a database without decimals."""
+    return float(value) if isinstance(value, Decimal) else value
 
 
 def refused(why: str, fix: str = BUILD) -> StatementRefused:

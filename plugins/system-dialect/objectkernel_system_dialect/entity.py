@@ -64,6 +64,7 @@ class Entity:
         self._engine = engine
         self._type_checks = {name: type_check(field) for name, field in fields.items()}
         self._checks: dict[str, Check] = {name: write_check(field) for name, field in fields.items()}
+        self._inserted = tuple((name, self._checks[name], self._may_be_missing(name)) for name in self.written)
         self.touched = "updated_at" if schema.timestamps else None
         self._scope = self._own_scope()
         self.is_scoped = bool(self._scope[0]) or schema.tenant is not None
@@ -162,7 +163,7 @@ class Entity:
     def key_of(self, row: Mapping[str, Any]) -> Any:
         """The key of a row: its value, or the tuple of its parts."""
         parts = tuple(row[name] for name in self.schema.key)
-        return parts if len(parts) > 1 else parts[0]
+        return parts[0] if len(parts) == 1 else parts
 
     def linked_keys(self, name: str, keys: Any, target: Entity) -> list[Any]:
         """The keys that a many-to-many relation shall lead to, each once, as the driver takes them."""
@@ -179,16 +180,27 @@ class Entity:
     def new_row(self, data: Mapping[str, Any], now: datetime, tenant: Any) -> dict[str, Any]:
         """A whole row of what a caller gives: checked, with defaults and times, without the sequence."""
         self._refuse_strange(data, tenant)
-        kept, tenant_field = self.schema.kept, self.schema.tenant if tenant is not None else None
         row: dict[str, Any] = {}
-        for name in self.written:
-            if name in kept:
-                row[name] = self._first(name, now)
-            elif name == tenant_field:
-                row[name] = self._writable(name, tenant)
-            else:
-                row[name] = self._writable(name, data[name] if name in data else self._default(name))
+        for name, check, may_be_missing in self._inserted:
+            value = data[name] if name in data else self._filled(name, now, tenant)
+            if value is not None:
+                try:
+                    value = check(value)
+                except Misfit as why:
+                    raise misfit(self.schema.name, name, value, str(why)) from None
+            elif not may_be_missing:
+                raise self._refused(name, "the field is required", "give a value")
+            row[name] = value
         return row
+
+    def _filled(self, name: str, now: datetime, tenant: Any) -> Any:
+        """What a field has in a new row whose caller does not give it."""
+        if name in self.schema.kept:
+            return self._first(name, now)
+        if tenant is not None and name == self.schema.tenant:
+            return tenant
+        default = self.fields[name].default
+        return default() if callable(default) else default
 
     def _first(self, name: str, now: datetime) -> Any:
         """What a field that the dialect keeps has in a new row."""
@@ -260,13 +272,12 @@ class Entity:
             ]
         )
 
-    def _default(self, name: str) -> Any:
-        default = self.fields[name].default
-        return default() if callable(default) else default
+    def _may_be_missing(self, name: str) -> bool:
+        return not self.fields[name].required and name not in self.schema.key
 
     def _writable(self, name: str, value: Any) -> Any:
         if value is None:
-            if self.fields[name].required or name in self.schema.key:
+            if not self._may_be_missing(name):
                 raise self._refused(name, "the field is required", "give a value")
             return None
         try:

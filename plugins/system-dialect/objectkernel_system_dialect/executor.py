@@ -24,6 +24,11 @@ Fetched: TypeAlias = Sequence[Any]
 class Reader(Protocol[T]):
     """Makes typed rows of fetched ones. It may run in a thread."""
 
+    @property
+    def trusting(self) -> bool:
+        """Whether it refuses no row that the database can hold."""
+        ...
+
     def rows(self, fetched: Iterable[Fetched], names: Sequence[str]) -> list[T]:
         """The rows; `names` are the columns', as far as the driver tells (not, for some, of no rows)."""
         ...

@@ -79,6 +79,8 @@ class MigrationStep:
             existing_type=column.type,
             existing_nullable=column.nullable,
             existing_server_default=column.server_default,
+            existing_autoincrement=column.autoincrement is True,
+            existing_comment=column.comment,
         )
         self._rename(collection, collection, {old: new})
 

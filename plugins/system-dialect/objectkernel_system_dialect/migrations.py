@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
 def _names(names: Iterable[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _plain(_migration: Migration, _attribute: object, apply: object) -> None:
+    """Refuse what would only be promised: nobody awaits it."""
+    if not callable(apply) or inspect.iscoroutinefunction(apply):
+        raise TypeError("`apply` of a migration is a plain function, not a coroutine function")
 
 
 @attrs.frozen
@@ -41,7 +48,7 @@ class Migration:
     plugin: str
     number: int = attrs.field(validator=attrs.validators.ge(1))
     summary: str
-    apply: Apply = attrs.field(repr=False)
+    apply: Apply = attrs.field(repr=False, validator=_plain)
     collections: tuple[str, ...] = attrs.field(converter=_names, kw_only=True, validator=attrs.validators.min_len(1))
     when: Literal["before", "after"] = attrs.field(
         default="after", kw_only=True, validator=attrs.validators.in_(("before", "after"))

@@ -24,6 +24,7 @@ from objectkernel_system_dialect.errors import (
     StatementFailed,
     ValueInvalid,
 )
+from objectkernel_system_dialect.rows import damaged
 
 DRIVER_ERRORS: Final[tuple[type[Exception], ...]] = (
     asyncpg.PostgresError,
@@ -123,6 +124,8 @@ def translated(error: Exception, *, place: str, entity: str) -> DataError:
         place: how messages call the database.
         entity: what the operation was about, or "" for a statement of the caller's own.
     """
+    if isinstance(error, OverflowError):  # of a time in a row; in a value that is sent the driver makes another of it
+        return damaged(entity, "", None)
     reason = _reason(error)
     made = _made(error, reason, place, entity)
     _blank(error)
@@ -159,7 +162,7 @@ def _made(error: Exception, reason: str, place: str, entity: str) -> DataError:
             entity=entity,
             reason=reason,
         )
-    if reason.startswith(("22", TOO_LARGE_FOR_INDEX)) or isinstance(error, ValueError | OverflowError):
+    if reason.startswith(("22", TOO_LARGE_FOR_INDEX)) or isinstance(error, ValueError):
         return ValueInvalid(
             f"a value for {entity or 'a statement'} is none that the database can take",
             why=why,

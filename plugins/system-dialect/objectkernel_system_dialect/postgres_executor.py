@@ -113,8 +113,11 @@ class PostgresExecutor:
         return executor
 
     async def fetch(self, sql: str, values: Sequence[Any], reader: Reader[T], *, writes: bool = False) -> list[T]:
+        job = fetching(sql, values, reader)
         if not writes:
-            return await self._read(fetching(sql, values, reader))
+            return await self._read(job)
+        if reader.trusting:  # then there is nothing to undo
+            return await self._run(job)
         async with self.transaction() as transaction:
             return await transaction.fetch(sql, values, reader, writes=True)
 
@@ -147,17 +150,14 @@ class PostgresExecutor:
             self._leave()
 
     async def schema_work(self, work: Callable[[sqlalchemy.Connection], T]) -> T:
-        from sqlalchemy import NullPool, func, select
+        from sqlalchemy import func, select
         from sqlalchemy.exc import DBAPIError
-        from sqlalchemy.ext.asyncio import create_async_engine
+
+        from objectkernel_system_dialect.postgres_schema import schema_engine
 
         self._enter()
-        engine = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=lambda: asyncpg.connect(**self._connecting),
-            poolclass=NullPool,
-        )
         try:
+            engine = schema_engine(lambda: asyncpg.connect(**self._connecting))
             async with engine.begin() as connection:
                 await connection.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
                 return await connection.run_sync(work)

@@ -65,9 +65,9 @@ def codec(field: Field) -> Codec:
     """How a field lies in PostgreSQL."""
     match field.type:
         case "string" | "enum":
-            return Codec(str, None, None, VARCHAR(field.length, COLLATION))
+            return _of(str, VARCHAR(field.length, COLLATION))
         case "text":
-            return Codec(str, None, None, VARCHAR(None, COLLATION))
+            return _of(str, VARCHAR(None, COLLATION))
         case "decimal":
             return Codec(Decimal, None, _finite, Numeric(field.precision, field.scale))
         case kind:
@@ -93,7 +93,7 @@ def _uuid(value: UUID) -> UUID:
 
 
 def _of(storage: type, declared: TypeEngine[Any]) -> Codec:
-    return Codec(storage, None, None, declared)
+    return Codec(storage, None, None, declared, trusted=True)
 
 
 _CODECS: Final = {
@@ -103,7 +103,7 @@ _CODECS: Final = {
     "boolean": _of(bool, Boolean()),
     "binary": _of(bytes, BYTEA()),
     "datetime": Codec(datetime, None, _moment, TIMESTAMP(timezone=True)),
-    "uuid": Codec(DriverUUID, None, _uuid, Uuid()),
+    "uuid": Codec(DriverUUID, None, _uuid, Uuid(), trusted=True),
     "json": Codec(str, dump_json, load_json, JsonText()),
     "array": Codec(str, dump_json, load_array, JsonText()),
 }

@@ -22,9 +22,13 @@ class RowReader:
         entity: its name.
         key: the names of its key.
         columns: the codecs by name, in the order in which the values come.
+
+    Attributes:
+        trusting: whether it refuses no row that the database can hold.
     """
 
     def __init__(self, entity: str, key: Sequence[str], columns: Mapping[str, Codec]) -> None:
+        self.trusting = all(codec.trusted for codec in columns.values())
         self._entity = entity
         self._key = key
         self._names = tuple(columns)
@@ -101,6 +105,8 @@ def damaged(entity: str, field: str, key: Any) -> RowDamaged:
 
 class Plain:
     """Rows as they come: numbers that the database counted."""
+
+    trusting = True
 
     def rows(self, fetched: Iterable[Fetched], names: Sequence[str]) -> list[Fetched]:
         """The same rows."""

@@ -177,14 +177,18 @@ def _update(
         if migration.when == "before":
             done += run(connection, migration, state.names)
             state = State.read(connection)
+    behind = [migration for migration in waiting if migration.when == "after"]
+    for migration in behind:  # one without tables counts as run before they are made: it does not fit new ones
+        if state.names.isdisjoint(migration.collections):
+            run(connection, migration, state.names)
     missing, unknown = state.missing(tables), state.unknown(tables, temporary=temporary)
     if unknown or closely:
         done += _change(connection, tables, state, destructive=destructive)
     else:
         done += [f"create the table {table.name}" for table in missing]
         _make(connection, tables, missing)
-    for migration in waiting:
-        if migration.when == "after":
+    for migration in behind:
+        if not state.names.isdisjoint(migration.collections):
             done += run(connection, migration, state.names)
     if missing or unknown:
         write_records(connection, [*missing, *unknown], temporary=temporary, first=RECORDED.name not in state.names)

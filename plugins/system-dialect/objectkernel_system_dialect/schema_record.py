@@ -143,6 +143,8 @@ def forget(connection: Connection, collections: Sequence[str]) -> None:
 
 def rename_record(connection: Connection, old: str, new: str, shape: Mapping[str, Any]) -> None:
     """Keep a record for a table, or columns, of another name; its fingerprint fits nothing any more."""
+    if old != new:
+        forget(connection, [new])  # of a table of that name which is gone
     connection.execute(
         update(RECORDED)
         .where(RECORDED.c.collection == old)

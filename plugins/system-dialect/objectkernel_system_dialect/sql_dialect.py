@@ -640,6 +640,8 @@ class SqlDialect(BaseDialect):
 class _LinkedReader:
     """Reads rows that stand behind the key that leads to them."""
 
+    trusting = False
+
     def __init__(self, key: RowReader, target: RowReader) -> None:
         self._key = key
         self._target = target

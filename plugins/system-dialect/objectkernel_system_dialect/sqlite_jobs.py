@@ -131,7 +131,7 @@ def schema_work(connection: sqlite3.Connection, work: Callable[[sqlalchemy.Conne
             before = _changes(connection)
             result = work(core)
             if before != _changes(connection) and connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
-                raise sqlite3.IntegrityError("a foreign key leads nowhere")
+                raise _leads_nowhere()
             commit(connection)
         return result
     finally:
@@ -143,6 +143,14 @@ def _changes(connection: sqlite3.Connection) -> tuple[int, int]:
     """Two numbers of which one is another one behind every change."""
     (version,) = connection.execute("PRAGMA schema_version").fetchone()
     return version, connection.total_changes
+
+
+def _leads_nowhere() -> sqlite3.IntegrityError:
+    """What SQLite itself raises for a foreign key that leads nowhere."""
+    error = sqlite3.IntegrityError("FOREIGN KEY constraint failed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
+    error.sqlite_errorname = "SQLITE_CONSTRAINT_FOREIGNKEY"
+    return error
 
 
 def _text_or_bytes(text: bytes) -> str | bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from importlib import import_module
 from typing import Any, Final, TypeAlias
 
@@ -26,12 +27,14 @@ class Codec:
         encode: from the field's Python value to what the driver takes; None where they are the same.
         decode: from what the driver gives to the field's Python value; None where they are the same.
         declared: the column's type in DDL.
+        trusted: whether the database lets nothing into such a column that is no value of the field.
     """
 
     storage: type
     encode: Convert | None
     decode: Convert | None
     declared: TypeEngine[Any]
+    trusted: bool = False
 
 
 _MODULES: Final = {
@@ -85,6 +88,8 @@ class Stored(TypeDecorator[Any]):
         codec = self.codec(dialect.name)
         if type(value) is not codec.storage and isinstance(value, str | bytes):  # numbers: an expression's own affair
             raise TypeError("the stored value is of another type")
+        if self.kind in ("integer", "sequence") and isinstance(value, Decimal) and value == int(value):
+            return int(value)  # the sum of integers, to databases whose own might be too small for it
         return value if value is None or codec.decode is None else codec.decode(value)
 
 

@@ -19,6 +19,9 @@ Check: TypeAlias = Callable[[Any], Any]
 INTEGER_MIN: Final = -(2**63)
 INTEGER_MAX: Final = 2**63 - 1
 JSON_NUMBER_END: Final = 10**308
+ARRAYS: Final = (list, tuple)
+OBJECTS: Final = (dict, Mapping)
+"""What a JSON object is made of; the first is found sooner."""
 PRECISE: Final = decimal.Context(prec=60)
 """A context of our own: the caller's may round."""
 
@@ -109,6 +112,8 @@ def _boolean(value: Any) -> bool:
 def _datetime(value: Any) -> datetime:
     if not isinstance(value, datetime):
         raise Misfit("the field holds points in time (datetime)")
+    if value.tzinfo is UTC:
+        return value
     if value.utcoffset() is None:
         raise Misfit("the time has no zone: make it aware")
     try:
@@ -139,7 +144,7 @@ def _json(value: Any) -> Any:
 
 def _json_copy(value: Any) -> Any:
     if isinstance(value, str):  # first, being the most frequent
-        return _json_text(value)
+        return value if value.isascii() else _json_text(value)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -150,9 +155,9 @@ def _json_copy(value: Any) -> Any:
         if math.isfinite(value):
             return value
         raise Misfit("JSON has no infinite numbers and no NaN")
-    if isinstance(value, list | tuple):
+    if isinstance(value, ARRAYS):
         return [_json_copy(item) for item in value]
-    if isinstance(value, Mapping):
+    if isinstance(value, OBJECTS):
         return {_json_key(name): _json_copy(item) for name, item in value.items()}
     raise Misfit(f"a {type(value).__name__} within it is no JSON value")
 

@@ -11,7 +11,7 @@ from objectkernel_contracts import COMMANDS, IDENTITY, ROUTERS
 
 
 def test_keys() -> None:
-    """Keys have stable names; to commands and routers any number of plugins contribute, identity is one's to provide."""
+    """Keys have stable names; many contribute commands and routers, one provides the identity."""
     assert isinstance(COMMANDS, Extension)
     assert isinstance(ROUTERS, Extension)
     assert isinstance(IDENTITY, Service)

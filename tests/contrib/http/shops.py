@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import httpx
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, Request
 from objectkernel import ObjectKernel, Plugin, Service, contributes, provides
 from objectkernel_contracts import IDENTITY, ROUTERS, Credentials, Principal, RouterMaker, Scope, public, requires
 from objectkernel_http import asgi_app, kernel_lifespan, service
@@ -106,10 +106,10 @@ def granted(*scopes: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {','.join(scopes)}"}
 
 
-def client_of(app: FastAPI, **options: Any) -> httpx.AsyncClient:
+def client_of(app: Any, root_path: str = "") -> httpx.AsyncClient:
     """A client of an application, without a socket; what the application raises is an answer here too."""
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://shop.test", **options)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False, root_path=root_path)
+    return httpx.AsyncClient(transport=transport, base_url="http://shop.test")
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from objectkernel_contracts import public
 from objectkernel_http import asgi_app, include_kernel, kernel_lifespan
 from starlette.applications import Starlette
 from starlette.routing import Mount
+
 from tests.contrib.http.shops import LEDGER, Shop, client_of, granted, routed, serving, shop_kernel
 
 pytestmark = pytest.mark.anyio
@@ -108,8 +109,10 @@ async def test_a_parents_lifespan_serves_a_mounted_application() -> None:
 
 
 async def test_a_proxys_prefix_is_known_by_root_path() -> None:
-    """What a proxy takes away stands in the document, and no route changes."""
-    async with serving(shop_kernel(), root_path="/behind") as client:
+    """What a proxy takes away, and the server is told, stands in the document; no route changes."""
+    kernel = shop_kernel()
+    app = asgi_app(kernel)
+    async with kernel_lifespan(kernel)(app), client_of(app, root_path="/behind") as client:
         assert (await client.get("/openapi.json")).json()["servers"] == [{"url": "/behind"}]
         assert (await client.get("/ledger")).status_code == 200
 

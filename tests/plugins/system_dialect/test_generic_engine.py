@@ -89,6 +89,8 @@ async def add(session: Any, *wanted: str) -> None:
 class Refusing:
     """A reader to which no row is good enough."""
 
+    trusting = False
+
     def rows(self, fetched: Any, names: Any) -> list[Any]:
         raise RowDamaged("a row")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -50,16 +50,19 @@ async def clients(**options: Any) -> AsyncIterator[Clients]:
                 await one.aclose()
 
 
-@pytest.fixture
-def serving() -> Callable[..., AbstractAsyncContextManager[Clients]]:
-    return clients
-
-
-@pytest.fixture
-async def client(anyio_backend: str) -> AsyncIterator[Clients]:
-    """Clients of a server with the business entities; the credentials are hidden."""
+@pytest.fixture(scope="module")
+async def shared(anyio_backend: str) -> AsyncIterator[Clients]:
+    """Clients of one server for many tests; the credentials are hidden."""
     async with clients(hidden=(CREDENTIAL,)) as client:
         yield client
+
+
+@pytest.fixture
+async def client(shared: Clients) -> Clients:
+    """The clients, and no rows."""
+    for name in ("notes", "folders", "tags", "things", "stock", "visits"):
+        await shared(HOST_KEY).post(f"/{name}/bulk", json={"delete": {"all": True, "hard": True}})
+    return shared
 
 
 def code(response: httpx.Response) -> tuple[int, str]:

@@ -42,6 +42,8 @@ SECRET = "tell-nobody"
 class Refusing:
     """A reader to which no row is good enough."""
 
+    trusting = False
+
     def rows(self, fetched: Any, names: Any) -> list[Any]:
         raise RowDamaged("a row")
 

@@ -19,7 +19,7 @@ from objectkernel_system_dialect.contracts import (
     SchemaOutdated,
 )
 from objectkernel_system_dialect.migration_runs import MigrationStep
-from sqlalchemy import Connection, func, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from tests.plugins.system_dialect.schema_places import (
     Place,
@@ -105,6 +105,32 @@ def test_tables_and_fields_are_renamed_and_filled(place: Place) -> None:
     place.up(PERSON, THING, migrations=[LABELS, RENAMES])
     place.sql("DELETE FROM owners")
     assert place.sql("SELECT * FROM things") == []
+
+
+def test_json_is_text_and_stored_values_are_typed(place: Place) -> None:
+    """A table found there gives and takes arrays and json as text, on every database; a schema's gives the values."""
+    noted = EntitySchema(name="Noted", collection="noted", fields={"tags": Field("array"), "data": Field("json")})
+    (table,) = tables_of([noted])
+    seen: list[Any] = []
+
+    def apply(step: MigrationStep) -> None:
+        found = step.table("noted")
+        step.connection.execute(insert(found).values(id="new", tags='["b"]', data='{"n":1.0}'))
+        step.connection.execute(insert(found).values(id="none"))
+        seen.extend(tuple(row) for row in step.connection.execute(select(found).order_by(found.c.id)))
+        seen.extend(tuple(row) for row in step.connection.execute(select(table).order_by(table.c.id)))
+
+    place.up(noted)
+    place.do(lambda core: core.execute(insert(table).values(id="given", tags=["a"], data={"n": [None]})) and None)
+    place.up(noted, migrations=[Migration("shop", 1, "look", apply, collections="noted")])
+    assert seen == [
+        ("given", '["a"]', '{"n":[null]}'),
+        ("new", '["b"]', '{"n":1.0}'),
+        ("none", None, None),
+        ("given", ["a"], {"n": [None]}),
+        ("new", ["b"], {"n": 1.0}),
+        ("none", None, None),
+    ]
 
 
 def test_a_renamed_decimal_keeps_its_scale(place: Place) -> None:

@@ -17,7 +17,7 @@ from objectkernel_system_dialect.errors import DatabaseBusy, DialectClosed, Dial
 from objectkernel_system_dialect.executor import Insertion
 from objectkernel_system_dialect.postgres_errors import DRIVER_ERRORS
 from objectkernel_system_dialect.postgres_executor import PostgresExecutor, PostgresOptions
-from objectkernel_system_dialect.rows import PLAIN
+from objectkernel_system_dialect.rows import PLAIN, Plain
 
 from tests.plugins.system_dialect.databases import Cuttable, run_on_postgres
 
@@ -63,8 +63,16 @@ KILL_OTHERS = (
 )
 
 
+class Doubting(Plain):
+    """A reader that might refuse a row."""
+
+    trusting = False
+
+
 class Refusing:
     """A reader that takes no row."""
+
+    trusting = False
 
     def rows(self, fetched: Any, names: Sequence[str]) -> list[Any]:
         raise ValueError("refused")
@@ -82,12 +90,21 @@ async def test_fetch_gives_names_and_rows(executor: PostgresExecutor) -> None:
     seen: list[Sequence[str]] = []
 
     class Reader:
+        trusting = False
+
         def rows(self, fetched: Any, names: Sequence[str]) -> list[tuple[Any, ...]]:
             seen.append(names)
             return [tuple(row) for row in fetched]
 
     assert await executor.fetch("SELECT $1::text AS a, 2 AS b", ("x",), Reader()) == [("x", 2)]
     assert seen == [("a", "b")]
+
+
+async def test_a_write_that_no_reader_can_refuse_commits_itself(executor: PostgresExecutor) -> None:
+    """A transaction around a write that returns rows is begun only for a reader that could have it undone."""
+    alone = "SELECT now() = statement_timestamp()"  # the one is of the transaction's begin
+    assert await executor.fetch(alone, (), PLAIN, writes=True) == [(True,)]
+    assert await executor.fetch(alone, (), Doubting(), writes=True) == [(False,)]
 
 
 @pytest.mark.parametrize("count", [1, 5, 500])

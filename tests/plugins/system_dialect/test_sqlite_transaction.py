@@ -14,6 +14,7 @@ import anyio
 import pytest
 import sqlalchemy
 from objectkernel_system_dialect.contracts import (
+    ConstraintViolated,
     DatabaseBusy,
     DatabaseFull,
     DialectClosed,
@@ -310,6 +311,20 @@ async def test_schema_work_that_fails_is_undone(dialect: SqlDialect, notes: Repo
         await executor.schema_work(work)
     assert await executor.write(look) == (0, 1)
     assert await ids(notes) == []
+
+
+@pytest.mark.anyio
+async def test_schema_work_leaves_no_foreign_key_that_leads_nowhere(dialect: SqlDialect) -> None:
+    """Foreign keys rest while the schema changes; one that leads nowhere at the end undoes the work."""
+
+    def work(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql("CREATE TABLE more (a REFERENCES users (id))")
+        connection.exec_driver_sql("INSERT INTO more VALUES ('nobody')")
+
+    with pytest.raises(ConstraintViolated) as caught:
+        await dialect.schema_work(lambda connection, _: work(connection))
+    assert caught.value.facts["constraint"] == "foreign key"
+    await dialect.schema_work(lambda connection, _: connection.exec_driver_sql("CREATE TABLE more (a)").close())
 
 
 @pytest.mark.anyio
