@@ -1,7 +1,36 @@
-"""The HTTP host of objectkernel: the routes of its plugins as one ASGI application."""
+"""The HTTP host of objectkernel: the routes of its plugins as one ASGI application.
 
-from objectkernel_http.application import asgi_app, include_kernel, kernel_lifespan
-from objectkernel_http.limits import HttpLimits
-from objectkernel_http.services import request_scope, service
+Names are imported when they are first used, so that the plugin costs a host that serves nothing no framework.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from objectkernel_http.application import asgi_app, include_kernel, kernel_lifespan
+    from objectkernel_http.limits import HttpLimits
+    from objectkernel_http.services import request_scope, service
 
 __all__ = ["HttpLimits", "asgi_app", "include_kernel", "kernel_lifespan", "request_scope", "service"]
+
+_MODULES = {
+    "application": ("asgi_app", "include_kernel", "kernel_lifespan"),
+    "limits": ("HttpLimits",),
+    "services": ("request_scope", "service"),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

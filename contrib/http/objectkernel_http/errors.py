@@ -33,3 +33,15 @@ class LifespanMissing(KernelError):
     """A request came to a kernel whose lifespan nobody runs."""
 
     code = "H105"
+
+
+class AddressUnusable(KernelError):
+    """The host cannot listen where it should. Attributes: address."""
+
+    code = "H201"
+
+
+class CertificateUnusable(KernelError):
+    """The TLS files cannot be read, or do not belong together."""
+
+    code = "H202"

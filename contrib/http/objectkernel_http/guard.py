@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Final
 
 from fastapi.routing import APIRoute
@@ -12,9 +13,10 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from objectkernel_http.admission import admit
+from objectkernel_http.body import BoundedBody
 from objectkernel_http.exchange import KERNEL, request_id
-from objectkernel_http.limits import BoundedBody, HttpLimits
-from objectkernel_http.problems import HANDLERS
+from objectkernel_http.limits import HttpLimits
+from objectkernel_http.problems import HANDLERS, Refusal
 
 ID_HEADER: Final = b"x-request-id"
 
@@ -43,10 +45,15 @@ class Guard:
         await self._app(scope, body.receive, identified)
 
     async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._limits.check_headers(scope)
+        self._check_headers(scope)
         if scope["method"] in self._methods:  # else nobody is let in: there is nothing
             await admit(self.kernel, self.access, HTTPConnection(scope))
         await self._handle(scope, receive, send)
+
+    def _check_headers(self, scope: Scope) -> None:
+        most = self._limits.header_bytes
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > most:
+            raise Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"all headers together may have {most} bytes")
 
 
 def guard(kernel: ObjectKernel, route: APIRoute, access: Access, limits: HttpLimits) -> None:

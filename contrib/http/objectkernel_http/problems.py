@@ -48,6 +48,7 @@ def problem(
         code: stable; ``H`` and the status where there is none that says more.
         members: further members, of which those that are None are left out.
     """
+    status = int(status)
     told = code or f"H{status}"
     content = {"type": f"{TYPE}{told}", "title": _title(status), "status": status, "detail": detail, "code": told}
     content |= {name: value for name, value in members.items() if value is not None}

@@ -113,6 +113,6 @@ async def _ask(
         path=path,
         shown=shown,
         expected=expected,
-        status=answer.status_code,
+        status=int(answer.status_code),
         refused="www-authenticate" in answer.headers,
     )

@@ -18,6 +18,7 @@ from sqlalchemy import (
     case,
     cast,
     func,
+    literal,
     literal_column,
     select,
     type_coerce,
@@ -57,6 +58,8 @@ def build(entity: Entity, conditions: Conditions, condition: Condition, pipeline
         statement = statement.having(conditions.write(pipeline.having, entity, grouped, numbered))
     terms = [conditions.term(grouped.c[name], direction, nullable=True) for name, direction in pipeline.sort]
     statement = statement.order_by(*terms)
+    if not terms and (pipeline.limit or pipeline.skip):
+        statement = conditions.in_any_order(statement, func.count())
     if pipeline.limit:
         statement = statement.limit(numbered(BigInteger()))
     return statement.offset(numbered(BigInteger())) if pipeline.skip else statement
@@ -77,7 +80,7 @@ def _columns(entity: Entity, one: Accumulator) -> tuple[list[ColumnElement[Any]]
     match one.kind:  # which not every database can order
         case "boolean":
             yes, no = literal_column("1", Integer()), literal_column("0", Integer())
-            column = case((column.is_(None), None), (column, yes), else_=no)
+            column = case((column.is_(None), None), (column == literal(True, column.type), yes), else_=no)
         case "uuid":
             column = cast(column, Text())
     end = func.min(column) if one.operator == "$min" else func.max(column)

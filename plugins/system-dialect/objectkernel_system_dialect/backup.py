@@ -103,7 +103,7 @@ def verify(file: Path, expected: Collection[str] = (), *, called: str = "") -> N
         except sqlite3.Error as error:
             problem = f"SQLite reports {error.sqlite_errorname}"
     if problem:
-        raise _failed(f"{called or file.name} is no sound database", problem, file)
+        raise _failed(f"{called or file.name} is no sound database", problem, file, "name another copy")
 
 
 def restore(file: Path, database: Path, expected: Collection[str] = ()) -> Restored:

@@ -10,7 +10,7 @@ from objectkernel.errors import nearest
 
 from objectkernel_system_dialect.dialect import Capability, Filter, Key, Page, Row, Sort
 from objectkernel_system_dialect.errors import EntityUnknown, OperationUnsupported, OptionInvalid, UnknownField
-from objectkernel_system_dialect.filters import chunked
+from objectkernel_system_dialect.filters import PART_LIMIT, chunked
 from objectkernel_system_dialect.schema import EntitySchema, Relation
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class BaseDialect:
             )
         names = self._searched(schema, fields)
         parts: list[Filter] = [filter] if filter else []
-        for word in text.split():
+        for word in text.split(None, PART_LIMIT):  # more of them than a filter takes are refused with it
             pattern = f"%{escaped(word)}%"
             parts.append({"$or": [{name: {"$ilike": pattern}} for name in names]})
         both: Filter | None = {"$and": parts} if parts else None
@@ -199,7 +199,8 @@ class BaseDialect:
             keys = list({row[name]: None for row in rows if row[name] is not None})
             found = {row[target.key[0]]: row for row in await self._by(target, target.key[0], keys)}
             for row in rows:
-                row[name] = found.get(row[name])
+                other = found.get(row[name])
+                row[name] = None if other is None else dict(other)  # several rows may lead to it
             return
         own = schema.key[0]
         keys = list({row[own]: None for row in rows})

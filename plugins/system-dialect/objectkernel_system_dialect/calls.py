@@ -12,8 +12,9 @@ import attrs
 from sqlalchemy.exc import DBAPIError
 
 from objectkernel_system_dialect.engine import Engine
-from objectkernel_system_dialect.errors import TransactionFailed
+from objectkernel_system_dialect.errors import DatabaseBusy, TransactionFailed
 from objectkernel_system_dialect.executor import Insertion, Reader, Session, Transaction
+from objectkernel_system_dialect.patience import patiently
 from objectkernel_system_dialect.statements import Prepared
 
 if TYPE_CHECKING:
@@ -141,6 +142,21 @@ class Calls:
             if outer is not None:
                 outer.failed = True
             raise self._engine.translated(error, "") from error
+
+    async def together(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Run several calls as one: all of what they do is done, or nothing.
+
+        Where they are alone in a transaction, and others at the same time had it undone, they are run again.
+        """
+
+        async def once() -> T:
+            async with self.transaction():
+                return await work()
+
+        return await patiently(once, self._undone) if self._open_block() is None else await once()
+
+    def _undone(self, error: Exception) -> bool:
+        return isinstance(error, DatabaseBusy) and error.facts["reason"] in self._engine.clashes
 
     @asynccontextmanager
     async def _begin(self, outer: _Block | None) -> AsyncIterator[Transaction]:

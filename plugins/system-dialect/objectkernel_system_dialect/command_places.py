@@ -15,6 +15,7 @@ from objectkernel_system_dialect.migrations import Migration
 from objectkernel_system_dialect.net_opening import ApiKeys
 from objectkernel_system_dialect.opening import SqlOpening
 from objectkernel_system_dialect.openings import business_opening, business_schemas, system_opening
+from objectkernel_system_dialect.registry import table_names
 from objectkernel_system_dialect.schema import EntitySchema
 from objectkernel_system_dialect.sql_dialect import SqlDialect
 
@@ -33,12 +34,14 @@ class Place:
         name: ``business`` or ``system``; one that serves both is ``business``.
         schemas: of all plugins whose tables are in it.
         migrations: of all plugins.
+        others: names of the tables of the host's other entities, which may be in the same database after all.
     """
 
     name: str
     opening: SqlOpening
     schemas: tuple[EntitySchema, ...]
     migrations: tuple[Migration, ...]
+    others: frozenset[str]
 
     @property
     def collections(self) -> frozenset[str]:
@@ -83,8 +86,9 @@ def places(context: CommandContext) -> tuple[Place, ...]:
     found = [("business", first, business if own is not None else tuple(dict.fromkeys((*business, *system))))]
     if own is not None:
         found.append(("system", own, system))
+    every = frozenset(table_names([*business, *system]))
     return tuple(
-        Place(name, opening, schemas, migrations)
+        Place(name, opening, schemas, migrations, every.difference(table_names(schemas)))
         for name, opening, schemas in found
         if isinstance(opening, SqlOpening)  # the tables of a server of NET mode are the server's
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,7 +119,7 @@ def backup(context: click.Context, file: Path, force: bool) -> None:
     obj: CommandContext = context.obj
     made: dict[str, str] = {}
     commands: dict[str, str | None] = {}
-    found = [(place, _sqlite_file(place), _file_of(place, file)) for place in places(obj)]
+    found = [(place, _sqlite_file(place), _file_of(place, file)) for place in _chosen(obj)]
     databases = [source for _, source, _ in found if source is not None]
     backups.check_targets([target for _, source, target in found if source is not None], databases, force=force)
     for place, source, target in found:
@@ -130,7 +130,9 @@ def backup(context: click.Context, file: Path, force: bool) -> None:
         for _ in obj.progress(copying, f"copying {place.name}", backups.portions(source)):
             pass
         made[place.name] = str(target)
-    _tell(context, "copied to", made, commands)
+        if not obj.json:
+            click.echo(_plain(f"{place.name}: copied to {target}"))
+    _tell(context, made, commands)
 
 
 @click.command()
@@ -143,20 +145,23 @@ def restore(context: click.Context, file: Path) -> None:
     The copies are verified first; what was there is kept beside under another name. Of a server nothing is changed:
     the command of its own tool is printed, and the exit code is 1.
     """
-    found = places(context.obj)
+    found = _chosen(context.obj)
     for place in found:
         if _sqlite_file(place) is not None:
             backups.verify(_file_of(place, file), place.collections)
-    made: dict[str, str] = {}
+    made: dict[str, backups.Restored] = {}
     commands: dict[str, str | None] = {}
     for place in found:
         copy, database = _file_of(place, file), _sqlite_file(place)
         if database is None:
             commands[place.name] = load_command(place.opening.database.name, place.opening.uri.reveal(), copy)
             continue
-        restored = backups.restore(copy, database, place.collections)
-        made[place.name] = str(database) if restored.kept is None else f"{database}, the old one is {restored.kept}"
-    _tell(context, "restored to", made, commands)
+        made[place.name] = backups.restore(copy, database, place.collections)
+    if not context.obj.json:
+        for name, one in made.items():
+            kept = "" if one.kept is None else f", the old one is {one.kept}"
+            click.echo(_plain(f"{name}: restored to {one.database}{kept}"))
+    _tell(context, {name: attrs.asdict(one) for name, one in made.items()}, commands)
 
 
 # --- the work ---------------------------------------------------------------------------------------------
@@ -178,7 +183,7 @@ async def _plan(place: Place, destructive: bool) -> _Planned:
     def work(connection: Connection, tables: Sequence[Table]) -> _Planned:
         state = State.read(connection)
         waiting = due(place.migrations, state.ran, [table.name for table in tables])
-        plan = schema_changes.plan(connection, tables)
+        plan = schema_changes.plan(connection, tables, others=place.others)
         steps = [
             {"collection": one.collection, "text": one.text, "destructive": one.destructive, "obstacle": one.obstacle}
             for one in plan.steps
@@ -193,15 +198,15 @@ async def _plan(place: Place, destructive: bool) -> _Planned:
 
 
 async def _apply(place: Place, destructive: bool) -> tuple[str, ...]:
-    work = partial(schema_changes.apply, migrations=place.migrations, destructive=destructive)
+    work = partial(schema_changes.apply, migrations=place.migrations, destructive=destructive, others=place.others)
     return await place.schema_work(work)
 
 
 async def _status(place: Place) -> SchemaStatus:
-    return await place.schema_work(partial(status, migrations=place.migrations))
+    return await place.schema_work(partial(status, migrations=place.migrations, others=place.others))
 
 
-def _chosen(obj: CommandContext, system: bool) -> list[Place]:
+def _chosen(obj: CommandContext, system: bool = False) -> list[Place]:
     found = places(obj)
     chosen = [place for place in found if place.name == "system" or not system]
     if not chosen:
@@ -241,12 +246,11 @@ def _lines(name: str, plan: _Planned) -> list[str]:
     return [_plain(line) for line in lines]
 
 
-def _tell(context: click.Context, done: str, made: dict[str, str], commands: dict[str, str | None]) -> None:
+def _tell(context: click.Context, done: Mapping[str, Any], commands: Mapping[str, str | None]) -> None:
+    """Print what was done as JSON, or what is left to do by hand."""
     if context.obj.json:
-        _print_json({"done": made, "commands": commands})
+        _print_json({"done": done, "commands": commands})
     else:
-        for name, file in made.items():
-            click.echo(_plain(f"{name}: {done} {file}"))
         for name, command in commands.items():
             if command is None:
                 click.echo(f"{name}: use the tools of its database", err=True)

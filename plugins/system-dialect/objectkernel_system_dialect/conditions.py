@@ -11,16 +11,15 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     FromClause,
+    Integer,
     Select,
     Text,
     and_,
     bindparam,
-    false,
-    func,
-    not_,
+    case,
+    literal_column,
     or_,
     select,
-    true,
     tuple_,
 )
 from sqlalchemy.types import TypeEngine
@@ -43,6 +42,10 @@ from objectkernel_system_dialect.tables import Link
 
 Terms: TypeAlias = tuple[tuple[str, int], ...]
 """A sort order: names and directions."""
+
+
+ZERO: Final[ColumnElement[int]] = literal_column("0", Integer())
+ONE: Final[ColumnElement[int]] = literal_column("1", Integer())
 
 
 class ByName(Protocol):
@@ -90,13 +93,13 @@ class Conditions:
 
         match condition:
             case All(parts):
-                return and_(true(), *(write(part) for part in parts))
+                return and_(*map(write, parts)) if parts else ONE == ONE
             case AnyOf(parts):
-                return or_(false(), *(write(part) for part in parts))
+                return or_(*map(write, parts)) if parts else ZERO == ONE
             case Not(Missing(field)):
                 return table.c[field].is_not(None)
             case Not(part):  # a comparison with a missing value is unknown in SQL, and false in MongoDB
-                return not_(func.coalesce(write(part), false()))
+                return _untrue(write(part))
             case Missing(field):
                 return table.c[field].is_(None)
             case In(field, slots, or_missing):
@@ -117,7 +120,7 @@ class Conditions:
         is_array = getattr(column.type, "kind", None) == "array"
         match name:
             case "$ne" if is_array:
-                return not_(func.coalesce(self._engine.array_equals(column, numbered(column.type)), false()))
+                return _untrue(self._engine.array_equals(column, numbered(column.type)))
             case "$ne":
                 return column.is_distinct_from(numbered(column.type))
             case "$like":
@@ -161,6 +164,10 @@ class Conditions:
         """The sort order, in which a missing value comes first going up."""
         return [self.term(table.c[name], direction, nullable=table.c[name].nullable) for name, direction in sort]
 
+    def in_any_order(self, statement: Select[Any], *columns: ColumnElement[Any]) -> Select[Any]:
+        """A query whose rows shall be limited: by these columns, if they have to be in an order for that."""
+        return statement.order_by(*columns) if self._engine.limits_sorted_rows else statement
+
     def term(self, column: ColumnElement[Any], direction: int, *, nullable: bool) -> ColumnElement[Any]:
         """One term of a sort order. Said in so many words only where it has to be: an index may not answer that."""
         if self._engine.sorts_missing_first or not nullable:
@@ -168,12 +175,17 @@ class Conditions:
         return column.asc().nulls_first() if direction > 0 else column.desc().nulls_last()
 
 
-def behind(table: FromClause, sort: Terms, after: tuple[bool, ...], numbered: Numbered) -> ColumnElement[bool]:
-    """The rows after one whose sort values are given; `after` says which of those are not missing."""
+def behind(
+    table: FromClause, sort: Terms, after: tuple[bool, ...], numbered: Numbered, *, by_rows: bool
+) -> ColumnElement[bool]:
+    """The rows after one whose sort values are given; `after` says which of those are not missing.
+
+    With `by_rows` several columns may be compared at once.
+    """
     columns: list[Any] = [table.c[name] for name, _ in sort]
     values = [numbered(column.type) if there else None for column, there in zip(columns, after, strict=True)]
     directions = {direction for _, direction in sort}
-    if len(directions) == 1 and not any(column.nullable for column in columns):
+    if by_rows and len(directions) == 1 and not any(column.nullable for column in columns):
         compare = operator.gt if directions == {1} else operator.lt
         found: ColumnElement[bool] = compare(tuple_(*columns), tuple_(*values))  # which an index answers
         return found
@@ -182,7 +194,7 @@ def behind(table: FromClause, sort: Terms, after: tuple[bool, ...], numbered: Nu
         same = [_same(*pair) for pair in zip(columns[:place], values[:place], strict=True)]
         if (further := _further(column, value, direction)) is not None:
             ways.append(and_(*same, further))
-    return or_(false(), *ways)
+    return or_(*ways) if ways else ZERO == ONE
 
 
 COMPARISONS: Final[Mapping[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
@@ -192,6 +204,11 @@ COMPARISONS: Final[Mapping[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
     "$lt": operator.lt,
     "$lte": operator.le,
 }
+
+
+def _untrue(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """That a condition is false or unknown. Some databases have conditions only where a choice is made."""
+    return case((condition, ZERO), else_=ONE) == ONE
 
 
 def _same(column: ColumnElement[Any], value: BindParameter[Any] | None) -> ColumnElement[bool]:

@@ -84,6 +84,10 @@ class DataPlug(Schemas, Protocol):
         """Put a dialect behind `DIALECT`, until `reset_dialect`: every schema is registered with it.
 
         It stays its maker's: it is never closed here.
+
+        Raises:
+            OperationUnsupported: it is what `DIALECT` gave, or a tenant's view of it.
+            DataError: it does not answer, or the schemas do not fit it; nothing has changed.
         """
         ...
 
@@ -158,6 +162,8 @@ class DataPlug(Schemas, Protocol):
 
     async def bootstrap_system_dialect(self) -> Dialect:
         """Open the system's database if the settings name one, else take the business one; once: then it is kept.
+
+        After a reset it takes the connection that is there, unless the settings name another database.
 
         Raises:
             DataError: it cannot be opened.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import attrs
@@ -38,6 +39,8 @@ DATABASES: Final = (
     Database("duckdb", ("duckdb",)),
 )
 SPELLINGS: Final = {scheme: database for database in DATABASES for scheme in database.schemes}
+NAME_LIKE: Final = re.compile(r"[\w +.-]{0,40}")
+"""What may be shown of a name that nobody knows: not a URL that was put in its place."""
 RELATED: Final = {"mariadb", "mysql"}
 """They speak one protocol: the URL of one does for the other."""
 
@@ -86,8 +89,9 @@ def named(dialect: str) -> Database:
     database = SPELLINGS.get(dialect.strip().lower())
     if database is None:
         near = nearest(dialect, SPELLINGS)
+        shown = repr(dialect) if NAME_LIKE.fullmatch(dialect) else "what is given as the dialect"
         raise DialectUnsupported(
-            f"{dialect!r} is no database that can be opened",
+            f"{shown} is no database that can be opened",
             why=f"there are {', '.join(known.name for known in DATABASES)}",
             fix=f"did you mean {near[0]!r}?" if near else "name one of them",
             known=near,

@@ -45,7 +45,8 @@ Stage: TypeAlias = Mapping[str, Any]
 ``{"$group": {"_id": "$role", "people": {"$sum": 1}, "oldest": {"$max": "$age"}}}``: ``_id`` is None (one group), a
 field, or a mapping of names to fields; accumulators are ``$sum`` (of a field or of 1), ``$avg``, ``$min``, ``$max``
 and ``$count`` (``{}``). The stages come in this order: ``$match``, ``$group``, ``$match`` over what was
-grouped, ``$sort``, ``$skip``, ``$limit``; each at most once.
+grouped, ``$sort``, ``$skip``, ``$limit``; each at most once. On SQLite whole numbers whose sum needs more than 64 bits
+are a `StatementFailed`.
 """
 
 Capability: TypeAlias = Literal["execute", "json", "regex", "transaction"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Dialect, String, Table, literal_column
+from sqlalchemy import ColumnElement, Dialect, Select, String, Table, literal_column
 from sqlalchemy.types import TypeEngine
 
 from objectkernel_system_dialect.dialect import Capability
@@ -59,8 +59,27 @@ class Engine(Protocol):
         ...
 
     @property
+    def compares_rows(self) -> bool:
+        """Whether there is ``(a, b) > (1, 2)``."""
+        ...
+
+    @property
+    def limits_sorted_rows(self) -> bool:
+        """Whether only rows in an order can be limited or skipped."""
+        ...
+
+    @property
+    def clashes(self) -> frozenset[str]:
+        """Reasons of `DatabaseBusy` which say that others, at the same time, had the whole transaction undone."""
+        ...
+
+    @property
     def has_upsert(self) -> bool:
         """Whether there is a statement for `upsert`; else an update is tried, and an insert where it found nothing."""
+        ...
+
+    def locked(self, statement: Select[Any], table: Table) -> Select[Any]:
+        """A query for rows of one table that nobody else changes until the transaction ends."""
         ...
 
     def like_pattern(self, pattern: str) -> str:

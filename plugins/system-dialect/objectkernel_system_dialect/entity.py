@@ -231,7 +231,9 @@ class Entity:
                 why="it is a relation, whose numbers are keys",
                 fix="update it to the key of another row",
             )
-        self._refuse_strange({name: by}, tenant)
+        self._refuse_strange({name: by}, None)
+        if name == self.schema.tenant and tenant is not None:
+            raise self._of_another_tenant()
         self._refuse_moved((name,))
         try:
             return field, self._type_checks[name](by)
@@ -297,12 +299,15 @@ class Entity:
             if name in self.schema.kept:
                 raise self._refused(name, "the dialect keeps this field itself", "leave it out")
             if name == self.schema.tenant and tenant is not None and data[name] != tenant:
-                raise TenantRequired(
-                    f"{self.schema.name}.{name} cannot be that of another tenant",
-                    why="the row is written on behalf of one tenant",
-                    fix="leave the field out: it is set",
-                    entity=self.schema.name,
-                )
+                raise self._of_another_tenant()
+
+    def _of_another_tenant(self) -> TenantRequired:
+        return TenantRequired(
+            f"{self.schema.name}.{self.schema.tenant} cannot be that of another tenant",
+            why="the row is written on behalf of one tenant",
+            fix="leave the field out: it is set",
+            entity=self.schema.name,
+        )
 
     def _no_mapping(self, data: object, wanted: str) -> ValueInvalid:
         return ValueInvalid(

@@ -103,6 +103,13 @@ PART_LIMIT: Final = 500
 IN_LIMIT: Final = 16384
 VALUE_LIMIT: Final = 32_000
 """Values in one filter: SQLite takes 32,766 in a statement."""
+RELATION_LIMIT: Final = 32
+RELATION_DEPTH: Final = 4
+"""Relations in one filter, and in one dotted name: each is a query within the query."""
+PATH_LIMIT: Final = 30
+"""Names of a dotted path into json: MariaDB takes 32."""
+PATTERN_LIMIT: Final = 10_000
+"""Characters of a pattern: SQLite takes 50,000 bytes, and some of the characters are escaped."""
 
 _EQUAL: Final = frozenset({"$eq", "$ne", "$in", "$nin", "$exists"})
 _ORDERED: Final = _EQUAL | {"$gt", "$gte", "$lt", "$lte", "$between"}
@@ -152,6 +159,8 @@ class Found:
 
     tenant: Any
     values: list[Any] = attrs.field(factory=list)
+    relations: int = 0
+    within: int = 0
 
 
 Scope: TypeAlias = Callable[[Any], tuple[tuple[Condition, ...], list[Any]]]
@@ -238,9 +247,15 @@ class FilterParser:
     def _dotted(self, name: str, operand: Any, found: Found) -> Condition:
         head, _, rest = name.partition(".")
         if head in self._relations:
+            found.relations += 1
+            if found.relations > RELATION_LIMIT or found.within == RELATION_DEPTH:
+                why = f"it has more than {RELATION_LIMIT} relations, or more than {RELATION_DEPTH} in one name"
+                raise self._invalid(why)
             parser, scope = self._relations[head]()
             start = len(found.values)
+            found.within += 1
             condition = parser._mapping({rest: operand}, found)
+            found.within -= 1
             conditions, values = scope(found.tenant)
             found.values.extend(values)
             if condition == NEVER:
@@ -251,7 +266,7 @@ class FilterParser:
             if head in self._kinds:
                 raise self._invalid(f"{head} is of type {self._kinds[head]}, into which no dotted name reaches")
             raise unknown_field(self._entity, head, (*self._kinds, *self._relations))
-        path = tuple(rest.split("."))
+        path = tuple(rest.split(".", PATH_LIMIT))
         if not all(JSON_NAME.fullmatch(part) for part in path):
             raise self._invalid(f"{name!r} is no path of names: letters, digits and most signs, no brackets or quotes")
         if isinstance(operand, Mapping):
@@ -389,6 +404,8 @@ class FilterParser:
                 raise self._invalid(f"{operator} at {field} takes a text, not {type(operand).__name__}")
             case _ if operand is None:
                 raise self._invalid(f"{operator} at {field} takes a value, not None")
+            case "$like" | "$ilike" | "$regex" if len(operand) > PATTERN_LIMIT:
+                raise self._invalid(f"{operator} at {field} has more than {PATTERN_LIMIT} characters")
             case "$contains" if kind == "array":
                 found.values.append(self._encode(field, operator, [operand]))
             case _:

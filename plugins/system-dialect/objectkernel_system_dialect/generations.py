@@ -86,6 +86,7 @@ class Generations:
         latest: the dialect that was current last; it answers what needs no connection.
         opening: what `current` was opened with, or was last.
         schemas: every schema that was registered through the handle, by name.
+        closed: whether the handle has ended.
     """
 
     def __init__(self, dialect: Dialect, opening: Opening, schemas: Sequence[EntitySchema], tasks: TaskGroup) -> None:
@@ -102,7 +103,7 @@ class Generations:
         self._attempt: _Attempt | None = None
         self._pause = 0.0
         self._not_before = 0.0
-        self._closed = False
+        self.closed = False
 
     # --- operations -------------------------------------------------------------------------------------
 
@@ -136,9 +137,11 @@ class Generations:
 
     def doubts(self, generation: Generation) -> bool:
         """A table was not as it was made: the database may be a new one. Whether to try once more, elsewhere."""
+        if not generation.opening.renewable:
+            return False
         if generation is not self.current:
-            return not self._closed
-        if not generation.opening.renewable or anyio.current_time() < self._trusted_until:
+            return not self.closed
+        if anyio.current_time() < self._trusted_until:
             return False
         log.warning("a table is missing or another: the next operation connects anew and looks after the tables")
         self._suspend(generation)
@@ -190,8 +193,8 @@ class Generations:
             self._become(generation)
         await self._closing_of(old)
 
-    async def disconnect(self, then: Callable[[], Opening]) -> None:
-        """Let the connection go; the next operation opens what `then` gives."""
+    async def disconnect(self, then: Callable[[], Opening] | None) -> None:
+        """Let the connection go; the next operation opens what `then` gives, otherwise the same database."""
         async with self._changing:
             old, self.current = self.current, None
             for generation in (old, self._suspect):
@@ -204,7 +207,7 @@ class Generations:
 
     async def aclose(self) -> None:
         """Close everything that is open and owned, whoever is in it."""
-        self._closed = True
+        self.closed = True
         self.current = None
         for generation in tuple(self._living):
             await self._close(generation)
@@ -216,7 +219,7 @@ class Generations:
         attempt = self._attempt = _Attempt()
         try:
             async with self._changing:
-                if self.current is None and not self._closed:
+                if self.current is None and not self.closed and not await self._answers():
                     await anyio.sleep_until(self._not_before)
                     await self._renew()
         except Exception as error:
@@ -226,12 +229,23 @@ class Generations:
             self._attempt = None
             attempt.done.set()
 
+    async def _answers(self) -> bool:
+        """Whether the connection from which an operation got no answer gives a sign of life: then it is current."""
+        if self._suspect is None:
+            return False
+        try:
+            with anyio.fail_after(PING_PATIENCE):
+                await self._suspect.dialect.ping()
+        except Exception:  # TimeoutError too
+            return False
+        if self.closed:  # meanwhile
+            return False
+        log.info("the database answers again")
+        self._suspect.since = anyio.current_time()
+        self.current, self._suspect = self._suspect, None
+        return True
+
     async def _renew(self) -> None:
-        if self._suspect is not None and await _answers(self._suspect.dialect):
-            log.info("the database answers again")
-            self._suspect.since = anyio.current_time()
-            self.current, self._suspect = self._suspect, None
-            return
         try:
             generation = await self._open(self.opening if self._next is None else self._next())
         except Exception:
@@ -247,13 +261,13 @@ class Generations:
     async def _open(self, opening: Opening) -> Generation:
         generation = Generation(await opening.open(tuple(self.schemas.values())), opening)
         self._living.add(generation)
-        if self._closed:  # meanwhile
+        if self.closed:  # meanwhile
             await self._close(generation)
         self._expect_open()
         return generation
 
     def _expect_open(self) -> None:
-        if self._closed:
+        if self.closed:
             raise DialectClosed(
                 "the database is closed",
                 why="its dialect has been stopped",
@@ -275,7 +289,7 @@ class Generations:
         self.left(generation)
 
     def _close_soon(self, generation: Generation) -> None:
-        if not self._closed:
+        if not self.closed:
             self._tasks.start_soon(self._close, generation)
 
     async def _close(self, generation: Generation) -> None:
@@ -296,12 +310,3 @@ class Generations:
         if generation is not None and not generation.users:
             with anyio.move_on_after(CLOSE_PATIENCE):
                 await generation.closed.wait()
-
-
-async def _answers(dialect: Dialect) -> bool:
-    try:
-        with anyio.fail_after(PING_PATIENCE):
-            await dialect.ping()
-    except Exception:  # TimeoutError too
-        return False
-    return True

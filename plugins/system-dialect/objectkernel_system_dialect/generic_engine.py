@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from sqlalchemy import URL, ColumnElement, Dialect, Table, Text, func, literal_column, make_url, or_
+from sqlalchemy import URL, ColumnElement, Dialect, Select, Table, Text, func, literal_column, make_url, or_
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.types import TypeEngine
 
@@ -26,6 +26,8 @@ class GenericEngine:
     capabilities: frozenset[Capability] = frozenset({"execute", "transaction"})
     driver_errors = DRIVER_ERRORS
     updates_return_rows = False
+    compares_rows = False
+    clashes: frozenset[str] = frozenset()
     has_upsert = False
     json_types: Mapping[str, TypeEngine[Any]] = {"string": Text(), "number": Text(), "boolean": Text()}
 
@@ -34,6 +36,7 @@ class GenericEngine:
         self.place = place
         self.core: Dialect = executor.engine.dialect
         self.name = self.core.name
+        self.limits_sorted_rows = self.name == "mssql"
         self.sorts_missing_first = self.name in ("mssql", "sqlite")
 
     @classmethod
@@ -61,6 +64,11 @@ class GenericEngine:
         return translated(error, place=self.place, entity=entity)
 
     # --- expressions --------------------------------------------------------------------------------
+
+    def locked(self, statement: Select[Any], table: Table) -> Select[Any]:
+        if self.name == "duckdb":  # which has no locks: who changes a row that was changed meanwhile, fails
+            return statement
+        return statement.with_hint(table, "WITH (UPDLOCK, HOLDLOCK)", "mssql").with_for_update()
 
     def like_pattern(self, pattern: str) -> str:
         if (len(pattern) - len(pattern.rstrip("\\"))) % 2:

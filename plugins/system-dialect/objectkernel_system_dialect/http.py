@@ -17,7 +17,7 @@ from objectkernel_system_dialect import http_models as models
 from objectkernel_system_dialect.data_plug import DataPlug
 from objectkernel_system_dialect.http_models import GENERIC, EntityModels, entity_models
 from objectkernel_system_dialect.http_plane import DataPlane, raw_segment
-from objectkernel_system_dialect.http_route import HttpLimits, route_class
+from objectkernel_system_dialect.http_route import HttpLimits, expect_known, route_class
 from objectkernel_system_dialect.rest_api import (
     ADMIN,
     IDEMPOTENCY_HEADER,
@@ -66,6 +66,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "pull": Operation("Take a value out of an array", "row", body=models.SetChange),
     "undelete": Operation("Bring a softly deleted row back", "row", body=models.Nothing),
 }
+HELD: Final = frozenset({"patch", "delete", "increment", "add_to_set", "pull"})
+"""What changes one row that is there, and holds it to ``If-Match``."""
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     "default": {
         "description": "A problem (RFC 9457)",
@@ -135,9 +137,10 @@ def _endpoint(
 ) -> Callable[..., Awaitable[Response]]:
     """The function of a route, with the signature that FastAPI reads."""
     perform = getattr(plane, key)
-    has_key = "{id}" in ROUTES[key].path
+    has_key, held = "{id}" in ROUTES[key].path, key in HELD
 
     async def endpoint(request: Request, given: Any) -> Response:
+        expect_known(request, operation.parameters is not None, held)
         asked = plane.entities.asked(request, name or request.path_params["entity"])
         place = (raw_segment(request, key, request.path_params["id"]),) if has_key else ()
         with asked.telling():
@@ -157,7 +160,7 @@ def _parameters(key: str) -> dict[str, Any]:
     headers = {TENANT_HEADER: "for which tenant, with the scope data:tenants"}
     if route.writes:
         headers[IDEMPOTENCY_HEADER] = "the same for each attempt of one write: it is made once"
-    if route.writes and "{id}" in route.path:
+    if key in HELD:
         headers["If-Match"] = "the ETag that the row must have"
     text = {"type": "string"}
     made = [

@@ -20,6 +20,7 @@ from objectkernel_system_dialect.schema import EntitySchema
 from objectkernel_system_dialect.values import Misfit
 from objectkernel_system_dialect.wire import from_text
 from objectkernel_system_dialect.wire_entity import WireEntity
+from objectkernel_system_dialect.wire_filter import DEPTH
 
 
 @attrs.frozen
@@ -164,7 +165,7 @@ def _led_to(entities: Mapping[str, WireEntity], entity: WireEntity, filter: Any)
         if name in LOGICAL and isinstance(operand, list):
             for part in operand:
                 yield from _led_to(entities, entity, part)
-        elif rest and head in entity.schema.relations:
+        elif rest and head in entity.schema.relations and rest.count(".") <= DEPTH:  # else it is refused later
             target = entity.schema.relations[head].target
             yield target
             yield from _led_to(entities, entities[target], {rest: operand})

@@ -11,7 +11,7 @@ from typing import Any, Final
 import anyio
 import attrs
 
-from objectkernel_system_dialect.dialect import Dialect, Row
+from objectkernel_system_dialect.dialect import Dialect, Filter, Row
 from objectkernel_system_dialect.errors import (
     DataError,
     DuplicateKey,
@@ -40,7 +40,7 @@ LONGEST_KEY: Final = 255
 BATCH: Final = 500
 """Expired records that are removed at a time."""
 PAUSE: Final = timedelta(minutes=1)
-"""Between two removals."""
+"""Between two removals, once nothing is left to remove."""
 
 
 @attrs.frozen
@@ -98,7 +98,7 @@ class Idempotency:
             record = await self._dialect.find_by_id(IDEMPOTENCY, id)
             if record is not None and record["made_at"] > self._clock() - LIFETIME:
                 return self._again(record, request)
-            await self._dialect.delete(IDEMPOTENCY, id)
+            await self._dialect.delete_many(IDEMPOTENCY, {"id": id, **self._expired()})
         raise self._busy()
 
     async def _first(self, id: str, request: str, run: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -135,6 +135,10 @@ class Idempotency:
             fix="send the same again in a while",
         )
 
+    def _expired(self) -> Filter:
+        """Which records nobody may ask for any more; one that was made anew meanwhile is none of them."""
+        return {"made_at": {"$lte": self._clock() - LIFETIME}}
+
     async def sweep(self) -> None:
         """Remove one batch of records that nobody may ask for any more, unless that was done just now."""
         now = self._clock()
@@ -142,9 +146,11 @@ class Idempotency:
             return
         self._swept = now
         try:
-            expired = {"made_at": {"$lte": now - LIFETIME}}
+            expired = self._expired()
             rows = await self._dialect.find(IDEMPOTENCY, expired, sort={"made_at": 1}, limit=BATCH, select=["id"])
             if rows:
-                await self._dialect.delete_many(IDEMPOTENCY, {"id": {"$in": [row["id"] for row in rows]}})
+                await self._dialect.delete_many(IDEMPOTENCY, {"id": {"$in": [row["id"] for row in rows]}, **expired})
+            if len(rows) == BATCH:  # there may be more: the next write goes on
+                self._swept = datetime.min.replace(tzinfo=UTC)
         except DataError:
             pass  # whatever is the matter, the next write will say

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from objectkernel_contracts import Principal
@@ -19,7 +19,6 @@ from objectkernel_system_dialect.dialect import Dialect, Filter, Page, Row
 from objectkernel_system_dialect.errors import (
     OperationUnsupported,
     OptionInvalid,
-    RequestInvalid,
     RowChanged,
     RowDamaged,
     RowMissing,
@@ -27,7 +26,7 @@ from objectkernel_system_dialect.errors import (
 from objectkernel_system_dialect.http_entities import Asked, ServedEntities
 from objectkernel_system_dialect.http_idempotency import Answer, Idempotency, fingerprint
 from objectkernel_system_dialect.http_locks import RowLocks
-from objectkernel_system_dialect.http_route import HttpLimits
+from objectkernel_system_dialect.http_route import HttpLimits, too_large, unreadable
 from objectkernel_system_dialect.rest_api import (
     IDEMPOTENCY_HEADER,
     ROUTES,
@@ -36,9 +35,12 @@ from objectkernel_system_dialect.rest_api import (
     key_path,
 )
 from objectkernel_system_dialect.schema import EntitySchema
-from objectkernel_system_dialect.wire import Unsendable, dump, load
+from objectkernel_system_dialect.wire import Unreadable, Unsendable, dump, load
 from objectkernel_system_dialect.wire_entity import WireEntity
 from objectkernel_system_dialect.wire_pipeline import WirePipeline
+
+LONGEST: Final = 2**53
+"""The largest limit that a pipeline may name."""
 
 
 class DataPlane:
@@ -80,10 +82,9 @@ class DataPlane:
     async def list(self, asked: Asked, given: models.ListParameters) -> Response:
         """A page, asked for by a URL."""
         try:
-            filter = {} if given.filter is None else load(given.filter.encode(), self.limits.depth)
-        except ValueError:
-            why = "filter: it is no JSON"
-            raise RequestInvalid("the filter cannot be read", why=why, fix="send JSON", problems=(why,)) from None
+            filter = {} if given.filter is None else load(given.filter.encode(), self.limits.depth, unique=True)
+        except Unreadable as error:
+            raise unreadable("filter", str(error)) from None
         terms = _split(given.sort) or []
         return await self.query(
             asked,
@@ -138,7 +139,13 @@ class DataPlane:
 
     async def distinct(self, asked: Asked, given: models.Distinct) -> Response:
         """The values of a field."""
-        values = await asked.dialect.distinct(asked.schema, given.field, self._filter(asked, given.filter))
+        stages = [
+            {"$match": self._filter(asked, given.filter)},
+            {"$group": {"_id": f"${given.field}"}},
+            {"$match": {"_id": {"$exists": True}}},
+            {"$sort": {"_id": 1}},
+        ]
+        values = [row["_id"] for row in await self._groups(asked, stages)]
         return _json({"values": [asked.entity.value_out(given.field, value) for value in values]})
 
     async def aggregate(self, asked: Asked, given: models.Pipeline) -> Response:
@@ -146,8 +153,7 @@ class DataPlane:
         pipeline = WirePipeline.of(asked.entity, given.pipeline)
         for stage in given.pipeline if isinstance(given.pipeline, list) else ():
             self.entities.check_reach(asked, stage.get("$match") if isinstance(stage, Mapping) else None)
-        rows = await asked.dialect.aggregate(asked.schema, pipeline.stages_in())
-        return _json({"rows": pipeline.groups_out(rows)})
+        return _json({"rows": pipeline.groups_out(await self._groups(asked, pipeline.stages_in()))})
 
     async def search(self, asked: Asked, given: models.Search) -> Response:
         """Rows with certain words."""
@@ -190,6 +196,8 @@ class DataPlane:
 
         async def run() -> Answer:
             if given.create is not None:
+                if len(given.create) > self.limits.rows_max:
+                    raise too_large(self.limits.rows_max, "rows")
                 rows = await dialect.create_many(schema, [entity.data_in(data) for data in given.create])
                 return _answer({"rows": [entity.row_out(row) for row in rows]})
             if given.update is not None:
@@ -284,6 +292,8 @@ class DataPlane:
                 capability="transaction",
             )
         async with asked.dialect.transaction():
+            if await asked.dialect.find_by_id(asked.schema, key) is None:  # nobody locks the row of another
+                raise _missing(asked)
             await self._locks.lock(asked.schema, key)
             row = await asked.dialect.find_by_id(asked.schema, key)
             if row is None:
@@ -320,6 +330,25 @@ class DataPlane:
         self.entities.check_reach(asked, filter, include)
         made: Filter = asked.entity.filter_in(filter)
         return made
+
+    async def _groups(self, asked: Asked, stages: Any) -> Sequence[Row]:
+        """What a pipeline gives, unless that is too much for one answer."""
+        most = self.limits.rows_max
+        if isinstance(stages, list):
+            *before, last = stages or [None]
+            limit = last.get("$limit") if isinstance(last, Mapping) else None
+            if limit is None:
+                stages = [*stages, {"$limit": most + 1}]
+            elif isinstance(limit, int) and most < limit <= LONGEST:
+                stages = [*before, {"$limit": most + 1}]
+        rows = await asked.dialect.aggregate(asked.schema, stages)
+        if len(rows) > most:
+            raise OptionInvalid(
+                "the answer would be too long",
+                why=f"it has at most {most} groups or values",
+                fix="narrow the filter, or ask with $sort, $skip and $limit for a part of them",
+            )
+        return rows
 
     def _limit(self, wanted: int | None) -> int:
         if wanted is not None and wanted > self.limits.page_max:

@@ -19,11 +19,12 @@ from starlette.responses import Response
 from objectkernel_system_dialect.errors import IdempotencyKeyBusy, RequestInvalid, RequestTooLarge
 from objectkernel_system_dialect.problems import RETRY_SECONDS, problem_of, status_of
 from objectkernel_system_dialect.rest_api import PROBLEM
-from objectkernel_system_dialect.wire import Unsendable, dump, load
+from objectkernel_system_dialect.wire import Unreadable, Unsendable, dump, load
 
 LOG: Final = logging.getLogger("objectkernel.system-dialect")
 PATIENCE: Final = 8
 """How many times too large a body may be for its sender to get an answer: who is not listened to cannot hear it."""
+PRECONDITIONS: Final = frozenset({"if-match", "if-none-match", "if-unmodified-since"})
 REPEATABLE: Final = frozenset({HTTPStatus.SERVICE_UNAVAILABLE})
 
 
@@ -33,12 +34,14 @@ class HttpLimits:
 
     Attributes:
         page_default, page_max: rows of a page.
+        rows_max: rows that one request creates, groups or values that one answer has.
         body_bytes: the longest body.
         depth: the levels of lists and objects within each other.
     """
 
     page_default: int = 50
     page_max: int = 1000
+    rows_max: int = 10_000
     body_bytes: int = 10 * 2**20
     depth: int = 100
 
@@ -66,22 +69,18 @@ class BoundedRequest(Request):
                 if size <= limit:
                     parts.append(part)
                 elif size > limit * PATIENCE:
-                    raise Refused(_too_large(limit), close=True)
+                    raise Refused(too_large(limit), close=True)
             if size > limit:
-                raise Refused(_too_large(limit))
+                raise Refused(too_large(limit))
             self._read = b"".join(parts)
         return self._read
 
     async def json(self) -> Any:
         """The body's JSON value."""
         try:
-            return load(await self.body(), self.limits.depth)
-        except ValueError as error:
-            depth = "nested" in str(error)
-            why = f"it is nested more than {self.limits.depth} deep" if depth else "it is no JSON in UTF-8 (RFC 8259)"
-            raise Refused(
-                RequestInvalid("the body cannot be read", why=why, fix="send a JSON object", problems=(why,))
-            ) from None
+            return load(await self.body(), self.limits.depth, unique=True)
+        except Unreadable as error:
+            raise Refused(unreadable("body", str(error))) from None
 
 
 def route_class(limits: HttpLimits) -> type[APIRoute]:
@@ -108,6 +107,34 @@ def route_class(limits: HttpLimits) -> type[APIRoute]:
     return DataRoute
 
 
+def expect_known(request: Request, parameters: bool, held: bool) -> None:
+    """Refuse what a route would pass over in silence.
+
+    Args:
+        parameters: whether the route takes some in the URL; which ones, and their values, is not looked at.
+        held: whether it holds a row to ``If-Match``.
+
+    Raises:
+        RequestInvalid: a parameter comes twice, or is not expected at all; or there is another precondition (RFC 9110,
+            section 13.1), which the sender relies on.
+    """
+    names = [name for name, _ in request.query_params.multi_items()]
+    problems = [f"query.{name}: it comes twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    problems += [] if parameters else [f"query.{name}: the route takes no parameters" for name in dict.fromkeys(names)]
+    if request.method != "GET":
+        unmet = PRECONDITIONS - {"if-match"} if held else PRECONDITIONS
+        problems += [
+            f"header.{name}: the route does not keep to it" for name in sorted(unmet) if name in request.headers
+        ]
+    if problems:
+        raise RequestInvalid(
+            "the request is not what this route takes",
+            why=tuple(problems),
+            fix="see /openapi.json",
+            problems=tuple(problems),
+        )
+
+
 def problem_response(error: KernelError, *, close: bool = False) -> Response:
     """An error as an answer; one of the server's own is logged under an id that the answer has."""
     status, instance = status_of(error), None
@@ -122,8 +149,14 @@ def problem_response(error: KernelError, *, close: bool = False) -> Response:
     return Response(_dumped(problem_of(error, instance=instance)), int(status), headers, media_type=PROBLEM)
 
 
-def _too_large(limit: int) -> RequestTooLarge:
-    why, fix = f"it may have {limit} bytes", "send fewer rows at a time"
+def unreadable(what: str, why: str) -> RequestInvalid:
+    """The error for a part of a request that is not the JSON it should be."""
+    return RequestInvalid(f"the {what} cannot be read", why=why, fix="send a JSON object", problems=(f"{what}: {why}",))
+
+
+def too_large(limit: int, unit: str = "bytes") -> RequestTooLarge:
+    """The error for a body with more of something than it may have."""
+    why, fix = f"it may have {limit} {unit}", "send fewer rows at a time"
     return RequestTooLarge("the body is too large", why=why, fix=fix, limit=limit)
 
 

@@ -27,7 +27,11 @@ def sqlite_path(uri: str) -> str:
     """
     if not uri.strip():
         raise _refused("the URI is empty")
+    if "\0" in uri:
+        raise _refused("it has a character that no file name can have")
     if "://" not in uri:
+        if uri.lower().startswith(("file:", "sqlite:")):
+            raise _refused("a scheme is followed by two slashes, and SQLite's own file: names are not understood")
         return uri if uri == MEMORY else str(Path(uri).expanduser())
     url = _parsed(uri)
     if url is None:

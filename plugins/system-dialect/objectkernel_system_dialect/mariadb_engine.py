@@ -7,7 +7,21 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import URL, Column, ColumnElement, Dialect, Table, Text, and_, case, cast, func, literal_column, null
+from sqlalchemy import (
+    URL,
+    Column,
+    ColumnElement,
+    Dialect,
+    Select,
+    Table,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    literal_column,
+    null,
+)
 from sqlalchemy.dialects.mysql import DECIMAL, insert
 from sqlalchemy.sql import visitors
 from sqlalchemy.types import TypeEngine
@@ -46,6 +60,9 @@ class MariadbEngine:
     capabilities: frozenset[Capability] = frozenset({"execute", "json", "regex", "transaction"})
     driver_errors: tuple[type[Exception], ...] = (ServerError,)
     updates_return_rows = False
+    compares_rows = True
+    limits_sorted_rows = False
+    clashes = frozenset({"ER_LOCK_DEADLOCK"})
     has_upsert = True
     sorts_missing_first = True
     json_types: Mapping[str, TypeEngine[Any]] = {"string": Text(), "number": Text(), "boolean": Text()}
@@ -77,6 +94,9 @@ class MariadbEngine:
         return translated(error, place=self.place, entity=entity)
 
     # --- expressions --------------------------------------------------------------------------------
+
+    def locked(self, statement: Select[Any], table: Table) -> Select[Any]:
+        return statement.with_for_update()
 
     def like_pattern(self, pattern: str) -> str:
         if (len(pattern) - len(pattern.rstrip("\\"))) % 2:

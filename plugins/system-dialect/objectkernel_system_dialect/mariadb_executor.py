@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -20,16 +19,13 @@ from objectkernel_system_dialect.mariadb_errors import DEADLOCK, LOCK_TIMEOUT, R
 from objectkernel_system_dialect.mariadb_pool import Job, Pool
 from objectkernel_system_dialect.mariadb_statements import Limits, Statements
 from objectkernel_system_dialect.mariadb_transaction import BEGIN, MariadbTransaction
+from objectkernel_system_dialect.patience import patiently
 
 if TYPE_CHECKING:
     import sqlalchemy
 
 T = TypeVar("T")
 
-RETRIES: Final = 5
-"""How often a single statement that a deadlock undid is run again."""
-PAUSE: Final = 0.02
-"""Seconds of the first pause before that, at most; each further one may be twice as long."""
 SCHEMA_PATIENCE: Final = 600
 """Seconds to wait for others that change the schema."""
 
@@ -161,7 +157,7 @@ class MariadbExecutor:
 
     async def _run(self, job: Job[T], *, repeatable: bool = False) -> T:
         self._expect_open()
-        return await self._patiently(lambda: self._pool.run(job, repeatable=repeatable))
+        return await patiently(lambda: self._pool.run(job, repeatable=repeatable), _undone)
 
     async def _again(self, work: Callable[[MariadbTransaction], Awaitable[T]]) -> T:
         """Run one call in a transaction of its own."""
@@ -170,18 +166,7 @@ class MariadbExecutor:
             async with self.transaction() as transaction:
                 return await work(transaction)
 
-        return await self._patiently(once)
-
-    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try again what a deadlock undid. What waited for a lock has waited as long as it may."""
-        for number in range(RETRIES):
-            try:
-                return await attempt()
-            except ServerError as error:
-                if error.number != DEADLOCK:
-                    raise
-            await asyncio.sleep(random.uniform(0, PAUSE * 2**number))
-        return await attempt()
+        return await patiently(once, _undone)
 
     def _expect_open(self) -> None:
         if self._closed:
@@ -202,6 +187,11 @@ class MariadbExecutor:
             return asyncio.get_running_loop() is self._loop
         except RuntimeError:  # a loop of the other kind
             return False
+
+
+def _undone(error: Exception) -> bool:
+    """Whether a deadlock ended it. What waited for a lock has waited as long as it may."""
+    return isinstance(error, ServerError) and error.number == DEADLOCK
 
 
 async def _ping(connection: Connection) -> None:

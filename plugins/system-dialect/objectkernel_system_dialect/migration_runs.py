@@ -25,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from objectkernel_system_dialect.errors import MigrationFailed, SchemaInvalid, SchemaNewer
 from objectkernel_system_dialect.migrations import Migration
 from objectkernel_system_dialect.schema import Field
-from objectkernel_system_dialect.schema_record import read_records, rename_record
+from objectkernel_system_dialect.schema_record import counting, read_records, rename_record
 from objectkernel_system_dialect.stored import Stored
 
 RAN: Final = Table(
@@ -79,8 +79,8 @@ class MigrationStep:
             existing_type=column.type,
             existing_nullable=column.nullable,
             existing_server_default=column.server_default,
-            existing_autoincrement=column.autoincrement is True,
             existing_comment=column.comment,
+            **counting(self.connection, column),
         )
         self._rename(collection, collection, {old: new})
 

@@ -19,10 +19,10 @@ def _names(names: Iterable[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _plain(_migration: Migration, _attribute: object, apply: object) -> None:
-    """Refuse what would only be promised: nobody awaits it."""
-    if not callable(apply) or inspect.iscoroutinefunction(apply):
-        raise TypeError("`apply` of a migration is a plain function, not a coroutine function")
+def _plain(_migration: Migration, _attribute: attrs.Attribute[Apply], apply: Apply) -> None:
+    """Refuse what would count as run and do nothing."""
+    if inspect.iscoroutinefunction(apply):
+        raise ValueError("`apply` of a migration is a plain function: nobody would await this one")
 
 
 @attrs.frozen

@@ -20,6 +20,7 @@ from objectkernel_system_dialect.errors import (
     OptionInvalid,
     SchemaOutdated,
     TenantRequired,
+    ValueInvalid,
 )
 from objectkernel_system_dialect.net_transport import (
     TRANSPORTS,
@@ -58,7 +59,7 @@ class NetDialect(BaseDialect):
     def __init__(self, transport: Transport, description: Mapping[str, Any]) -> None:
         self._transport = transport
         self._page, self._offered = _understood(description, transport.place)
-        self.capabilities = CAPABILITIES & frozenset(map(str, description.get("capabilities", ())))
+        self.capabilities = CAPABILITIES & frozenset(map(str, description["capabilities"]))
         self._entities: dict[str, WireEntity] = {}
         self._tenant: Any = None
 
@@ -205,8 +206,7 @@ class NetDialect(BaseDialect):
             rows.extend(page.rows)
             left = None if left is None else left - len(page.rows)
             asked["after"] = page.next
-            ended = page.next is None and (not skip or len(page.rows) < asked["limit"])
-            if ended or left == 0 or not page.rows:
+            if left == 0 or page.next is None and (not skip or len(page.rows) < asked["limit"]):
                 return rows
 
     async def find_page(
@@ -262,7 +262,11 @@ class NetDialect(BaseDialect):
         sent = {name: value for name, value in asked.items() if value is not None}
         answer = await self._ask(entity, "query", arguments=sent)
         after = answer.get("next")
-        return Page(tuple(self._rows(entity, answer)), after if after is None else str(after))
+        rows = self._rows(entity, answer)
+        endless = after is not None and (not rows or after == asked.get("after"))
+        if endless or len(rows) > asked["limit"]:
+            self._unreadable()
+        return Page(tuple(rows), after if after is None else str(after))
 
     async def find_by_id(self, schema: EntitySchema, key: Key, *, include: Iterable[str] | None = None) -> Row | None:
         entity = self._known(schema)
@@ -404,8 +408,11 @@ class NetDialect(BaseDialect):
         parts = error.facts.get("key")
         if isinstance(parts, tuple):
             about = self._entities.get(str(error.facts.get("entity")), entity)
-            error.facts["key"] = about.key_in([str(part) for part in parts])
-            vars(error)["key"] = error.facts["key"]
+            try:
+                key = about.key_in([str(part) for part in parts])
+            except ValueInvalid:
+                self._unreadable()
+            error.facts["key"] = vars(error)["key"] = key
 
     async def _row(
         self, entity: WireEntity, operation: str, key: Key, arguments: Mapping[str, Any], version: int | None = None
@@ -451,7 +458,7 @@ def unreadable(place: str) -> DatabaseUnavailable:
 def _understood(description: Any, place: str) -> tuple[int, Mapping[str, Mapping[str, str]]]:
     """The longest page, and what each entity has, of a server's description."""
     match description:
-        case {"page_max": int() as page, "entities": dict() as entities} if page > 0 and all(
+        case {"page_max": int() as page, "capabilities": list(), "entities": dict() as entities} if page > 0 and all(
             isinstance(one, dict) and isinstance(one.get("names"), dict) for one in entities.values()
         ):
             return page, {name: one["names"] for name, one in entities.items()}

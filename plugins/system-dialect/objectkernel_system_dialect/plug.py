@@ -48,7 +48,9 @@ class Plug(SchemaRegistry):
         self._migrations = migrations
         self._tasks = tasks
         self._moved: Opening | None = None
+        self._moving = anyio.Lock()
         self._bootstrapping = anyio.Lock()
+        self._given = system
         self._opened: list[SwitchableDialect] = []
 
     # --- the business data ------------------------------------------------------------------------------
@@ -59,12 +61,21 @@ class Plug(SchemaRegistry):
         return self._business
 
     async def set_dialect(self, dialect: Dialect) -> None:
-        await self._switchable().switch(Lent(dialect))
-        self._moved = None
+        if self._switchable().gives(dialect):
+            raise OperationUnsupported(
+                "the business dialect cannot be put behind itself",
+                why="this is what the service 'dialect' gave, or a tenant's view of it",
+                fix="give one that was opened elsewhere, such as with `open_isolated_dialect`",
+                dialect=dialect.name,
+                capability="switch",
+            )
+        async with self._moving:
+            await self._go(Lent(dialect), lasting=False)
 
     async def reset_dialect(self) -> None:
-        self._moved = None
-        await self.disconnect()
+        async with self._moving:
+            business, self._moved = self._switchable(), None
+            await business.disconnect(then=self._wanted)
 
     def get_data_mode(self) -> DataMode:
         return "net" if self._business.name == "net" else "orm"
@@ -76,26 +87,38 @@ class Plug(SchemaRegistry):
         return self.get_data_mode() == "orm"
 
     async def disconnect(self) -> None:
-        await self._switchable().disconnect(then=self._wanted)
+        async with self._moving:
+            await self._switchable().disconnect(then=self._wanted)
 
     async def change_dialect(self, dialect: str, uri: str, schema_strategy: SchemaStrategy | None = None) -> None:
         opening = self._database(dialect, uri, schema_strategy)
-        await self._switchable().switch(opening)
-        self._moved = opening
+        async with self._moving:
+            await self._go(opening, lasting=True)
 
     async def reload_config(self) -> bool:
-        business, opening = self._switchable(), business_opening(self._read(), self._keys, self._migrations)
-        if opening == business.opening:
-            return False
-        await business.switch(opening)
-        self._moved = None
-        return True
+        async with self._moving:
+            opening = business_opening(self._read(), self._keys, self._migrations)
+            if opening == self._switchable().opening:
+                self._moved = None
+                return False
+            await self._go(opening, lasting=False)
+            return True
 
     async def reconnect(self) -> None:
-        await self._switchable().switch(self._wanted())
+        async with self._moving:
+            await self._go(self._wanted(), lasting=self._moved is not None)
 
     def on_api_key_invalid(self, renew: KeyRenewal) -> None:
         self._keys.renewal = renew
+
+    async def _go(self, opening: Opening, *, lasting: bool) -> None:
+        """Switch; `lasting` says that `reconnect` and `disconnect` shall lead there too."""
+        business = self._switchable()
+        try:
+            await business.switch(opening)
+        finally:  # also of a caller that is cancelled while the old connection closes
+            if business.opening is opening:
+                self._moved = opening if lasting else None
 
     def _wanted(self) -> Opening:
         """Where `change_dialect` went, otherwise what the settings say now."""
@@ -129,10 +152,22 @@ class Plug(SchemaRegistry):
                     log.warning("%s", shared_system(self._business.name))
                     await self.set_system_dialect(self._business)
                 else:
-                    own = await SwitchableDialect.open(opening, self._system_schemas, self._tasks)
-                    self._opened.append(own)
-                    self._system = own
+                    self._system = await self._system_at(opening)
             return await self.get_system_dialect()
+
+    async def _system_at(self, opening: Opening) -> SwitchableDialect:
+        """The system's database: as it was opened before, if a reset has left it, else opened now."""
+        for dialect in (self._given, *self._opened):
+            if (
+                isinstance(dialect, SwitchableDialect)
+                and dialect is not self._business
+                and dialect.opening == opening
+                and not dialect.closed
+            ):
+                return dialect
+        dialect = await SwitchableDialect.open(opening, self._system_schemas, self._tasks)
+        self._opened.append(dialect)
+        return dialect
 
     async def set_system_dialect(self, dialect: Dialect) -> None:
         await dialect.register(*self._system_schemas)

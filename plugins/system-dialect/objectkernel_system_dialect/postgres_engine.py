@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Boolean, ColumnElement, Dialect, Numeric, Table, Text, case, cast, func, literal_column
+from sqlalchemy import Boolean, ColumnElement, Dialect, Numeric, Select, Table, Text, case, cast, func, literal_column
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.types import TypeEngine
 
@@ -44,6 +44,9 @@ class PostgresEngine:
     capabilities: frozenset[Capability] = frozenset({"execute", "json", "regex", "transaction"})
     driver_errors = DRIVER_ERRORS
     updates_return_rows = True
+    compares_rows = True
+    limits_sorted_rows = False
+    clashes = frozenset({"40001", "40P01"})
     has_upsert = True
     sorts_missing_first = False
     json_types: Mapping[str, TypeEngine[Any]] = {"string": Text(), "number": Numeric(), "boolean": Boolean()}
@@ -89,6 +92,9 @@ class PostgresEngine:
         return translated(error, place=self.place, entity=entity)
 
     # --- expressions --------------------------------------------------------------------------------
+
+    def locked(self, statement: Select[Any], table: Table) -> Select[Any]:
+        return statement.with_for_update()
 
     def like_pattern(self, pattern: str) -> str:
         if (len(pattern) - len(pattern.rstrip("\\"))) % 2:

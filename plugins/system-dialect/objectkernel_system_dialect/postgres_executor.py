@@ -15,6 +15,7 @@ from anyio.lowlevel import current_token
 
 from objectkernel_system_dialect.errors import DatabaseBusy, DialectClosed, DialectUnsupported
 from objectkernel_system_dialect.executor import Insertion, Reader
+from objectkernel_system_dialect.patience import patiently
 from objectkernel_system_dialect.postgres_errors import DRIVER_ERRORS
 from objectkernel_system_dialect.postgres_transaction import (
     Connection,
@@ -116,16 +117,13 @@ class PostgresExecutor:
         job = fetching(sql, values, reader)
         if not writes:
             return await self._read(job)
-        if reader.trusting:  # then there is nothing to undo
-            return await self._run(job)
-        async with self.transaction() as transaction:
-            return await transaction.fetch(sql, values, reader, writes=True)
+        return await self._write(job, alone=reader.trusting)  # then there is nothing to undo
 
     async def change(self, sql: str, values: Sequence[Any]) -> int:
-        return await self._run(changing(sql, values))
+        return await self._write(changing(sql, values))
 
     async def insert(self, insertion: Insertion, rows: Sequence[tuple[Any, ...]]) -> list[int]:
-        return await self._run(inserting(insertion, rows)) if rows else []
+        return await self._write(inserting(insertion, rows)) if rows else []
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
@@ -194,6 +192,14 @@ class PostgresExecutor:
         except CONNECTION_LOST:  # perhaps long ago, while it lay in the pool
             return await self._run(job)
 
+    async def _write(self, job: Job[T], *, alone: bool = True) -> T:
+        """Run a job that commits itself, or else in a transaction of its own; again where a deadlock undid it."""
+        return await patiently(lambda: self._run(job) if alone else self._run_whole(job), _undone)
+
+    async def _run_whole(self, job: Job[T]) -> T:
+        async with self.transaction() as transaction:
+            return await transaction.run(job)
+
     async def _run(self, job: Job[T]) -> T:
         self._enter()
         try:
@@ -246,6 +252,10 @@ class PostgresExecutor:
             return asyncio.get_running_loop() is self._loop
         except RuntimeError:  # a loop of the other kind
             return False
+
+
+def _undone(error: Exception) -> bool:
+    return isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError)
 
 
 async def _keep(connection: Connection) -> None:

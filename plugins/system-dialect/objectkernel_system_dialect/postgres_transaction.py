@@ -75,13 +75,13 @@ class PostgresTransaction:
         self._numbers = count(1)
 
     async def fetch(self, sql: str, values: Sequence[Any], reader: Reader[T], *, writes: bool = False) -> list[T]:
-        return await self._run(fetching(sql, values, reader))
+        return await self.run(fetching(sql, values, reader))
 
     async def change(self, sql: str, values: Sequence[Any]) -> int:
-        return await self._run(changing(sql, values))
+        return await self.run(changing(sql, values))
 
     async def insert(self, insertion: Insertion, rows: Sequence[tuple[Any, ...]]) -> list[int]:
-        return await self._run(inserting(insertion, rows))
+        return await self.run(inserting(insertion, rows))
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -99,7 +99,7 @@ class PostgresTransaction:
     async def begin(self) -> None:
         """Begin; to be called once, before everything else."""
         try:
-            await self._connection.execute("BEGIN")
+            await self._connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")  # whatever the server's default is
         except BaseException:
             self._connection.terminate()  # it may have begun
             raise
@@ -129,9 +129,10 @@ class PostgresTransaction:
                 self._connection.terminate()
 
     async def _command(self, sql: str) -> None:
-        await self._run(lambda connection: connection.execute(sql))
+        await self.run(lambda connection: connection.execute(sql))
 
-    async def _run(self, job: Job[T]) -> T:
+    async def run(self, job: Job[T]) -> T:
+        """Run a job when it is its turn."""
         async with self._turn:
             if self._ended:
                 raise DialectClosed(

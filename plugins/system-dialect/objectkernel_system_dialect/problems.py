@@ -34,6 +34,7 @@ STATUS: Final[Mapping[type[KernelError], HTTPStatus]] = {
 }
 SHOWN_FACTS: Final = frozenset({"entity", "field", "key", "reason"})
 """What a 5xx tells of an error's facts; never a place."""
+OWN: Final = frozenset({"self", "what", "where", "why", "fix", "facts"})
 RETRY_SECONDS: Final = 1
 
 
@@ -84,7 +85,7 @@ def error_of(problem: Mapping[str, Any], place: str) -> DataError | None:
     if kind is None:
         return None
     facts = problem.get("facts")
-    told = {str(name): _fact(value) for name, value in facts.items()} if isinstance(facts, Mapping) else {}
+    told = _facts(kind, facts) if isinstance(facts, Mapping) else {}
     if issubclass(kind, errors.DatabaseUnavailable | errors.AccessDenied):
         told["database"] = place
     why = problem.get("why")
@@ -97,8 +98,13 @@ def error_of(problem: Mapping[str, Any], place: str) -> DataError | None:
     )
 
 
-def _fact(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _facts(kind: type[DataError], facts: Mapping[Any, Any]) -> dict[str, Any]:
+    """The facts of an error, without those that would take the place of something that every error has."""
+    return {
+        str(name): tuple(value) if isinstance(value, list) else value
+        for name, value in facts.items()
+        if name not in OWN and not hasattr(kind, str(name))
+    }
 
 
 def _kinds(kind: type[DataError]) -> Iterator[type[DataError]]:

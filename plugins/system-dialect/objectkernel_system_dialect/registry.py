@@ -23,6 +23,7 @@ KEY_TYPES: Final = frozenset({"string", "integer", "uuid", "enum", "datetime", "
 TENANT_TYPES: Final = frozenset({"string", "integer", "uuid", "enum"})
 UNSORTED_TYPES: Final = frozenset({"text", "json", "array", "binary"})
 """Types that no index and no uniqueness is offered for: not every database has them."""
+RESERVED: Final = frozenset({"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"})
 NUMERIC_TYPES: Final = frozenset({"integer", "number", "decimal"})
 DECIMAL_DIGITS: Final = 18
 LONGEST_NAME: Final = 63
@@ -60,7 +61,7 @@ def validate_schemas(schemas: Sequence[EntitySchema]) -> tuple[str, ...]:
     by_name = {schema.name: schema for schema in schemas}
     problems = [f"the entity name {name!r} is used twice" for name in _twice(s.name for s in schemas)]
     problems += sharing_problems(schemas)
-    problems += [f"the table {name!r} is used twice" for name in _twice(_tables(schemas))]
+    problems += [f"the table {name!r} is used twice" for name in _twice(table_names(schemas))]
     for schema in schemas:
         problems += [f"{schema.name}: {problem}" for problem in _schema_problems(schema, by_name)]
     return tuple(problems)
@@ -97,7 +98,9 @@ def _name_problems(schema: EntitySchema) -> Iterator[str]:
             yield f"{name!r} is no field name: letters, digits and '_', at most 63"
         if name in added:
             yield f"field {name!r} is declared although the schema {added[name]}"
-    names = [name.lower() for name in (*schema.fields, *schema.relations)]
+        if name in RESERVED:
+            yield f"{name!r} is no field name: PostgreSQL has a column of its own under it"
+    names = [name.lower() for name in {*schema.fields, *schema.relations, *schema.all_fields}]
     for name in _twice(names):
         yield f"the field name {name!r} is used twice (databases do not heed case)"
 
@@ -207,7 +210,7 @@ def _discriminator_problems(schema: EntitySchema) -> Iterator[str]:
         yield f"the key names the discriminator {told.field!r}"
 
 
-def _tables(schemas: Sequence[EntitySchema]) -> Iterator[str]:
+def table_names(schemas: Sequence[EntitySchema]) -> Iterator[str]:
     """The name of every table that schemas want, a shared one once."""
     yield from {schema.collection for schema in schemas}
     for schema in schemas:

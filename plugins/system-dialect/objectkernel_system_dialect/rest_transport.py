@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import anyio
+import attrs
 import httpx
 from objectkernel.secret import Secret
 
@@ -38,8 +42,30 @@ FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 2.0
 PATIENCE: Final = 10.0
 """Seconds of ``Retry-After`` that are waited for; who asks for more is not asked again."""
+LARGEST: Final = 256 * 2**20
+"""Bytes of an answer, unpacked."""
 DEPTH: Final = 1000
 """Levels of an answer: what a server's database has may be nested more deeply than what it takes."""
+
+
+@attrs.frozen
+class _Answer:
+    """What a server answered, unpacked."""
+
+    status: int
+    headers: httpx.Headers
+    content: bytes
+
+
+class _Quiet(logging.Filter):
+    """Keeps requests out of the log of httpx, which shows their URLs: the server's address, and keys of rows."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not _QUIET.get()
+
+
+_QUIET: Final = ContextVar("objectkernel_quiet", default=False)
+logging.getLogger("httpx").addFilter(_Quiet())
 
 
 class _Content(httpx.AsyncByteStream):
@@ -71,6 +97,7 @@ class RestTransport:
         self._key = options.api_key
         self._renew = options.on_api_key_invalid
         self._renewing = anyio.Lock()
+        self._renewals = 0
         self._closed = False
         self._client = httpx.AsyncClient(timeout=httpx.Timeout(options.timeout, pool=None), follow_redirects=False)
 
@@ -101,28 +128,26 @@ class RestTransport:
     # --- one request ----------------------------------------------------------------------------------
 
     async def _ask(self, method: str, url: str, headers: dict[str, str], **content: Any) -> Any:
-        if self._closed:
-            raise DialectClosed(
-                "the connection to the server is closed", why="`aclose` was called", fix="open the dialect again"
-            )
         key = self._key
         response = await self._persistently(method, url, headers, key, content)
-        if response.status_code == HTTPStatus.UNAUTHORIZED and await self._renewed(key):
+        if response.status == HTTPStatus.UNAUTHORIZED and await self._renewed(key):
             response = await self._persistently(method, url, headers, self._key, content)
         return self._answer(response)
 
     async def _persistently(
         self, method: str, url: str, headers: Mapping[str, str], key: Secret[str] | None, content: Mapping[str, Any]
-    ) -> httpx.Response:
+    ) -> _Answer:
         shown = dict(headers) if key is None else {**headers, "Authorization": f"Bearer {key.reveal()}"}
         reason = ""
         for attempt in range(1, self._attempts + 1):
+            if self._closed:
+                raise DialectClosed(
+                    "the connection to the server is closed", why="`aclose` was called", fix="open the dialect again"
+                )
             last = attempt == self._attempts
             pause = random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt))
             try:
-                request = self._client.build_request(method, url, headers=shown, **content)
-                request.stream = _Content(request.content)
-                response = await self._client.send(request)
+                response = await self._once(method, url, shown, content)
             except httpx.RequestError as error:
                 reason = type(error).__name__
                 if last:
@@ -135,27 +160,52 @@ class RestTransport:
             await anyio.sleep(pause)
         raise self._unavailable("it did not answer", reason)
 
+    async def _once(self, method: str, url: str, headers: Mapping[str, str], content: Mapping[str, Any]) -> _Answer:
+        request = self._client.build_request(method, url, headers=headers, **content)
+        request.stream = _Content(request.content)
+        quiet = _QUIET.set(True)
+        try:
+            response = await self._client.send(request, stream=True)
+        finally:
+            _QUIET.reset(quiet)
+        parts, size = [], 0
+        async with aclosing(response):
+            try:
+                async for part in response.aiter_bytes():
+                    size += len(part)
+                    if size <= LARGEST:
+                        parts.append(part)
+                    else:  # the reading ends by itself then; left alone, trio warns of its generators
+                        await response.aclose()
+            except httpx.RequestError:
+                if size <= LARGEST:
+                    raise
+        if size > LARGEST:
+            raise self._unavailable(f"its answer has more than {LARGEST} bytes", "answer too large")
+        return _Answer(response.status_code, response.headers, b"".join(parts))
+
     async def _renewed(self, refused: Secret[str] | None) -> bool:
         """Whether there is another key than the one refused; many callers ask for it once."""
         if self._renew is None:
             return False
+        seen = self._renewals
         async with self._renewing:
-            if self._key is refused:
+            if self._key is refused and self._renewals == seen:
                 key = await self._renew()
-                if not key or (refused is not None and key == refused.reveal()):
-                    return False
-                self._key = Secret(key)
-        return True
+                self._renewals += 1
+                if key and (refused is None or key != refused.reveal()):
+                    self._key = Secret(key)
+        return self._key is not refused
 
-    def _answer(self, response: httpx.Response) -> Any:
-        status = response.status_code
+    def _answer(self, response: _Answer) -> Any:
+        status = response.status
         if status == HTTPStatus.NO_CONTENT:
             return {}
         try:
             content = load(response.content, DEPTH)
         except ValueError:
             content = None
-        if response.is_success and isinstance(content, dict):
+        if 200 <= status < 300 and isinstance(content, dict):
             return content
         raise self._failure(status, content)
 
@@ -218,20 +268,20 @@ def _body(call: Call) -> bytes:
         ) from None
 
 
-def _repeatable(response: httpx.Response) -> bool:
-    if response.status_code == HTTPStatus.CONFLICT:
+def _repeatable(response: _Answer) -> bool:
+    if response.status == HTTPStatus.CONFLICT:
         return f'"{BUSY}"'.encode() in response.content
-    return response.status_code in REPEATED
+    return response.status in REPEATED
 
 
-def _retry_after(response: httpx.Response) -> float:
+def _retry_after(response: _Answer) -> float:
     """Seconds of ``Retry-After`` (RFC 9110, section 10.2.3); 0 without."""
     text = response.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())

@@ -17,11 +17,12 @@ the names of the tables and for this record, and looks no further.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 from sqlalchemy import Connection, MetaData, Table, inspect
+from sqlalchemy.exc import OperationalError
 
 from objectkernel_system_dialect.data_plug import SchemaStrategy
 from objectkernel_system_dialect.errors import SchemaForeign, SchemaOutdated
@@ -109,11 +110,15 @@ def bring_up(
         _create(connection, tables, state, waiting, looks_only=strategy == "validate")
 
 
-def plan(connection: Connection, tables: Sequence[Table]) -> Plan:
-    """What lies between the database and the tables, destructive steps among it."""
+def plan(connection: Connection, tables: Sequence[Table], *, others: Collection[str] = ()) -> Plan:
+    """What lies between the database and the tables, destructive steps among it.
+
+    Args:
+        others: names of tables that are not among `tables` and wanted all the same.
+    """
     from objectkernel_system_dialect.schema_differences import plan
 
-    return plan(connection, tables, State.read(connection).records)
+    return plan(connection, tables, State.read(connection).records, others)
 
 
 def apply(
@@ -122,11 +127,13 @@ def apply(
     *,
     migrations: Sequence[Migration] = (),
     destructive: bool = False,
+    others: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Bring a database up as ``update`` does, after looking closely; returns what was done, a sentence each.
 
     Args:
         destructive: also make the steps that lose data.
+        others: as for `plan`.
 
     Raises:
         as `bring_up` does.
@@ -135,7 +142,7 @@ def apply(
     state = State.read(connection)
     check_migrations(migrations)
     waiting = due(migrations, state.ran, [table.name for table in tables])
-    return _update(connection, tables, state, waiting, closely=True, destructive=destructive)
+    return _update(connection, tables, state, waiting, closely=True, destructive=destructive, others=others)
 
 
 def drop(connection: Connection) -> None:
@@ -164,6 +171,7 @@ def _update(
     temporary: bool = False,
     closely: bool = False,
     destructive: bool = False,
+    others: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Run migrations and bring the tables up.
 
@@ -183,7 +191,7 @@ def _update(
             run(connection, migration, state.names)
     missing, unknown = state.missing(tables), state.unknown(tables, temporary=temporary)
     if unknown or closely:
-        done += _change(connection, tables, state, destructive=destructive)
+        done += _change(connection, tables, state, destructive=destructive, others=others)
     else:
         done += [f"create the table {table.name}" for table in missing]
         _make(connection, tables, missing)
@@ -191,7 +199,12 @@ def _update(
         if not state.names.isdisjoint(migration.collections):
             done += run(connection, migration, state.names)
     if missing or unknown:
-        write_records(connection, [*missing, *unknown], temporary=temporary, first=RECORDED.name not in state.names)
+        try:
+            write_records(connection, [*missing, *unknown], temporary=temporary, first=RECORDED.name not in state.names)
+        except OperationalError as error:
+            if done or not getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_READONLY"):
+                raise
+            log.info("schema: the tables are as wanted; the database cannot be written, and will not remember it")
         keep(connection)
     return tuple(done)
 
@@ -206,11 +219,13 @@ def _make(connection: Connection, tables: Sequence[Table], missing: Sequence[Tab
         metadata.create_all(connection, [metadata.tables[table.name] for table in missing], checkfirst=False)
 
 
-def _change(connection: Connection, tables: Sequence[Table], state: State, *, destructive: bool) -> list[str]:
+def _change(
+    connection: Connection, tables: Sequence[Table], state: State, *, destructive: bool, others: Collection[str]
+) -> list[str]:
     from objectkernel_system_dialect.schema_differences import plan
     from objectkernel_system_dialect.schema_plan import apply, described
 
-    planned = plan(connection, tables, state.records)
+    planned = plan(connection, tables, state.records, others)
     steps = planned.chosen(destructive=destructive)
     if any(step.obstacle is not None for step in steps):
         raise _outdated(

@@ -7,7 +7,7 @@ anything is changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from alembic.autogenerate import produce_migrations
@@ -22,11 +22,14 @@ from objectkernel_system_dialect.sqlite_rebuild import Rebuild
 from objectkernel_system_dialect.table_differences import TableDifferences
 
 
-def plan(connection: Connection, tables: Sequence[Table], records: Mapping[str, Record]) -> Plan:
+def plan(
+    connection: Connection, tables: Sequence[Table], records: Mapping[str, Record], others: Collection[str] = ()
+) -> Plan:
     """Compare a database with the tables that schemas want.
 
     Args:
         records: what the database remembers of its tables; one that is no more wanted may be dropped.
+        others: names of tables that somebody else wants.
     """
     wanted = metadata_of(tables)
     inspector = inspect(connection)
@@ -47,7 +50,7 @@ def plan(connection: Connection, tables: Sequence[Table], records: Mapping[str, 
         elif connection.dialect.name in ("mysql", "mariadb"):
             made = {one.name for one in reflected.foreign_key_constraints}
             _hold(held, [one for one in wanted.tables[name].foreign_key_constraints if one.name in made])
-    gone = sorted(name for name in records if name in names and name not in wanted.tables)
+    gone = sorted(name for name in records if name in names and name not in {*wanted.tables, *others})
     return Plan((*steps, *map(_dropping, gone)), rebuilds, held)
 
 

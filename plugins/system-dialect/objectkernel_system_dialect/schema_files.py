@@ -17,6 +17,7 @@ Decimals, times and UUIDs are text, as anywhere in JSON.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -33,6 +34,8 @@ from objectkernel.errors import nearest
 from objectkernel_system_dialect.errors import SchemaInvalid
 from objectkernel_system_dialect.schema import Discriminator, EntitySchema, Field, Index, Relation
 
+LONGEST: Final = 16 * 1024 * 1024
+"""Bytes of a file; what is longer is no description of entities."""
 READ: Final[Mapping[str, Callable[[str], Any]]] = {"decimal": Decimal, "datetime": datetime.fromisoformat, "uuid": UUID}
 """How text becomes the value of a field, for types that JSON has not."""
 
@@ -49,9 +52,13 @@ def read_schemas(paths: Iterable[Path]) -> tuple[EntitySchema, ...]:
     problems: list[str] = []
     for file in _files(paths, problems):
         try:
-            schemas += _schemas(json.loads(file.read_bytes()))
+            schemas += _schemas(_document(file))
+        except _Misfit as error:
+            problems.append(f"{file}: {error}")
         except OSError as error:
             problems.append(f"{file}: it cannot be read ({type(error).__name__})")
+        except RecursionError:
+            problems.append(f"{file}: it is nested too deeply")
         except ValueError as error:
             problems.append(f"{file}: it is no JSON ({error})")
         except BaseValidationError as error:
@@ -74,6 +81,27 @@ def _files(paths: Iterable[Path], problems: list[str]) -> Iterator[Path]:
             yield from found
         else:
             problems.append(f"{path}: the folder holds no .json file")
+
+
+def _document(file: Path) -> Any:
+    """What a file holds, if every reader takes it for the same."""
+    if file.exists() and not file.is_file():  # a pipe would wait for somebody who writes
+        raise _Misfit("it is no file")
+    if file.stat().st_size > LONGEST:
+        raise _Misfit(f"it is longer than {LONGEST} bytes")
+    return json.loads(file.read_bytes(), object_pairs_hook=_once, parse_constant=_no_number)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise _Misfit(f"an object has the key {twice!r} twice")
+    return found
+
+
+def _no_number(text: str) -> Any:
+    raise _Misfit(f"{text} is no JSON")
 
 
 def _schemas(document: Any) -> list[EntitySchema]:

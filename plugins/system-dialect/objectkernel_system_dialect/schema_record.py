@@ -94,6 +94,12 @@ def _foreign(constraint: object) -> tuple[str, ...]:
     return (*(element.target_fullname for element in constraint.elements), str(constraint.ondelete))
 
 
+def counting(connection: Connection, column: Column[Any]) -> dict[str, Any]:
+    """What alembic is told of a reflected column, so that a change on MariaDB leaves it one that counts."""
+    is_mariadb = connection.dialect.name in ("mysql", "mariadb")
+    return {"existing_autoincrement": True} if is_mariadb and column.autoincrement is True else {}
+
+
 def read_records(connection: Connection, names: Collection[str]) -> dict[str, Record]:
     """The record of each table that is there: one whose table is gone counts for nothing.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Literal, TypeAlias
 
@@ -49,8 +49,17 @@ class SchemaStatus:
         )
 
 
-def status(connection: Connection, tables: Sequence[Table], migrations: Sequence[Migration] = ()) -> SchemaStatus:
+def status(
+    connection: Connection,
+    tables: Sequence[Table],
+    migrations: Sequence[Migration] = (),
+    *,
+    others: Collection[str] = (),
+) -> SchemaStatus:
     """Look at a database; nothing is changed.
+
+    Args:
+        others: names of tables that are not among `tables` and wanted all the same.
 
     Raises:
         SchemaNewer: it has migrations behind it that are not among `migrations`.
@@ -59,7 +68,7 @@ def status(connection: Connection, tables: Sequence[Table], migrations: Sequence
     waiting = due(migrations, state.ran, [table.name for table in tables])
     differing = {step.collection for step in plan(connection, tables).safe}
     wanted = [TableStatus(table.name, _state(table.name, state, differing)) for table in tables]
-    known = {table.name for table in tables} | BOOKKEEPING
+    known = {table.name for table in tables} | BOOKKEEPING | set(others)
     left = [TableStatus(name, "no schema") for name in state.records if name not in known]
     ran = [MigrationStatus(one.plugin, one.number, one.summary, one.applied_at) for one in state.ran]
     ran += [MigrationStatus(one.plugin, one.number, one.summary, None) for one in waiting]

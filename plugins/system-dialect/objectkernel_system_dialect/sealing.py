@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from typing import Final
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import quote, unquote, unquote_plus
 
 SECRET_OPTION: Final = re.compile(r"pass|pwd|secret|key|token", re.IGNORECASE)
 
@@ -40,17 +41,33 @@ def shows(error: BaseException, secrets: tuple[str, ...]) -> bool:
 
 
 def secrets_of(uri: str) -> Iterator[str]:
-    """The string itself without its scheme, its password and the secrets among its options, as written and as meant."""
-    rest = uri.partition("://")[2] if "://" in uri else uri
+    """The string itself without its scheme, its password and the secrets among its options, as written and as meant.
+
+    What messages tell of every database is no secret: the name of a file, and a password that is as well the user's
+    name, the host's, the database's or that of its kind.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        yield from _spellings(uri if os.path.basename(uri) != uri else "")
+        return
     yield from _spellings(rest)
     address, _, query = rest.partition("?")
-    yield from _spellings(address.rpartition("@")[0].partition(":")[2])
+    for part in (address, rest):  # a password may have a question mark of its own
+        credentials, _, place = part.rpartition("@")
+        user, _, password = credentials.partition(":")
+        if unquote(password).lower() not in {word.lower() for word in re.split(r"[/:,?+]", f"{scheme}:{user}:{place}")}:
+            yield from _spellings(password)
     for option in query.split("&"):
         name, _, value = option.partition("=")
         if SECRET_OPTION.search(name):
             yield from _spellings(value)
 
 
-def _spellings(secret: str) -> Iterator[str]:
-    if secret:
-        yield from {secret, unquote(secret), unquote_plus(secret)}
+def _spellings(secret: str) -> set[str]:
+    """A secret as drivers may show it: as written, as meant, encoded anew, and within a `repr`."""
+    if not secret:
+        return set()
+    meant = {secret, unquote(secret), unquote_plus(secret)}
+    return (
+        meant | {quote(text, safe=kept) for text in meant for kept in ("", " +")} | {repr(text)[1:-1] for text in meant}
+    )

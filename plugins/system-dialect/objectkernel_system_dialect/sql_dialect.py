@@ -19,7 +19,7 @@ from objectkernel_system_dialect.calls import Calls
 from objectkernel_system_dialect.conditions import Conditions
 from objectkernel_system_dialect.core_statements import CoreStatements
 from objectkernel_system_dialect.cursors import make_cursor, read_cursor
-from objectkernel_system_dialect.dialect import Capability, Dialect, Filter, Key, Page, Row, Sort, Stage
+from objectkernel_system_dialect.dialect import Dialect, Filter, Key, Page, Row, Sort, Stage
 from objectkernel_system_dialect.engine import Engine
 from objectkernel_system_dialect.entity import Entity
 from objectkernel_system_dialect.errors import (
@@ -75,6 +75,8 @@ class SqlDialect(BaseDialect):
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.engine = engine
+        self.name = engine.name
+        self.capabilities = engine.capabilities
         self._strategy: Strategy = strategy
         self._migrations = tuple(migrations)
         self._calls = Calls(engine)
@@ -84,14 +86,6 @@ class SqlDialect(BaseDialect):
         self._conditions = Conditions(engine, self._registered)
         self._registering = anyio.Lock()
         self._tenant: Any = None
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        return self.engine.name
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:  # type: ignore[override]
-        return self.engine.capabilities
 
     async def aclose(self) -> None:
         try:
@@ -292,11 +286,14 @@ class SqlDialect(BaseDialect):
         if not any(links):
             numbers = await self._calls.insert(schema.name, statements.create, values) if values else []
             return entity.numbered(made, numbers)
-        async with self.transaction():
-            made = entity.numbered(made, await self._calls.insert(schema.name, statements.create, values))
-            for row, one in zip(made, links, strict=True):
+
+        async def create() -> list[Row]:
+            new = entity.numbered(made, await self._calls.insert(schema.name, statements.create, values))
+            for row, one in zip(new, links, strict=True):
                 await self._link(entity, entity.key_of(row), one)
-        return made
+            return new
+
+        return await self._calls.together(create)
 
     async def update(
         self, schema: EntitySchema, key: Key, changes: Mapping[str, Any], *, version: int | None = None
@@ -306,13 +303,14 @@ class SqlDialect(BaseDialect):
         links = self._links_of(entity, changes)
         condition, values = self._versioned(entity, key, version)
         await self._refuse_foreign(entity, (changed,))
-        if not links:
-            return await self._update(entity, statements, key, version, changes, changed, condition, values)
-        async with self.transaction():
+
+        async def update() -> Row | None:
             row = await self._update(entity, statements, key, version, changes, changed, condition, values)
-            if row is not None:
+            if row is not None and links:
                 await self._link(entity, key, links)
-        return row
+            return row
+
+        return await (self._calls.together(update) if links else update())
 
     async def _update(
         self,
@@ -375,10 +373,13 @@ class SqlDialect(BaseDialect):
             prepared = statements.update(names, condition, add=add, rows=True)
             rows = await self._fetch(entity, prepared, values, entity.whole, writes=True)
             return rows[0] if rows else None
-        async with self.transaction():
+
+        async def change() -> Row | None:
             if not await self._change(entity, statements.update(names, condition, add=add), values):
                 return None
             return await self._current(entity, statements, key)
+
+        return await self._calls.together(change)
 
     async def _current(self, entity: Entity, statements: Statements, key: Key) -> Row | None:
         """The row with this key as it is now, softly deleted or not."""
@@ -417,12 +418,14 @@ class SqlDialect(BaseDialect):
         row = entity.new_row(data, self._clock(), self._tenant)
         await self._refuse_foreign(entity, (row,))
         links, key = self._links_of(entity, data), entity.key_of(row)
-        if not links:
-            return await self._upsert(entity, statements, data, row, key)
-        async with self.transaction():
+
+        async def upsert() -> Row:
             written = await self._upsert(entity, statements, data, row, key)
-            await self._link(entity, key, links)
-        return written
+            if links:
+                await self._link(entity, key, links)
+            return written
+
+        return await (self._calls.together(upsert) if links else upsert())
 
     async def _upsert(
         self, entity: Entity, statements: Statements, data: Mapping[str, Any], row: dict[str, Any], key: Key
@@ -434,20 +437,26 @@ class SqlDialect(BaseDialect):
         bound = (*entity.encoded(row), *values)
         if self.engine.updates_return_rows:
             rows = await self._fetch(entity, prepared, bound, entity.whole, writes=True)
-            written = rows[0] if rows else None
-        else:
-            async with self.transaction():
-                await self._change(entity, prepared, bound)
-                written = await self._current(entity, statements, key)
-        if written is None:  # a row of another tenant or kind has the key, or another row the unique value
-            raise DuplicateKey(
-                f"{entity.schema.name} has a row with this key or unique value already",
+            if rows:
+                return rows[0]
+            raise DuplicateKey(  # the row with this key is of another tenant or kind
+                f"{entity.schema.name} has a row with this key already",
                 why="it is not the caller's to change",
                 fix="choose another value",
                 entity=entity.schema.name,
                 fields=entity.schema.key,
             )
-        return written
+
+        async def upsert() -> Row:
+            await self._change(entity, prepared, bound)
+            written = await self._current(entity, statements, key)
+            if written is None:  # another row has the key, or another unique value: an insert is told which
+                await self._calls.insert(entity.schema.name, statements.create, [entity.encoded(row)])
+                written = await self._current(entity, statements, key)
+                assert written is not None  # what was in the way had gone
+            return written
+
+        return await self._calls.together(upsert)
 
     async def _update_or_insert(
         self, entity: Entity, statements: Statements, names: tuple[str, ...], row: dict[str, Any], key: Key
@@ -457,17 +466,16 @@ class SqlDialect(BaseDialect):
         changed = (*entity.encoded({name: row[name] for name in names}), *values)
 
         async def attempt() -> Row:
-            async with self.transaction():
-                if not await self._change(entity, statements.update(names, condition), changed):
-                    await self._calls.insert(entity.schema.name, statements.create, [entity.encoded(row)])
-                written = await self._current(entity, statements, key)
+            if not await self._change(entity, statements.update(names, condition), changed):
+                await self._calls.insert(entity.schema.name, statements.create, [entity.encoded(row)])
+            written = await self._current(entity, statements, key)
             assert written is not None  # it was updated or inserted
             return written
 
         try:
-            return await attempt()
+            return await self._calls.together(attempt)
         except DuplicateKey:  # perhaps of a row that somebody else inserted between the two
-            return await attempt()
+            return await self._calls.together(attempt)
 
     async def increment(self, schema: EntitySchema, key: Key, field: str, by: Any = 1) -> Row | None:
         entity, statements = self._registered.known(schema)
@@ -506,8 +514,9 @@ class SqlDialect(BaseDialect):
         entity.field(field, frozenset({"array"}), "a set")
         (item,) = entity.changes({field: [value]}, self._clock(), self._tenant)[field]
         condition, values = entity.this(key, self._tenant)
-        async with self.transaction():
-            prepared = statements.find(entity.names, condition, lock=True)
+        prepared = statements.find(entity.names, condition, lock=True)
+
+        async def exchange() -> Row | None:
             rows = await self._rows(entity, entity.names, prepared, values)
             if not rows:
                 return None
@@ -516,6 +525,8 @@ class SqlDialect(BaseDialect):
             if before == after or (before is None and not after):
                 return rows[0]
             return await self.update(schema, key, {field: after})
+
+        return await self._calls.together(exchange)
 
     async def delete(self, schema: EntitySchema, key: Key, *, hard: bool = False) -> bool:
         entity, statements = self._registered.known(schema)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, Integer, Table, and_, func, literal_column, select
+from sqlalchemy import ColumnElement, Integer, Select, Table, and_, func, literal_column, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.types import TypeEngine
@@ -39,6 +39,9 @@ class SqliteEngine:
     driver_errors: tuple[type[Exception], ...] = (sqlite3.Error, OverflowError, UnicodeEncodeError)
     """Also for values: a whole number of more than 64 bits, text that is no Unicode."""
     updates_return_rows = True
+    compares_rows = True
+    limits_sorted_rows = False
+    clashes: frozenset[str] = frozenset()
     has_upsert = True
     sorts_missing_first = True
     json_types: Mapping[str, TypeEngine[Any]] = MappingProxyType(dict.fromkeys(JSON_TYPES, Integer()))
@@ -65,6 +68,9 @@ class SqliteEngine:
         return translated(error, place=self.place, entity=entity)
 
     # --- expressions --------------------------------------------------------------------------------
+
+    def locked(self, statement: Select[Any], table: Table) -> Select[Any]:
+        return statement.with_for_update()
 
     def like_pattern(self, pattern: str) -> str:
         return glob(pattern)

@@ -6,6 +6,7 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 import anyio
@@ -13,7 +14,7 @@ import attrs
 
 from objectkernel_system_dialect import sqlite_jobs
 from objectkernel_system_dialect.bridge import Bridge, Reply
-from objectkernel_system_dialect.errors import DialectClosed
+from objectkernel_system_dialect.errors import DatabaseUnavailable, DialectClosed
 from objectkernel_system_dialect.location import MEMORY, place_of
 from objectkernel_system_dialect.sqlite_jobs import Job
 from objectkernel_system_dialect.sqlite_readers import Reader, Readers
@@ -65,6 +66,8 @@ class SqliteExecutor(Statements):
         self._put_read: Callable[[Call], None] = self._writer.calls.put if path == MEMORY else self._readers.put
         self._started: list[Worker] = []
         self._transactions: set[SqliteTransaction] = set()
+        self._file = Path(path).absolute()
+        self._identity: tuple[int, int] | None = None
         self._closed = False
 
     @classmethod
@@ -87,6 +90,7 @@ class SqliteExecutor(Statements):
         except BaseException:
             await executor.aclose()
             raise
+        executor._identity = _identity_of(executor._file)
         return executor
 
     async def read(self, job: Job[T]) -> T:
@@ -142,7 +146,18 @@ class SqliteExecutor(Statements):
         return cast("T", await reply)
 
     async def ping(self) -> None:
-        await self._run(sqlite_jobs.ping, writes=False)
+        await self._run(self._sign_of_life, writes=False)
+
+    def _sign_of_life(self, connection: sqlite3.Connection) -> None:
+        sqlite_jobs.ping(connection)
+        if self.path != MEMORY and self._identity != _identity_of(self._file):
+            raise DatabaseUnavailable(
+                f"{place_of(self.path)} was removed, or another was put in its place",
+                why="what is read and written is in the old file, which is lost when it is closed",
+                fix="put it back before the process ends, or have the database opened anew",
+                database=place_of(self.path),
+                reason="SQLITE_READONLY_DBMOVED",
+            )
 
     async def aclose(self) -> None:
         """Finish what is queued, checkpoint, close and end the threads; no cancellation interrupts it.
@@ -191,6 +206,15 @@ class SqliteExecutor(Statements):
 
     def _connect_reader(self) -> sqlite3.Connection:
         return self._connect("query_only = ON")
+
+
+def _identity_of(file: Path) -> tuple[int, int] | None:
+    """What stays the same of a file while it is written, None where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 if TYPE_CHECKING:

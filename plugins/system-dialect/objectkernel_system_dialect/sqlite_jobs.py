@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from objectkernel_system_dialect.executor import Insertion, Reader
 
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Job: TypeAlias = Callable[[sqlite3.Connection], T]
+
+SCHEMA_PATIENCE: Final = 12
+"""Busy timeouts that one who changes the schema waits for another who does: that takes longer than a write."""
 
 
 class TextIllegible(Exception):
@@ -115,7 +120,8 @@ def schema_work(connection: sqlite3.Connection, work: Callable[[sqlalchemy.Conne
     """Run `work` with a SQLAlchemy connection over this one, in a transaction that nobody else can enter.
 
     Foreign keys rest meanwhile, for a table that is made anew is dropped first, and that would delete what leads to
-    it; all of them are checked before the commit, unless nothing was changed.
+    it; all of them are checked before the commit, unless nothing was changed. What led nowhere before, as in tables of
+    others, is nobody's fault here.
 
     Raises:
         sqlite3.IntegrityError: a foreign key leads nowhere behind the work; nothing was changed.
@@ -124,19 +130,42 @@ def schema_work(connection: sqlite3.Connection, work: Callable[[sqlalchemy.Conne
     from sqlalchemy.pool import StaticPool
 
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
-    statement("PRAGMA foreign_keys = OFF")(connection)
+    (patience,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    statement("PRAGMA foreign_keys = OFF", f"PRAGMA busy_timeout = {patience * SCHEMA_PATIENCE}")(connection)
     try:
         with engine.connect() as core:  # which undoes what it finds open, so the transaction begins behind it
             begin(connection)
             before = _changes(connection)
             result = work(core)
-            if before != _changes(connection) and connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
-                raise _leads_nowhere()
+            if before != _changes(connection) and (lost := _lost_keys(connection)):
+                (path,) = connection.execute("SELECT file FROM pragma_database_list WHERE name = 'main'").fetchone()
+                with closing(sqlite3.connect(path)) as unchanged:  # which sees what is committed
+                    if lost - _lost_keys(unchanged):
+                        raise _leads_nowhere()
             commit(connection)
         return result
     finally:
         rollback(connection)
-        statement("PRAGMA foreign_keys = ON")(connection)
+        statement(
+            "PRAGMA foreign_keys = ON",
+            "PRAGMA legacy_alter_table = OFF",  # when a table was being made anew
+            f"PRAGMA busy_timeout = {patience}",
+        )(connection)
+
+
+def _lost_keys(connection: sqlite3.Connection) -> Counter[tuple[str, str]]:
+    """How many rows lead nowhere, by their table and the one that they should lead to.
+
+    A foreign key to something that is no key counts as one: SQLite does not look further in its table.
+    """
+    lost: Counter[tuple[str, str]] = Counter()
+    for (table,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
+        try:
+            rows = connection.execute("SELECT parent, count(*) FROM pragma_foreign_key_check(?) GROUP BY 1", (table,))
+            lost.update({(table, parent): count for parent, count in rows})
+        except sqlite3.OperationalError:
+            lost[table, ""] = 1
+    return lost
 
 
 def _changes(connection: sqlite3.Connection) -> tuple[int, int]:

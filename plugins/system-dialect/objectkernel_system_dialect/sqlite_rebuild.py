@@ -14,6 +14,7 @@ import attrs
 from sqlalchemy import (
     CheckConstraint,
     Column,
+    Computed,
     Connection,
     Constraint,
     Dialect,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.schema import CreateTable
+from sqlalchemy.types import NullType, UserDefinedType
 
 PREFIX: Final = "objectkernel_new_"
 KEPT: Final = """
@@ -38,6 +40,15 @@ FOREIGN: Final = """
     coalesce("to", (SELECT name FROM pragma_table_info(lead."table") WHERE pk = lead.seq + 1)) AS "key"
     FROM pragma_foreign_key_list(?) AS lead ORDER BY id, seq
 """
+
+
+class Untyped(UserDefinedType[Any]):
+    """The type of a column that was declared without one, as SQLite allows."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return ""
 
 
 @attrs.frozen
@@ -81,7 +92,7 @@ class Rebuild:
         new = self._new(dropped)
         quote = self.dialect.identifier_preparer.quote
         old_name, new_name = quote(new.name), quote(PREFIX + new.name)
-        columns = ", ".join(quote(column.name) for column in new.columns)
+        columns = ", ".join(quote(column.name) for column in new.columns if column.computed is None)
         create = str(CreateTable(new).compile(dialect=self.dialect)).strip()
         carried = [
             f"DELETE FROM sqlite_sequence WHERE name = '{PREFIX}{new.name}'",
@@ -104,15 +115,21 @@ class Rebuild:
         new.indexes.clear()
         for column in self.leftover:
             if column.name not in dropped:
-                default = column.server_default
-                new.append_column(
-                    Column(column.name, column.type, server_default=getattr(default, "arg", None), nullable=True)
-                )
+                new.append_column(_again(column))
         for other in self.others:
             if dropped.isdisjoint(other.columns):
                 new.append_constraint(other.make())
         _stand_in(new)
         return new
+
+
+def _again(column: Column[Any]) -> Column[Any]:
+    """A reflected column for a new table; there it may be empty, unless it fills itself."""
+    type = Untyped() if isinstance(column.type, NullType) else column.type
+    if column.computed is not None:
+        return Column(column.name, type, Computed(column.computed.sqltext, column.computed.persisted))
+    default = getattr(column.server_default, "arg", None)
+    return Column(column.name, type, server_default=default, nullable=column.nullable or default is None)
 
 
 def rebuild_of(

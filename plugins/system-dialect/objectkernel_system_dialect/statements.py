@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from objectkernel_system_dialect.conditions import Conditions, Entities, Numbered, Terms, behind
+from objectkernel_system_dialect.conditions import ONE, ZERO, Conditions, Entities, Numbered, Terms, behind
 from objectkernel_system_dialect.engine import Engine
 from objectkernel_system_dialect.entity import Entity
 from objectkernel_system_dialect.executor import Insertion
@@ -88,10 +88,9 @@ class Statements:
 
     def exists(self, condition: Condition) -> Prepared:
         """Values: the filter's."""
-        zero: ColumnElement[int] = literal_column("0")
-        one: ColumnElement[int] = literal_column("1")
         return self._prepared(
-            ("exists", condition), lambda: self._where(select(one), condition).limit(one).offset(zero)
+            ("exists", condition),
+            lambda: self._ordered(self._where(select(ONE), condition)).limit(ONE).offset(ZERO),
         )
 
     def distinct(self, name: str, condition: Condition) -> Prepared:
@@ -208,13 +207,20 @@ class Statements:
         if condition != ALWAYS:
             statement = statement.where(self._condition(condition, numbered))
         if after is not None:
-            statement = statement.where(behind(self._table, sort, after, numbered))
+            by_rows = self._engine.compares_rows
+            statement = statement.where(behind(self._table, sort, after, numbered, by_rows=by_rows))
         statement = statement.order_by(*self._conditions.order(self._table, sort))
+        if not sort and (limit or skip):
+            statement = self._ordered(statement)
         if limit:
             statement = statement.limit(numbered(BigInteger()))
         if skip:
             statement = statement.offset(numbered(BigInteger()))
-        return statement.with_for_update() if lock else statement
+        return self._engine.locked(statement, self._table) if lock else statement
+
+    def _ordered(self, statement: Select[Any]) -> Select[Any]:
+        """In any order, if there has to be one."""
+        return self._conditions.in_any_order(statement, *(self._table.c[name] for name in self._entity.schema.key))
 
     def _distinct(self, name: str, condition: Condition) -> ClauseElement:
         column = self._table.c[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from functools import wraps
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, c
 import anyio
 
 from objectkernel_system_dialect.dialect import Capability, Dialect, Filter, Row, Sort
-from objectkernel_system_dialect.errors import DatabaseUnavailable, StatementFailed
+from objectkernel_system_dialect.errors import DatabaseUnavailable, OperationUnsupported, StatementFailed
 from objectkernel_system_dialect.generations import Generation, Generations, Opening
 from objectkernel_system_dialect.schema import EntitySchema
 
@@ -60,7 +60,8 @@ def _passed_on(
             # Of an operation on entities this is about a table, and nothing was changed: it may be done once more.
             if name == "execute" or not generations.doubts(generation):
                 raise
-            if pinned:
+            if pinned or any(isinstance(argument, Iterator) for argument in (*args, *kwargs.values())):
+                # It is not repeated: within a transaction, or since it has used up what it was given.
                 generations.trust()  # nobody will find out whether the doubt was right
                 raise
         finally:
@@ -100,6 +101,7 @@ class SwitchableDialect:
         return cls(Generations(await opening.open(schemas), opening, schemas, tasks))
 
     def _pinned(self, pin: _Pin | None) -> Generation | None:
+        """The generation of the transaction that the task is in, if it is one of this dialect."""
         while pin is not None:
             if pin.generations is self._generations and pin.generation is not None:
                 return pin.generation
@@ -137,6 +139,15 @@ class SwitchableDialect:
     # --- what is behind it ----------------------------------------------------------------------------------
 
     @property
+    def closed(self) -> bool:
+        """Whether it has ended."""
+        return self._generations.closed
+
+    def gives(self, dialect: Dialect) -> bool:
+        """Whether a dialect is this one, or a tenant's view of it."""
+        return isinstance(dialect, SwitchableDialect) and dialect._generations is self._generations
+
+    @property
     def opening(self) -> Opening:
         """What the present database was opened with, or was last."""
         return self._generations.opening
@@ -153,8 +164,7 @@ class SwitchableDialect:
 
     async def disconnect(self, then: Callable[[], Opening] | None = None) -> None:
         """Close the connection behind the last operation; the next one connects, to the same or what `then` gives."""
-        opening = self._generations.opening
-        await self._generations.disconnect(then or (lambda: opening))
+        await self._generations.disconnect(then)
 
     async def connect(self) -> None:
         """Connect, if there is no connection."""
@@ -201,8 +211,21 @@ class SwitchableDialect:
     # --- Dialect: operations ------------------------------------------------------------------------------
 
     async def register(self, *schemas: EntitySchema) -> None:
-        """See `Dialect.register`: it holds for every database that follows."""
-        await self._generations.register(schemas)
+        """See `Dialect.register`: it holds for every database that follows.
+
+        Raises:
+            OperationUnsupported: within a transaction, for a schema that is not registered yet.
+        """
+        if self._pinned(_pins.get()) is None:
+            await self._generations.register(schemas)
+        elif unknown := [schema for schema in schemas if schema not in self.schemas()]:
+            raise OperationUnsupported(
+                f"{unknown[0].name} cannot be registered within a transaction",
+                why="to change tables is to wait for the end of all transactions, also of this one",
+                fix="register it before the transaction begins",
+                dialect=self.name,
+                capability="transaction",
+            )
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,9 +14,10 @@ from sqlalchemy.types import TypeDecorator
 
 from objectkernel_system_dialect.schema import TIMESTAMPS, VERSION, EntitySchema
 from objectkernel_system_dialect.schema_plan import FillOp, Step
-from objectkernel_system_dialect.schema_record import Record, Shape, shape_of
-from objectkernel_system_dialect.schema_types import change_of_decimal, change_of_type, type_name
+from objectkernel_system_dialect.schema_record import Record, Shape, counting, shape_of
+from objectkernel_system_dialect.schema_types import Change, change_of_decimal, change_of_type, type_name
 from objectkernel_system_dialect.sqlite_rebuild import Rebuild, rebuild_of
+from objectkernel_system_dialect.stored import Stored
 from objectkernel_system_dialect.stored_rows import StoredRows
 from objectkernel_system_dialect.tables import unique_keys
 
@@ -40,6 +41,8 @@ READABLE: Final = frozenset(
 )
 """Changes of a field's type, old and new, after which stored values of the same column type mean what they did."""
 NO_VALUE: Final = object()
+LONGEST_KEY: Final = 3072
+"""Bytes of an index of MariaDB's; a character has four."""
 MIGRATE: Final = "a data migration can bring the values over"
 
 
@@ -60,9 +63,12 @@ class TableDifferences:
         self._shape: Shape = {} if record is None else record.shape
         self._name = wanted.name
         self._is_sqlite = connection.dialect.name == "sqlite"
+        self._heeds_no_case = connection.dialect.name in ("sqlite", "mysql", "mariadb")
         own = {str(index.name) for index in found.indexes if OWN_INDEX.fullmatch(str(index.name))}
         self._stale = sorted(own.difference(str(index.name) for index in wanted.indexes))
         self._keys = _found_keys(found)
+        computed = ((column.name, column.computed) for column in found.columns)
+        self._opaque = [name for name, how in computed if how is not None and not str(how.sqltext)]
 
     def rebuild(self) -> Rebuild:
         """How SQLite makes this table anew."""
@@ -97,12 +103,14 @@ class TableDifferences:
         text = f"add the column {self._told(column)}"
         if column.primary_key:
             return self._step(text, obstacle=f"it belongs to the key of a table that is there; {MIGRATE}")
+        if self._heeds_no_case and (other := self._found_as(column.name)) is not None:
+            return self._step(text, obstacle=f"it is there as {other}: a data migration before can rename it")
         plain = Column(column.name, column.type, nullable=True)
         add = ops.AddColumnOp(self._name, plain)
         if column.nullable:
             return self._step(text, add)
         if not self._rows.any():
-            return self._step(f"{text}, required", add, *self._required(column), rebuilds=self._is_sqlite)
+            return self._step(f"{text}, required", add, *self._required(plain, plain.type), rebuilds=self._is_sqlite)
         value = self._value(column)
         if value is NO_VALUE:
             return self._step(
@@ -114,44 +122,42 @@ class TableDifferences:
             f"{text}, required, and give the rows its default",
             add,
             FillOp(column, value),
-            *self._required(column),
+            *self._required(plain, plain.type),
             rebuilds=self._is_sqlite,
         )
 
     def _altered(self, found: ops.AlterColumnOp, wanted: Column[Any], reflected: Column[Any]) -> Iterator[Step]:
-        if found.modify_type is not None:
-            yield self._retyped(wanted, reflected)
+        change = change_of_type(reflected.type, wanted.type, self._connection.dialect)
+        retyped = found.modify_type is not None
+        # MariaDB changes all of a column or nothing: what is made narrower when asked for, if ever, comes last.
+        wider = retyped and change != "narrower"
+        if wider:
+            yield self._retyped(wanted, reflected, change, nullable=reflected.nullable)
+        kept = wanted.type if wider else reflected.type
         if found.modify_nullable is True:
-            yield self._relaxed(wanted, wanted.type, f"let {self._name}.{wanted.name} be empty")
+            yield self._relaxed(reflected, kept, f"let {self._name}.{wanted.name} be empty")
         elif found.modify_nullable is False:
-            yield self._tightened(wanted, reflected)
+            yield self._tightened(wanted, reflected, kept)
+        if retyped and not wider:
+            yield self._retyped(wanted, reflected, change, nullable=wanted.nullable)
 
-    def _retyped(self, wanted: Column[Any], reflected: Column[Any]) -> Step:
+    def _retyped(self, wanted: Column[Any], reflected: Column[Any], change: Change, *, nullable: bool | None) -> Step:
         dialect = self._connection.dialect
         old, new = type_name(reflected.type, dialect), type_name(wanted.type, dialect)
-        change = change_of_type(reflected.type, wanted.type, dialect)
         text = f"make the column {self._name}.{wanted.name} {new} (it is {old})"
         if change == "other":
             return self._step(text, obstacle=f"no database knows what its values are then; {MIGRATE}")
-        alter = ops.AlterColumnOp(
-            self._name,
-            wanted.name,
-            existing_type=reflected.type,
-            existing_nullable=reflected.nullable,
-            modify_type=wanted.type,
-        )
+        alter = self._alter(reflected, reflected.type, nullable, modify_type=wanted.type)
         return self._step(text, alter, destructive=change == "narrower")
 
     def _relaxed(self, column: Column[Any], type: Any, text: str) -> Step:
-        alter = ops.AlterColumnOp(
-            self._name, column.name, existing_type=type, existing_nullable=False, modify_nullable=True
-        )
+        alter = self._alter(column, type, False, modify_nullable=True)
         return self._step(text, *([] if self._is_sqlite else [alter]), rebuilds=self._is_sqlite)
 
-    def _tightened(self, wanted: Column[Any], reflected: Column[Any]) -> Step:
+    def _tightened(self, wanted: Column[Any], reflected: Column[Any], type: Any) -> Step:
         text = f"require the column {self._name}.{wanted.name}"
         if not self._rows.any(reflected.is_(None)):
-            return self._step(text, *self._required(wanted), rebuilds=self._is_sqlite)
+            return self._step(text, *self._required(reflected, type), rebuilds=self._is_sqlite)
         value = self._value(wanted)
         if value is NO_VALUE:
             return self._step(
@@ -162,7 +168,7 @@ class TableDifferences:
         return self._step(
             f"{text}, and give rows without a value its default",
             FillOp(wanted, value),
-            *self._required(wanted),
+            *self._required(reflected, type),
             rebuilds=self._is_sqlite,
         )
 
@@ -182,14 +188,25 @@ class TableDifferences:
             drops=reflected.name,
         )
 
-    def _required(self, column: Column[Any]) -> list[MigrateOperation]:
-        if self._is_sqlite:
-            return []
-        return [
-            ops.AlterColumnOp(
-                self._name, column.name, existing_type=column.type, existing_nullable=True, modify_nullable=False
-            )
-        ]
+    def _required(self, column: Column[Any], type: Any) -> list[MigrateOperation]:
+        return [] if self._is_sqlite else [self._alter(column, type, True, modify_nullable=False)]
+
+    def _alter(self, column: Column[Any], type: Any, nullable: bool | None, **changes: Any) -> ops.AlterColumnOp:
+        """An operation that keeps all else of a column as it is then; MariaDB forgets what it is not told."""
+        return ops.AlterColumnOp(
+            self._name,
+            column.name,
+            existing_type=type,
+            existing_nullable=nullable,
+            existing_server_default=column.server_default,
+            existing_comment=column.comment,
+            **counting(self._connection, column),
+            **changes,
+        )
+
+    def _found_as(self, name: str) -> str | None:
+        """The spelling that the table has a name in."""
+        return next((one.name for one in self._found.columns if one.name.lower() == name.lower()), None)
 
     def _value(self, column: Column[Any]) -> Any:
         """What rows get in a column that becomes required; NO_VALUE where nobody can know."""
@@ -246,6 +263,21 @@ class TableDifferences:
                 obstacle=f"the table is there with another key, or none; {MIGRATE} to a table of another name",
             )
 
+        for column in self._wanted.columns:
+            counts = isinstance(column.type, Stored) and column.type.kind == "sequence"
+            if counts and column.name in self._found.columns and not self._counts(self._found.columns[column.name]):
+                yield self._step(
+                    f"let {self._name}.{column.name} be counted by the database",
+                    obstacle=f"the table was made without; {MIGRATE} to a table of another name",
+                )
+
+    def _counts(self, column: Column[Any]) -> bool:
+        """Whether the database gives a column its next number: SQLite does so where it is the row's own."""
+        if not self._is_sqlite:
+            return column.autoincrement is True or column.identity is not None
+        key = [one.name for one in self._found.primary_key]
+        return key == [column.name] and type_name(column.type, self._connection.dialect) == "INTEGER"
+
     def _indexes(self) -> Iterator[Step]:
         present = {str(index.name) for index in self._found.indexes}
         for index in sorted(self._wanted.indexes, key=lambda index: str(index.name)):
@@ -253,13 +285,25 @@ class TableDifferences:
                 continue
             names = [column.name for column in index.columns]
             create = ops.CreateIndexOp.from_index(index)
-            if not index.unique:
+            if self._too_long(index.columns):
+                yield self._step(
+                    f"index {self._name} by {', '.join(names)}",
+                    obstacle=f"the database takes {LONGEST_KEY} bytes: give texts a shorter `length`, or leave one out",
+                )
+            elif not index.unique:
                 yield self._step(f"index {self._name} by {', '.join(names)}", create)
             else:
                 yield self._made_unique(names, create, index=True)
         for name in self._stale:
             drop = ops.DropIndexOp(name, self._name, if_exists=self._is_sqlite or None)  # a new table is without it
             yield self._step(f"drop the index {name}, which no schema has any more", drop)
+
+    def _too_long(self, columns: Iterable[Column[Any]]) -> bool:
+        dialect = self._connection.dialect
+        if dialect.name not in ("mysql", "mariadb"):
+            return False
+        declared = [column.type.dialect_impl(dialect) for column in columns]
+        return sum(4 * (getattr(type, "length", None) or 0) for type in declared) > LONGEST_KEY
 
     # --- what the values mean ---------------------------------------------------------------------------------
 
@@ -296,6 +340,8 @@ class TableDifferences:
     # --- words -----------------------------------------------------------------------------------------------
 
     def _step(self, text: str, *operations: MigrateOperation, **more: Any) -> Step:
+        if more.get("rebuilds") and self._opaque:
+            more["obstacle"] = f"the column {self._opaque[0]} is computed in a way that cannot be read: drop it before"
         return Step(collection=self._name, text=text, operations=operations, **more)
 
     def _told(self, column: Column[Any]) -> str:

@@ -28,10 +28,15 @@ _TIME: Final = re.compile(
 )
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _EXACT: Final = 2**53
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class Unsendable(Exception):
     """A value that JSON cannot hold."""
+
+
+class Unreadable(ValueError):
+    """Why a text is not taken as JSON, as the end of a sentence; never a part of the text."""
 
 
 def to_wire(field: Field, value: Any) -> Any:
@@ -75,23 +80,43 @@ def dump(value: Any) -> bytes:
         raise Unsendable from None
 
 
-def load(text: bytes, depth: int) -> Any:
+def load(text: bytes, depth: int, *, unique: bool = False) -> Any:
     """The value of a JSON text (RFC 8259) whose lists and objects are nested at most `depth` deep.
 
+    Args:
+        unique: refuse an object in which a name stands twice, so that one would be lost (RFC 7493).
+
     Raises:
-        ValueError: it is no JSON, or nested more deeply.
+        Unreadable: it is no JSON, nested more deeply, or a text in it is no Unicode.
     """
     try:
-        value = json.loads(text.decode(), parse_constant=_refuse_constant)
+        value = json.loads(
+            text.decode(), parse_constant=_refuse_constant, object_pairs_hook=_object if unique else None
+        )
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise Unreadable("it is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise Unreadable("a text in it has a lone surrogate, which is no character") from None
+    except Unreadable:
+        raise
+    except ValueError:
+        raise Unreadable("it is no JSON in UTF-8 (RFC 8259)") from None
     if text.count(b"[") + text.count(b"{") > depth and _deeper(value, depth):
-        raise ValueError(f"it is nested more than {depth} deep")
+        raise Unreadable(f"it is nested more than {depth} deep")
     return value
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise Unreadable("a name stands twice in an object (RFC 7493)")
+    return made
+
+
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise Unreadable(f"{name} is no JSON")
 
 
 def _deeper(value: Any, depth: int) -> bool:

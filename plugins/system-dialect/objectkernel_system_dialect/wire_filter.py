@@ -67,8 +67,8 @@ class WireFilter:
         if name in LOGICAL and isinstance(operand, list | tuple):
             return [self._filter(part, walk, depth) for part in operand]
         head, _, rest = name.partition(".")
-        if rest and head in self._related:
-            return self._related[head]()._entry(rest, operand, walk, depth)
+        if rest and head in self._related and depth <= DEPTH:
+            return self._related[head]()._entry(rest, operand, walk, depth + 1)
         if rest and isinstance(operand, Mapping):  # within a json field
             return {one: _listed(value) if one in LIST_OPERATORS else value for one, value in operand.items()}
         return operand

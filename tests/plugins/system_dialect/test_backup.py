@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from objectkernel_system_dialect import backup
-from objectkernel_system_dialect.backup import back_up, portions, restore, verify
+from objectkernel_system_dialect.backup import back_up, check_targets, portions, restore, verify
 from objectkernel_system_dialect.contracts import BackupFailed
 
 
@@ -106,7 +106,7 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(database: Path, tmp_path:
 def test_what_fails_leaves_nothing(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy that is not sound never has the name that it was to have."""
 
-    def unsound(_: Path) -> None:
+    def unsound(*_: object, **__: object) -> None:
         raise BackupFailed("not sound", file="")
 
     monkeypatch.setattr(backup, "verify", unsound)
@@ -162,6 +162,79 @@ def test_a_restore_where_nothing_was_makes_the_folder(database: Path, tmp_path: 
     restored = restore(copy, tmp_path / "new" / "data.db")
     assert restored.kept is None
     assert counts(tmp_path / "new" / "data.db") == [20_000, 20_000]
+
+
+@pytest.mark.parametrize("name", ["data.db", "data.db-wal", "data.db-journal", "linked.db"])
+@pytest.mark.parametrize("force", [False, True])
+def test_a_copy_never_replaces_a_database(database: Path, tmp_path: Path, name: str, force: bool) -> None:
+    """Nor what SQLite has beside it: whoever has it open would go on in a file that nobody finds any more."""
+    (tmp_path / "linked.db").symlink_to(database)
+    with pytest.raises(BackupFailed, match="a database in use"):
+        check_targets([tmp_path / name], [tmp_path / "linked.db"], force=force)
+    with pytest.raises(BackupFailed, match="a database in use"):
+        list(back_up(database, database, force=force))
+    assert counts(database) == [20_000, 20_000]
+
+
+def test_a_copy_that_is_given_up_leaves_nothing(database: Path, tmp_path: Path) -> None:
+    """Whoever interrupts it does not wait for its end."""
+    copying = back_up(database, tmp_path / "copy.db")
+    next(copying)
+    copying.close()
+    assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == []
+
+
+def test_a_disk_without_links_does(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as that of a memory stick: copies, and databases that are kept, lie there all the same."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+    copy = tmp_path / "copy.db"
+    list(back_up(database, copy))
+    with pytest.raises(BackupFailed, match="exists"):
+        list(back_up(database, copy))
+    kept = restore(copy, database).kept
+    assert kept is not None
+    assert [counts(path) for path in (copy, database, kept)] == [[20_000, 20_000]] * 3
+
+
+def test_a_database_behind_a_link_stays_there(database: Path, tmp_path: Path) -> None:
+    """It lies on the disk that was chosen for it."""
+    copy, link = tmp_path / "copy.db", tmp_path / "link" / "data.db"
+    list(back_up(database, copy))
+    link.parent.mkdir()
+    link.symlink_to(database)
+    assert restore(copy, link).database == database
+    assert link.is_symlink()
+    assert counts(link) == [20_000, 20_000]
+
+
+def test_there_is_a_database_at_every_moment(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restore that is killed leaves the old one in its place: without any, the next start would make an empty one."""
+    copy = tmp_path / "copy.db"
+    list(back_up(database, copy))
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        restore(copy, database)
+    assert counts(database) == [20_000, 20_000]
+
+
+def test_only_a_copy_of_the_database_is_restored(database: Path, tmp_path: Path) -> None:
+    """The file of another program, or the database itself, is none."""
+    other = tmp_path / "other.db"
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE bookmarks (a)")
+    with pytest.raises(BackupFailed, match="none of the tables"):
+        restore(other, database, {"one", "three"})
+    with pytest.raises(BackupFailed, match="the database itself"):
+        restore(database, database, {"one", "three"})
+    assert counts(database) == [20_000, 20_000]
 
 
 def test_a_database_in_use_is_not_replaced(database: Path, tmp_path: Path) -> None:

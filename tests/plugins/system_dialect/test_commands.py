@@ -154,6 +154,15 @@ def test_steps_that_lose_data_are_made_when_asked(host: Host) -> None:
     assert host.sql("SELECT * FROM notes") == [("a",)]
 
 
+def test_two_databases_may_be_one(split: Host) -> None:
+    """Where both settings lead to the same file, the tables of the other half are not left over: they are wanted."""
+    split.settings["system_uri"] = str(split.folder / "objectkernel.db")
+    split.run(schema, "apply")
+    assert split.run(schema, "plan", "--destructive").exit_code == 0
+    assert split.json(schema, "apply", "--destructive") == {"business": [], "system": []}
+    assert {one["state"] for place in split.json(schema, "status").values() for one in place["tables"]} == {"as wanted"}
+
+
 def test_what_is_in_the_way_is_told(host: Host) -> None:
     """A plan shows the step and why it is not possible; applying it is refused."""
     host.run(schema, "apply")
@@ -246,6 +255,47 @@ def test_nothing_is_restored_when_one_copy_is_missing(split: Host, tmp_path: Pat
     assert split.sql("SELECT id FROM notes") == [("a",)]
 
 
+def test_no_copy_replaces_a_database_of_the_host(split: Host, tmp_path: Path) -> None:
+    """Also where the name for the system's copy is that of a database; nothing is copied then."""
+    split.run(schema, "apply")
+    for name in ("objectkernel.db", "system.db", "system.db-wal"):
+        with pytest.raises(BackupFailed, match="a database in use"):
+            split.run(backup, tmp_path / name, "--force")
+    split.settings["system_uri"] = str(tmp_path / "copy.system.db")
+    split.run(schema, "apply")
+    with pytest.raises(BackupFailed, match="a database in use"):
+        split.run(backup, tmp_path / "copy.db", "--force")
+    assert not (tmp_path / "copy.db").exists()
+
+
+def test_the_copy_of_one_database_is_none_of_the_other(split: Host, tmp_path: Path) -> None:
+    """Files that were mixed up are not restored, neither of them."""
+    split.run(schema, "apply")
+    split.run(backup, tmp_path / "copy.db")
+    (tmp_path / "copy.db").rename(tmp_path / "mixed.system.db")
+    (tmp_path / "copy.system.db").rename(tmp_path / "mixed.db")
+    with pytest.raises(BackupFailed, match="none of the tables"):
+        split.run(restore, tmp_path / "mixed.db")
+    assert list(tmp_path.glob("*before-restore*")) == []
+
+
+def test_what_a_restore_has_done_is_told_as_json(host: Host, tmp_path: Path) -> None:
+    """Where the database is, and where the one before it."""
+    host.run(schema, "apply")
+    host.run(backup, tmp_path / "copy.db")
+    done = host.json(restore, tmp_path / "copy.db")["done"]["business"]
+    assert done["database"] == str(tmp_path / "objectkernel.db")
+    assert Path(done["kept"]).is_file()
+
+
+@pytest.mark.parametrize("command", [backup, restore])
+def test_without_a_database_nothing_is_said_to_be_done(command: click.Command, tmp_path: Path) -> None:
+    """Where all data is on a server of NET mode, its operator makes the copies."""
+    done = Host(tmp_path, {"data": "net", "net_url": "http://127.0.0.1:9"}).run(command, tmp_path / "copy.db")
+    assert done.exit_code == 2
+    assert "no database here" in done.stderr
+
+
 def test_of_a_server_the_command_is_printed(tmp_path: Path) -> None:
     """On standard output, to be run; since nothing was copied the exit code is 1. No password is shown."""
     host = Host(tmp_path, {"sgbd_uri": f"postgresql://app:{SECRET}@db.example:6432/shop"})
@@ -277,9 +327,16 @@ def test_a_database_in_memory_has_no_file(tmp_path: Path) -> None:
         (
             "mariadb",
             f"mariadb://app:{SECRET}@db/shop",
-            "mariadb-dump --host=db --port=3306 --user=app --password --single-transaction --routines --triggers "
-            "'--result-file=a b' shop",
+            "mariadb-dump --host=db --port=3306 --user=app --password --single-transaction --hex-blob --routines "
+            "--triggers '--result-file=a b' shop",
             "mariadb --host=db --port=3306 --user=app --password shop < 'a b'",
+        ),
+        (
+            "postgres",
+            "postgres://app@?host=/run/postgresql",
+            "pg_dump --format=custom '--file=a b' --host=/run/postgresql --port=5432 --username=app --password app",
+            "pg_restore --clean --if-exists --single-transaction --dbname=app --host=/run/postgresql --port=5432 "
+            "--username=app --password 'a b'",
         ),
         ("oracle", f"oracle://app:{SECRET}@db/shop", None, None),
     ],

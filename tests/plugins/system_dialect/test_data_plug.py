@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -29,6 +30,7 @@ from objectkernel_system_dialect.contracts import (
     SystemDialectShared,
 )
 from objectkernel_system_dialect.plugin import SystemDialectPlugin
+from objectkernel_system_dialect.sql_dialect import SqlDialect
 from objectkernel_system_dialect.sqlite_dialect import open_sqlite
 
 from tests.plugins.system_dialect.kernels import KEY_ROW, ORDER, in_files, shop
@@ -121,6 +123,22 @@ async def test_t6_bootstrap_is_idempotent(both: ObjectKernel) -> None:
     assert await plug.bootstrap_system_dialect() is found[0]
 
 
+async def test_a_bootstrap_after_a_reset_opens_no_second_connection(both: ObjectKernel) -> None:
+    """The reset has left it open, so it is taken again; once it is closed there is another."""
+    plug = both.get(DATA_PLUG)
+    plug.reset_system_dialect()
+    found = await plug.bootstrap_system_dialect()
+    assert found is both.get(SYSTEM_DIALECT)
+    await found.aclose()  # type: ignore[attr-defined]
+    for _ in range(2):
+        plug.reset_system_dialect()
+        another = await plug.bootstrap_system_dialect()
+        assert another not in (found, both.get(DIALECT))
+        assert await another.count(KEY_ROW) == 0
+        found = another if found is both.get(SYSTEM_DIALECT) else found
+    assert another is found
+
+
 # --- the system's data --------------------------------------------------------------------------------------
 
 
@@ -205,10 +223,72 @@ async def test_a_change_lasts_until_the_settings_are_asked(both: ObjectKernel, t
     assert await plug.reload_config() is False
 
 
+async def test_a_change_that_is_cancelled_behind_the_switch_holds(
+    both: ObjectKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its caller goes while the old connection closes: `disconnect` and `reconnect` stay with the new database."""
+    plug, business = both.get(DATA_PLUG), both.get(DIALECT)
+    with anyio.CancelScope() as scope:
+        monkeypatch.setattr(SqlDialect, "aclose", _cancelling(scope, SqlDialect.aclose))
+        await plug.change_dialect("sqlite", str(tmp_path / "other.db"))
+    monkeypatch.undo()
+    assert scope.cancelled_caught
+    row = await business.create(ORDER, {"total": 1})
+    for again in (plug.disconnect, plug.reconnect):
+        await again()
+        assert await business.find_by_id(ORDER, row["id"]) == row
+
+
+def _cancelling(scope: anyio.CancelScope, close: Callable[[SqlDialect], Awaitable[None]]) -> Any:
+    async def closing(self: SqlDialect) -> None:
+        scope.cancel()
+        await close(self)
+
+    return closing
+
+
+@pytest.mark.parametrize("first", ["change", "reconnect", "disconnect", "reset"])
+async def test_the_last_one_who_asks_decides(both: ObjectKernel, tmp_path: Path, first: str) -> None:
+    """However the calls overlap, it is as if one came after the other; what follows stays with the last change."""
+    plug, business = both.get(DATA_PLUG), both.get(DIALECT)
+    one, other = str(tmp_path / "one.db"), str(tmp_path / "other.db")
+    begun = {
+        "change": lambda: plug.change_dialect("sqlite", one),
+        "reconnect": plug.reconnect,
+        "disconnect": plug.disconnect,
+        "reset": plug.reset_dialect,
+    }
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(begun[first])
+        tasks.start_soon(plug.change_dialect, "sqlite", other)
+        tasks.start_soon(plug.reconnect)
+    row = await business.create(ORDER, {"total": 1})
+    await plug.disconnect()
+    assert await business.find_by_id(ORDER, row["id"]) == row
+    async with aclosing(await open_sqlite(other)) as there:
+        await there.register(ORDER)
+        assert await there.find(ORDER) == [row]
+
+
+async def test_the_settings_catch_up_with_a_change(anyio_backend: str, tmp_path: Path) -> None:
+    """Where they name the changed database at last, nothing is switched, and the settings decide again."""
+    environ = in_files(tmp_path)
+    async with shop(environ) as kernel:
+        plug, business = kernel.get(DATA_PLUG), kernel.get(DIALECT)
+        await plug.change_dialect("sqlite", str(tmp_path / "other.db"))
+        environ["SGBD_URI"] = str(tmp_path / "other.db")
+        assert await plug.reload_config() is False
+        await business.create(ORDER, {"total": 1})
+        environ["SGBD_URI"] = str(tmp_path / "third.db")
+        await plug.disconnect()
+        assert await business.count(ORDER) == 0
+
+
 @pytest.mark.parametrize(
     ("dialect", "uri", "error"),
     [
         ("postgras", "x", DialectUnsupported),
+        ("postgres://ada:hunter2@host/db", "x", DialectUnsupported),
         ("postgres", "/srv/hunter2.db", DialectUnsupported),
         ("sqlite", "/nowhere/hunter2/x.db", DatabaseUnavailable),
     ],
@@ -276,6 +356,17 @@ async def test_a_dialect_may_be_given(both: ObjectKernel) -> None:
         await plug.reset_dialect()
         assert await business.count(ORDER) == 0
         assert await own.count(ORDER) == 1
+
+
+async def test_a_dialect_is_not_put_behind_itself(both: ObjectKernel) -> None:
+    """What `DIALECT` gave, or a tenant's view of it, is refused; everything goes on as it was."""
+    plug, business = both.get(DATA_PLUG), both.get(DIALECT)
+    for same in (business, business.as_tenant("a")):
+        with pytest.raises(OperationUnsupported, match="behind itself"):
+            await plug.set_dialect(same)
+    await business.create(ORDER, {"total": 1})
+    await plug.set_dialect(both.get(SYSTEM_DIALECT))
+    assert await business.count(ORDER) == 0
 
 
 async def test_the_hosts_own_dialect_is_not_switched(anyio_backend: str, tmp_path: Path) -> None:

@@ -144,22 +144,45 @@ async def test_unfinished(dialect: Dialect) -> None:
 
 
 async def test_sweep(dialect: Dialect) -> None:
-    """Expired records go in batches, at most one a minute; the others stay."""
+    """Expired records go in batches, one with each write until none is left, and then once a minute; others stay."""
     clock = Clock()
     idempotency = Idempotency(dialect, clock)
     await dialect.register(IDEMPOTENCY)
-    old = clock.now - LIFETIME
-    await dialect.create_many(
-        IDEMPOTENCY, [{"id": f"{number}", "request": "r", "made_at": old} for number in range(BATCH + 1)]
-    )
+
+    async def expire(count: int) -> None:
+        old = {"request": "r", "made_at": clock.now - LIFETIME}
+        await dialect.create_many(IDEMPOTENCY, [{"id": f"{number}", **old} for number in range(count)])
+
+    await expire(BATCH + 1)
     await idempotency.once("ada", "k", "request", Writer(dialect))
-    await idempotency.sweep()
-    assert await dialect.count(IDEMPOTENCY) == 2
+    for left in (2, 1):
+        await idempotency.sweep()
+        assert await dialect.count(IDEMPOTENCY) == left
+    await expire(1)
     await idempotency.sweep()
     assert await dialect.count(IDEMPOTENCY) == 2
     clock.now += PAUSE
     await idempotency.sweep()
     assert [row["request"] for row in await dialect.find(IDEMPOTENCY)] == ["request"]
+
+
+async def test_expired_and_made_anew(dialect: Dialect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that find the same expired record, the one that comes later leaves the other's new record alone."""
+    clock = Clock()
+    write, idempotency = Writer(dialect), Idempotency(dialect, clock)
+    await idempotency.once("ada", "k", "request", write)
+    clock.now += LIFETIME
+    find, others = dialect.find_by_id, Idempotency(dialect, clock)
+
+    async def slow(*args: Any, **options: Any) -> Any:
+        found = await find(*args, **options)
+        monkeypatch.undo()
+        await others.once("ada", "k", "request", write)
+        return found
+
+    monkeypatch.setattr(dialect, "find_by_id", slow)
+    await idempotency.once("ada", "k", "request", write)
+    assert write.runs == 2
 
 
 # --- over HTTP ------------------------------------------------------------------------------------------------

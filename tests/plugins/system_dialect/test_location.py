@@ -36,6 +36,9 @@ def test_a_uri_is_a_url_a_path_or_memory(uri: str, path: str) -> None:
         "sqlite://user:hunter2@host/app.db",
         "sqlite:///app.db?key=hunter2",
         "://hunter2",
+        "file:hunter2.db?mode=ro",
+        "sqlite:hunter2.db",
+        "hunter2\0.db",
         "sqlite://host:port:hunter2/x",
     ],
 )

@@ -23,6 +23,7 @@ from objectkernel_system_dialect.contracts import (
 from objectkernel_system_dialect.mariadb_connection import MariadbOptions
 from objectkernel_system_dialect.mariadb_engine import MariadbEngine
 from objectkernel_system_dialect.mariadb_executor import MariadbExecutor
+from objectkernel_system_dialect.rows import PLAIN
 from objectkernel_system_dialect.sql_dialect import SqlDialect
 
 from tests.plugins.system_dialect.databases import (
@@ -194,13 +195,42 @@ async def test_upsert_goes_by_the_key_alone(dialect: SqlDialect) -> None:
     a = await dialect.create(THING, {"name": "a", "email": "a@x", "count": 1})
     b = await dialect.create(THING, {"name": "b", "email": "b@x", "count": 2})
     for id in (a["id"], "new"):
-        with pytest.raises(DuplicateKey):
+        with pytest.raises(DuplicateKey) as caught:
             await dialect.upsert(THING, {"id": id, "name": "c", "email": "b@x"})
+        assert caught.value.fields == ("email",)
     assert await dialect.find(THING, sort={"name": 1}) == [a, b]
     changed = await dialect.upsert(THING, {"id": a["id"], "name": "c", "email": "c@x"})
     assert changed == {**a, "name": "c", "email": "c@x", "version": 2}
     made = await dialect.upsert(THING, {"id": "new", "email": "d@x"})
     assert (made["email"], made["version"]) == ("d@x", 1)
+
+
+@pytest.mark.parametrize("write", ["update", "upsert"])
+async def test_a_write_that_a_deadlock_undid_is_made(dialect: SqlDialect, write: str) -> None:
+    """A write of several statements that the server undoes because of a deadlock is made when the other is done."""
+    await dialect.create_many(THING, [{"id": "a", "email": "a@x"}, {"id": "b", "email": "b@x"}])
+    waiting = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
+    begin = anyio.Event()
+
+    async def light() -> None:
+        await begin.wait()
+        if write == "update":
+            await dialect.update(THING, "a", {"email": "b@x"})
+        else:
+            await dialect.upsert(THING, {"id": "a", "email": "b@x"})
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(light)
+        async with dialect.transaction():
+            await dialect.create_many(THING, [{"name": f"weight {number}"} for number in range(50)])
+            await dialect.update(THING, "b", {"email": "free"})
+            begin.set()
+            while await dialect.engine.executor.fetch(waiting, (), PLAIN) == [(0,)]:
+                await anyio.sleep(0.2)  # asked more often, the server gives the answer before
+            await dialect.update(THING, "a", {"count": 1})
+    row = await dialect.find_by_id(THING, "a")
+    assert row is not None
+    assert (row["email"], row["count"], row["version"]) == ("b@x", 1, 3)
 
 
 async def test_upsert_keeps_the_sequence(dialect: SqlDialect) -> None:

@@ -253,11 +253,53 @@ def test_a_rename_that_was_done_is_done(place: Place) -> None:
     assert place.sql("SELECT full_name FROM owners") == [("Ada",)]
 
 
+def test_a_renamed_sequence_goes_on_counting(place: Place) -> None:
+    """What the database does for a column it does under the new name too."""
+    filled(place)
+    numbered = attrs.evolve(ITEM, fields={"price": ITEM.fields["price"], "position": Field("sequence")})
+    renaming = Migration(
+        "shop", 1, "name", lambda step: step.rename_field("items", "number", "position"), collections="items"
+    )
+    place.up(OWNER, numbered, migrations=[attrs.evolve(renaming, when="before")])
+    place.sql("INSERT INTO items (id) VALUES ('next')")
+    assert place.sql("SELECT position FROM items ORDER BY position") == [(1,), (2,)]
+
+
+def test_a_table_may_get_the_name_of_one_that_is_gone(place: Place) -> None:
+    """What the database remembers of a table that somebody has dropped is in nobody's way."""
+    filled(place)
+    place.up(OWNER, attrs.evolve(THING, name="Thing"))
+    place.sql("DROP TABLE things")
+    place.up(PERSON, THING, migrations=[LABELS, RENAMES])
+    assert place.sql("SELECT id, label FROM things") == [("pen", "thing of ada")]
+
+
+def test_a_start_that_was_killed_runs_none_on_new_tables(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a kill leaves new tables behind, as on MariaDB, their migrations count as run already."""
+    make = schema_changes._make
+
+    def killed(*arguments: Any) -> None:
+        make(*arguments)
+        raise KeyboardInterrupt
+
+    times: list[int] = []
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(schema_changes, "_make", killed)
+        place.up(OWNER, ITEM, migrations=[counting(times)])
+    place.up(OWNER, ITEM, migrations=[counting(times)])
+    assert (times, ran(place)) == ([], [("shop", 1)])
+
+
+async def awaited(_: MigrationStep) -> None: ...
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"number": 0}, {"collections": ()}, {"when": "later"}], ids=["number", "collections", "when"]
+    "wrong",
+    [{"number": 0}, {"collections": ()}, {"when": "later"}, {"apply": awaited}],
+    ids=["number", "collections", "when", "apply"],
 )
 def test_a_migration_that_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:
-    """Numbers begin at 1, a migration works on something, and before or after."""
-    parts: dict[str, Any] = {"number": 1, "collections": "items", "when": "after"} | wrong
+    """Numbers begin at 1, a migration works on something, before or after, and by a function that nobody awaits."""
+    parts = {"number": 1, "collections": "items", "when": "after", "apply": lambda step: None} | wrong
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        Migration("shop", summary="none", apply=lambda step: None, **parts)
+        Migration("shop", summary="none", **parts)

@@ -404,7 +404,15 @@ async def test_opening(anyio_backend: str, monkeypatch: pytest.MonkeyPatch) -> N
 DESCRIPTION = {"page_max": 10, "capabilities": ["regex", "execute"], "entities": {"tags": {"names": {}}}}
 
 
-@pytest.mark.parametrize("strange", [{}, {"page_max": 0, "entities": {}}, {"page_max": 5, "entities": {"tags": 5}}])
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {},
+        DESCRIPTION | {"page_max": 0},
+        DESCRIPTION | {"entities": {"tags": 5}},
+        DESCRIPTION | {"capabilities": 5},
+    ],
+)
 async def test_no_server_of_data(anyio_backend: str, strange: Any) -> None:
     """A server that is none of ours is told by its description."""
     async with scripted(Reply(200, strange)) as script:
@@ -435,3 +443,34 @@ async def test_answers_that_are_none(anyio_backend: str, attempt: Attempt, answe
         await net.register(TAG, THING)
         with pytest.raises(DatabaseUnavailable):
             await attempt(net)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"rows": [], "next": "again"},
+        {"rows": [{"id": 1, "word": None}], "next": "again"},
+        {"rows": [{"id": 1, "word": None}] * 11, "next": None},
+    ],
+)
+@pytest.mark.parametrize("attempt", [lambda net: net.find_page(TAG, limit=500), lambda net: net.find(TAG)])
+async def test_pages_without_end(anyio_backend: str, attempt: Attempt, answer: Any) -> None:
+    """A server that gives the same page again and again, or more than was asked for, is not listened to for ever."""
+    entities = {"tags": {"names": described(TAG, {"Tag": TAG})}}
+    replies = Reply(200, DESCRIPTION | {"entities": entities}), Reply(200, answer)
+    async with scripted(*replies) as script, aclosing(await NetDialect.open(script.url)) as net:
+        await net.register(TAG)
+        with pytest.raises(DatabaseUnavailable):
+            await attempt(net)
+        assert len(script.sent) <= 3
+
+
+async def test_keys_that_are_none(anyio_backend: str) -> None:
+    """An error about a key that this entity cannot have is an answer that cannot be read."""
+    entities = {"tags": {"names": described(TAG, {"Tag": TAG})}}
+    problem = {"code": "D304", "detail": "x", "facts": {"entity": "Tag", "key": ["no number"]}}
+    replies = Reply(200, DESCRIPTION | {"entities": entities}), Reply(412, problem)
+    async with scripted(*replies) as script, aclosing(await NetDialect.open(script.url)) as net:
+        await net.register(TAG)
+        with pytest.raises(DatabaseUnavailable):
+            await net.update(TAG, 1, {"word": "x"})

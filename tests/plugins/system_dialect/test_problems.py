@@ -59,3 +59,11 @@ def test_damaged_problem() -> None:
     """A problem whose members are of wrong types is still an error of its code."""
     error = error_of({"code": "D201", "facts": [1], "why": "x", "detail": None}, "server")
     assert isinstance(error, UnknownField)
+
+
+@pytest.mark.parametrize("name", ["self", "what", "where", "why", "fix", "facts", "code", "args", "__class__", "text"])
+def test_facts_take_nobodys_place(name: str) -> None:
+    """A server cannot put a fact in the place of what every error has."""
+    error = error_of({"code": "D201", "detail": "x", "facts": {name: "y", "entity": "Thing"}}, "server")
+    assert type(error) is UnknownField
+    assert (error.code, error.what, error.args, error.facts) == ("D201", "x", ("x",), {"entity": "Thing"})

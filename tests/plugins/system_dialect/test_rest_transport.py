@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -10,6 +11,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 from objectkernel.secret import Secret
 from objectkernel_system_dialect import rest_transport
@@ -251,6 +253,40 @@ async def test_many_callers_renew_once(anyio_backend: str) -> None:
     assert renewals == 1
 
 
+@pytest.mark.parametrize("key", ["", "old"])
+async def test_many_callers_are_refused_together(anyio_backend: str, key: str) -> None:
+    """However many calls meet a refused key, whoever has no other one is asked once; the next call asks again."""
+    renewals = 0
+
+    async def renew() -> str:
+        nonlocal renewals
+        renewals += 1
+        await anyio.sleep(0.01)
+        return key
+
+    async def refused(rest: RestTransport) -> None:
+        with pytest.raises(AccessDenied):
+            await rest.call(COUNT)
+
+    async with scripted(Reply(401)) as script:
+        arrived = 0
+
+        def choose(sent: object) -> Reply:
+            nonlocal arrived
+            arrived += 1
+            return Reply(401)
+
+        script.choose = choose
+        async with aclosing(transport(script, api_key=Secret("old"), on_api_key_invalid=renew)) as rest:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(10):
+                    tasks.start_soon(refused, rest)
+            assert 1 <= renewals < arrived == 10
+            before = renewals
+            await refused(rest)
+            assert renewals == before + 1
+
+
 # --- answers --------------------------------------------------------------------------------------------------------
 
 
@@ -292,6 +328,53 @@ async def test_closed(anyio_backend: str) -> None:
         assert script.sent == []
 
 
+async def test_closed_meanwhile(anyio_backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that is about to ask again when its transport is closed says just that."""
+    monkeypatch.setattr(rest_transport, "FIRST_PAUSE", 0.0)
+    async with scripted() as script:
+        rest = transport(script)
+        begun = anyio.Event()
+
+        def choose(sent: object) -> Reply:
+            begun.set()
+            return Reply(503, None, {"Retry-After": "1"})
+
+        async def ask() -> None:
+            with pytest.raises(DialectClosed):
+                await rest.call(COUNT)
+
+        script.choose = choose
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            await begun.wait()
+            await rest.aclose()
+        assert len(script.sent) == 1
+
+
+async def test_answers_are_bounded(anyio_backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that is too long, packed or not, is not read to its end; the transport goes on."""
+    monkeypatch.setattr(rest_transport, "LARGEST", 100_000)
+    packed = Reply(200, gzip.compress(b" " * 10_000_000), {"Content-Encoding": "gzip"})
+    async with scripted(packed, Reply(200, b" " * 200_000), OK) as script, aclosing(transport(script)) as rest:
+        for _ in range(2):
+            with pytest.raises(DatabaseUnavailable) as caught:
+                await rest.call(COUNT)
+            assert caught.value.facts["reason"] == "answer too large"
+        assert await rest.call(COUNT) == {"count": 1}
+        assert len(script.sent) == 3
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_nobody_sends_the_key_elsewhere(anyio_backend: str, status: int) -> None:
+    """A server that leads to another is not followed: that one would get the key."""
+    async with scripted(OK) as other, scripted() as script:
+        script.choose = lambda sent: Reply(status, None, {"Location": other.url})
+        async with aclosing(transport(script, api_key=Secret("k"))) as rest:
+            with pytest.raises(DatabaseUnavailable):
+                await rest.call(COUNT)
+        assert other.sent == []
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -319,6 +402,17 @@ async def test_key_is_not_logged(anyio_backend: str, caplog: pytest.LogCaptureFi
             await rest.call(CREATE)
     assert caplog.records
     assert "s3cret" not in caplog.text
+
+
+async def test_addresses_are_not_logged(anyio_backend: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the server's address nor the key of a row comes into a log; others who use httpx have theirs."""
+    caplog.set_level(logging.DEBUG)
+    async with scripted(OK, path="/pr1vate") as script, aclosing(transport(script)) as rest:
+        await rest.call(Call(operation="read", entity="things", key=("ada@example.org",)))
+        assert not any(part in caplog.text for part in ("pr1vate", "example.org"))
+        async with httpx.AsyncClient() as client:
+            await client.get(script.url)
+        assert "pr1vate" in caplog.text
 
 
 @pytest.fixture

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
-from objectkernel_system_dialect import schema_changes, schema_differences
+from objectkernel_system_dialect import schema_changes, schema_differences, sqlite_jobs
 from objectkernel_system_dialect.contracts import (
     Discriminator,
     EntitySchema,
@@ -18,6 +21,8 @@ from objectkernel_system_dialect.contracts import (
     SchemaForeign,
     SchemaOutdated,
 )
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from tests.plugins.system_dialect.schema_places import (
     Place,
@@ -278,6 +283,151 @@ def test_what_becomes_narrower_waits_to_be_asked_for(place: Place) -> None:
     place.apply(user, POST, destructive=True)
     assert place.plan(user, POST).steps == ()
     assert place.sql("SELECT name FROM users") == [("Ada",)]
+
+
+def test_whether_a_value_may_be_missing_changes_alone(place: Place) -> None:
+    """Where the field became narrower as well, its column does not: that loses data, and nobody has asked for it."""
+    from decimal import Decimal
+
+    wide = Field("decimal", precision=12, scale=4)
+    item = EntitySchema(
+        name="Item",
+        collection="items",
+        fields={"free": attrs.evolve(wide, required=True), "fixed": wide, "count": Field("integer", required=True)},
+    )
+    place.up(item)
+    (table,) = tables_of([item])
+    values = {"id": "a", "free": Decimal("1.2345"), "fixed": Decimal("2.3456"), "count": 1}
+    place.do(lambda core: core.execute(table.insert().values(values)) and None)
+    changed = {"free": Field("decimal", precision=12, scale=4), "fixed": attrs.evolve(wide, required=True)}
+    if place.kind != "sqlite":  # where the scale is not the column's
+        changed = {name: attrs.evolve(one, scale=2) for name, one in changed.items()}
+    narrow = field(item, **changed)
+    place.up(narrow)
+    assert place.do(lambda core: core.execute(table.select()).one()._asdict()) == values
+    assert place.plan(narrow).safe == ()
+    place.sql("INSERT INTO items (id, fixed, count) VALUES ('b', 1, 1)")
+    place.apply(narrow, destructive=True)
+    assert place.plan(narrow).steps == ()
+    place.sql("INSERT INTO items (id, fixed, count) VALUES ('c', 1, 1)")
+    with pytest.raises(Exception, match=r"(?i)null|ER_NO_DEFAULT"):
+        place.sql("INSERT INTO items (id, count) VALUES ('d', 1)")
+
+
+@pytest.mark.parametrize("key", ["id", "number"])
+def test_a_column_does_not_learn_to_count(place: Place, key: str) -> None:
+    """A sequence is made with its table: a field that becomes one is refused, not left without numbers."""
+    fields = {"number": Field("integer", required=True, unique=key == "id"), "name": Field("string")}
+    item = EntitySchema(name="Item", collection="items", fields=fields, key=key)
+    place.up(item)
+    with pytest.raises(SchemaOutdated, match="counted by the database"):
+        place.up(field(item, number=Field("sequence")))
+
+
+def test_columns_of_others_stay_as_they_are(place: Place) -> None:
+    """With values, defaults and what computes them, also when SQLite makes the table anew."""
+    place.up(USER)
+    computed = (
+        "VARCHAR(90) GENERATED ALWAYS AS (name || '!')"
+        if place.kind != "mariadb"
+        else ("VARCHAR(90) GENERATED ALWAYS AS (concat(name, '!'))")
+    )
+    place.sql(
+        "ALTER TABLE users ADD COLUMN rank INTEGER DEFAULT 5 NOT NULL",
+        f"ALTER TABLE users ADD COLUMN loud {computed}{'' if place.kind == 'sqlite' else ' STORED'}",
+        f"ALTER TABLE users ADD COLUMN free {'' if place.kind == 'sqlite' else 'INTEGER'}",
+        "INSERT INTO users (id, name, free) VALUES ('ada', 'Ada', 7)",
+    )
+    user = field(USER, age=Field("integer", unique=True), mail=Field("string", required=True, default=""))
+    place.up(user)
+    assert place.plan(user).safe == ()
+    place.sql("INSERT INTO users (id, name, mail) VALUES ('bob', 'Bob', 'b')")
+    assert place.sql("SELECT id, rank, loud, free FROM users ORDER BY id") == [
+        ("ada", 5, "Ada!", 7),
+        ("bob", 5, "Bob!", None),
+    ]
+
+
+def test_what_cannot_be_read_is_not_made_anew(tmp_path: Path) -> None:
+    """SQLite tells the expression of a computed column only in its usual spelling: the plan says which is another."""
+    place = Place("sqlite", str(tmp_path / "a.db"))
+    place.up(USER)
+    place.sql("ALTER TABLE users ADD COLUMN loud AS (name || '!')")
+    with pytest.raises(SchemaOutdated, match="the column loud is computed"):
+        place.up(field(USER, age=Field("integer", unique=True)))
+
+
+def test_a_column_in_another_case_is_told(place: Place) -> None:
+    """Most databases take it for the same name and could not add it."""
+    place.sql("CREATE TABLE users (id VARCHAR(36) NOT NULL PRIMARY KEY, Mail VARCHAR(255))")
+    user = attrs.evolve(USER, fields={"mail": Field("string")}, indexes=())
+    if place.kind == "postgres":
+        place.up(attrs.evolve(user, fields={"Mail": Field("string"), "MAIL": Field("string")}))
+        return
+    with pytest.raises(SchemaOutdated, match="it is there as Mail"):
+        place.up(user)
+
+
+@pytest.mark.mariadb
+def test_an_index_that_is_too_long_is_told(mariadb_url: str) -> None:
+    """Before the first step, for MariaDB undoes none."""
+    place = Place("mariadb", mariadb_url)
+    texts = {"one": Field("string", length=700), "two": Field("string", length=700)}
+    note = EntitySchema(name="Note", collection="notes", fields=texts)
+    place.up(note)
+    with pytest.raises(SchemaOutdated, match="3072 bytes"):
+        place.up(attrs.evolve(field(note, more=Field("string")), indexes=(Index(("one", "two")),)))
+    assert place.plan(note).steps == ()
+
+
+def test_what_led_nowhere_before_is_no_reason_to_refuse(tmp_path: Path) -> None:
+    """Tables of others in an SQLite file may hold what they like; a row of ours that a change leaves alone may not."""
+    place = Place("sqlite", str(tmp_path / "a.db"))
+    filled(place)
+    with closing(sqlite3.connect(place.uri)) as other, other:  # which heeds no foreign keys
+        other.execute("CREATE TABLE bad (a REFERENCES users (id), b REFERENCES posts (title))")
+        other.execute("CREATE TABLE lost (a REFERENCES users (id))")
+        other.execute("INSERT INTO bad VALUES ('nobody', 'nothing')")
+        other.execute("INSERT INTO lost VALUES ('nobody')")
+    user = field(USER, nick=Field("string"))
+    place.up(user, POST)
+    with pytest.raises(sqlite3.IntegrityError):
+        place.do(lambda core: core.exec_driver_sql("DELETE FROM users") and None)
+    assert place.sql("SELECT id, nick FROM users") == [("ada", None)]
+
+
+def test_a_database_that_cannot_be_written_may_be_as_wanted(tmp_path: Path) -> None:
+    """One that an older version made is read all the same; what is missing in it is an error."""
+    place = Place("sqlite", str(tmp_path / "a.db"))
+    filled(place).sql("DROP TABLE objectkernel_schema")
+    with closing(sqlite3.connect(f"file:{place.uri}?mode=ro", uri=True, isolation_level=None)) as connection:
+        sqlite_jobs.schema_work(
+            connection, lambda core: schema_changes.bring_up(core, tables_of([USER, POST]), "update")
+        )
+        with pytest.raises(OperationalError, match="readonly"):
+            sqlite_jobs.schema_work(
+                connection,
+                lambda core: schema_changes.bring_up(core, tables_of([USER, POST, RING, EVERYTHING]), "update"),
+            )
+    assert set(place.do(schema_changes.State.read).names) == {"users", "posts"}
+
+
+def test_schema_work_leaves_the_connection_as_it_was(tmp_path: Path) -> None:
+    """Foreign keys rest and others are waited for longer, for as long as it lasts, however it ends."""
+    pragmas = ("foreign_keys", "legacy_alter_table", "busy_timeout")
+    with closing(sqlite3.connect(tmp_path / "a.db", timeout=2, isolation_level=None)) as connection:
+
+        def now() -> list[int]:
+            return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas]
+
+        def fail(core: Connection) -> None:
+            core.exec_driver_sql("PRAGMA legacy_alter_table = ON")
+            assert now() == [0, 1, 24_000]
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            sqlite_jobs.schema_work(connection, fail)
+        assert now() == [1, 0, 2000]
 
 
 def test_validate_tells_every_difference_and_changes_nothing(place: Place) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +20,7 @@ from objectkernel_system_dialect.contracts import (
     SchemaInvalid,
 )
 from objectkernel_system_dialect.registry import validate_schemas
-from objectkernel_system_dialect.schema_files import read_schemas
+from objectkernel_system_dialect.schema_files import LONGEST, read_schemas
 
 ORDER = {
     "name": "Order",
@@ -122,6 +123,30 @@ def test_every_problem_of_every_file_is_told_together(tmp_path: Path) -> None:
     assert len(found) == 5
     for words in ("it is no JSON", "@ $[1].name", "@ $[1].key", "(FileNotFoundError)", "holds no .json file"):
         assert any(words in one for one in found), words
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"name": "A", "name": "B", "collection": "a", "fields": {}}', "an object has the key 'name' twice"),
+        ('{"fields": {"a": {"type": "text"}, "a": {"type": "json"}}}', "an object has the key 'a' twice"),
+        ('{"fields": {"a": {"type": "number", "max": Infinity}}}', "Infinity is no JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        (" " * LONGEST + "1", "longer than"),
+    ],
+    ids=["key", "field", "number", "nesting", "length"],
+)
+def test_what_readers_would_not_agree_on_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    """A key that is there twice, numbers that JSON has not, more than anybody would write."""
+    (problem,) = problems(tmp_path, text)
+    assert told in problem
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """What is no file is told, and not read."""
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(SchemaInvalid, match="it is no file"):
+        read_schemas([tmp_path])
 
 
 def test_a_document_that_is_no_object_is_one_problem(tmp_path: Path) -> None:

@@ -35,6 +35,9 @@ PROBLEMS: list[tuple[EntitySchema, str]] = [
     (schema(collection="sqlite_things"), "table name"),
     (schema(fields={"a b": Field("string")}), "no field name"),
     (schema(fields={"a": Field("string"), "A": Field("string")}), "used twice"),
+    (schema(fields={"ID": Field("string")}), "used twice"),
+    (schema(fields={"Created_At": Field("datetime")}, timestamps=True), "used twice"),
+    (schema(fields={"ctid": Field("string")}), "PostgreSQL has a column of its own"),
     (schema(fields={"created_at": Field("datetime")}, timestamps=True), "keeps timestamps"),
     (schema(fields={"a": Field("strnig")}), "did you mean 'string'"),  # type: ignore[arg-type]
     (schema(fields={"a": Field("enum")}), "without values"),

@@ -34,6 +34,7 @@ def with_attribute(error: BaseException) -> BaseException:
         ValueError("invalid password: hun%40ter2"),
         ValueError("invalid password: hun@ter2"),
         ValueError("bad key s3same"),
+        ValueError("connect to ada:hun%40ter2@db.example"),
         ValueError("x", {"dsn": ["ada:hun@ter2"]}),
         noted(ValueError("x"), f"while connecting to {URI}"),
         with_attribute(ValueError("x")),
@@ -72,6 +73,34 @@ def test_a_uri_without_secrets_hides_nothing_else(uri: str) -> None:
     seal(error, uri)
     assert error.__cause__ is not None
     assert error.__cause__.__context__ is not None
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("postgresql://ada:p?ss@host/db", "bad password 'p?ss'"),
+        ("postgresql://ada:p!ss word@host/db", "postgresql://ada:p%21ss%20word@host/db"),
+        ("postgresql://ada:p!ss word@host/db", "postgresql://ada:p%21ss word@host/db"),
+        ("postgresql://ada:p%5Css@host/db", repr({"password": "p\\ss"})),
+    ],
+)
+def test_a_password_is_known_however_it_is_written(uri: str, told: str) -> None:
+    """Drivers encode it anew, put it into a `repr`, and take its question mark for part of it."""
+    assert not seal(ValueError(told), uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("postgres://postgres:postgres@host/postgres", "the PostgreSQL database 'postgres' at host"),
+        ("mysql://app:shop@host:3306/shop", "the database 'shop' at host:3306"),
+        ("shop.db", "the database file 'shop.db'"),
+        ("mssql+pyodbc://app:mssql@host/db", "the mssql database"),
+    ],
+)
+def test_what_every_message_tells_is_no_secret(uri: str, told: str) -> None:
+    """A password that is the name of the user or the database, and a file's name, hide no error."""
+    assert seal(DatabaseUnavailable(f"{told} cannot be reached", database=told, reason="test"), uri)
 
 
 def test_a_bare_path_is_a_connection_string() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,32 @@ async def test_the_new_database_gets_every_schema(dialect: SwitchableDialect, ne
     await dialect.switch(new.opening())
     assert new.opened[0].known == [NOTE, TASK]
     assert dialect.schemas() == (NOTE, TASK)
+
+
+async def test_a_schema_is_registered_outside_of_transactions(dialect: SwitchableDialect, new: Server) -> None:
+    """Within one a new schema is refused, for it would wait for the transaction's end; a known one does nothing."""
+    async with dialect.transaction():
+        await dialect.register(NOTE)
+        with pytest.raises(OperationUnsupported, match="Task"):
+            await dialect.register(NOTE, TASK)
+    assert dialect.schemas() == (NOTE,)
+    await dialect.register(TASK)
+    async with dialect.as_tenant("a").transaction():
+        await dialect.switch(new.opening())
+        await dialect.register(TASK)
+
+
+async def test_nobody_waits_for_a_registration_within_a_transaction(tmp_path: Path) -> None:
+    """SQLite has one writer: while one task's transaction has it, another's new schema waits, and they end both."""
+    async with switchable(sqlite(tmp_path / "a.db"), [NOTE]) as dialect, anyio.create_task_group() as tasks:
+        with anyio.fail_after(60):
+            async with dialect.transaction():
+                await dialect.create(NOTE, {"text": "a"})
+                tasks.start_soon(dialect.register, TASK)
+                await anyio.wait_all_tasks_blocked()
+                await dialect.register(NOTE)
+                with pytest.raises(OperationUnsupported):
+                    await dialect.register(EntitySchema(name="Third", collection="thirds", fields={}))
 
 
 async def test_a_refused_schema_is_not_kept(tmp_path: Path) -> None:
@@ -378,6 +405,19 @@ async def test_a_disconnect_may_lead_elsewhere(dialect: SwitchableDialect, new: 
     assert (asked, dialect.name) == (["now"], "new")
 
 
+async def test_a_disconnect_behind_a_switch_stays_there(dialect: SwitchableDialect, old: Server, new: Server) -> None:
+    """Whoever lets go while another switches comes back to where the switch led, not to where it began."""
+    new.hold = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(dialect.switch, new.opening())
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(dialect.disconnect)
+        await anyio.wait_all_tasks_blocked()
+        new.hold.set()
+    await dialect.connect()
+    assert (dialect.name, len(old.opened)) == ("new", 1)
+
+
 async def test_a_disconnect_leaves_what_is_under_way(dialect: SwitchableDialect, old: Server) -> None:
     """A transaction goes on over the connection that it has; the next operation opens another."""
     async with dialect.transaction():
@@ -401,6 +441,39 @@ async def test_it_recovers_when_the_database_returns(dialect: SwitchableDialect,
     old.up = True
     assert await dialect.count(NOTE) == 0
     assert (len(old.opened), old.closed) == (1, [])
+
+
+async def test_a_sign_of_life_is_not_waited_for(
+    dialect: SwitchableDialect, old: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Operations that get no answer from a database that is well cost the others a ping, and no pause."""
+    monkeypatch.setattr("objectkernel_system_dialect.generations.FIRST_PAUSE", 3600.0)
+    monkeypatch.setattr("objectkernel_system_dialect.generations.LONGEST_PAUSE", 3600.0)
+
+    async def slow(*args: Any) -> None:
+        raise DatabaseUnavailable("no answer in time", database="old", reason="TimeoutError")
+
+    old.opened[0].find = slow  # type: ignore[attr-defined]
+    with anyio.fail_after(60):
+        for _ in range(3):
+            with pytest.raises(DatabaseUnavailable):
+                await dialect.find(NOTE)
+            assert await dialect.count(NOTE) == 0
+    assert (len(old.opened), old.pings) == (1, 3)
+
+
+async def test_a_file_that_was_removed_is_noticed(tmp_path: Path) -> None:
+    """The sign of life says so; the operation behind it finds a new file with every table, and nothing is lost in it."""
+    async with switchable(sqlite(tmp_path / "a.db"), [NOTE]) as dialect:
+        await dialect.ping()
+        for file in tmp_path.glob("a.db*"):
+            file.unlink()
+        with pytest.raises(DatabaseUnavailable, match="was removed"):
+            await dialect.ping()
+        row = await dialect.create(NOTE, {"text": "a"})
+        await dialect.ping()
+    async with switchable(sqlite(tmp_path / "a.db"), [NOTE]) as dialect:
+        assert await dialect.find(NOTE) == [row]
 
 
 async def test_a_dead_connection_is_replaced(dialect: SwitchableDialect, old: Server) -> None:
@@ -451,6 +524,40 @@ async def test_a_transaction_that_finds_no_table_fails_and_is_the_last(dialect: 
         async with dialect.transaction():
             await dialect.count(NOTE)
     assert await dialect.count(NOTE) == 0
+
+
+async def test_what_can_be_read_once_is_not_given_twice(tmp_path: Path) -> None:
+    """An operation that has used up its argument fails rather than being done with nothing; the next one succeeds."""
+    path = tmp_path / "a.db"
+    async with switchable(sqlite(path), [NOTE]) as dialect:
+        with closing(sqlite3.connect(path)) as other, other:
+            other.execute("DROP TABLE notes")
+        with pytest.raises(StatementFailed):
+            await dialect.create_many(NOTE, ({"text": text} for text in "abc"))  # type: ignore[arg-type]
+        made = await dialect.create_many(NOTE, [{"text": text} for text in "abc"])
+        assert await dialect.find_by_ids(NOTE, (row["id"] for row in made)) == made
+
+
+@pytest.mark.parametrize("options", [{"owned": False}, {}], ids=["lent", "own"])
+async def test_what_is_not_opened_anew_is_not_asked_twice(old: Server, new: Server, options: dict[str, bool]) -> None:
+    """An operation on a server or somebody else's dialect that failed behind a switch is not made at the new place."""
+    old.hold = anyio.Event()
+    async with switchable(old.opening(), []) as dialect:
+        old.opened[0].known.append(NOTE)
+        old.hold.set()
+        await dialect.switch(old.opening(renewable=False, **options))
+        old.hold = anyio.Event()
+
+        async def fails() -> None:
+            with pytest.raises(StatementFailed):
+                await dialect.count(TASK)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fails)
+            await anyio.wait_all_tasks_blocked()
+            await dialect.switch(new.opening())
+            old.hold.set()
+    assert new.tables == {}
 
 
 async def test_a_statement_that_fails_for_good_opens_no_connection_each_time(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from objectkernel_system_dialect.contracts import Field
 from objectkernel_system_dialect.values import Misfit, type_check
-from objectkernel_system_dialect.wire import Unsendable, dump, from_text, from_wire, load, to_wire
+from objectkernel_system_dialect.wire import Unreadable, Unsendable, dump, from_text, from_wire, load, to_wire
 
 FIELDS = {
     "string": (Field("string"), st.text(st.characters(codec="utf-8", exclude_characters="\0"))),
@@ -115,11 +115,33 @@ def test_unsendable(value: Any) -> None:
         dump(value)
 
 
-@pytest.mark.parametrize("text", [b"{", b"NaN", b"[Infinity]", b"\xff", b"", b'{"a":1}x', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"{",
+        b"NaN",
+        b"[Infinity]",
+        b"\xff",
+        b"",
+        b'{"a":1}x',
+        b"[" * 100_000,
+        b"9" * 5000,
+        b'["\\ud800"]',
+        b'{"\\uDFFF":1}',
+    ],
+)
 def test_no_json(text: bytes) -> None:
     """Text that is no JSON is refused, also where Python's reader would take it or give up."""
     with pytest.raises(ValueError):
         load(text, 100)
+
+
+def test_names_that_stand_twice() -> None:
+    """Where nothing may be lost, an object with one name twice is refused; pairs of surrogates are characters."""
+    assert load(b'{"a":1,"a":2}', 100) == {"a": 2}
+    with pytest.raises(Unreadable, match="twice"):
+        load(b'[{"b":{"a":1,"a":2}}]', 100, unique=True)
+    assert load(b'{"a":"\\ud83d\\ude00"}', 100, unique=True) == {"a": "\U0001f600"}
 
 
 def test_depth() -> None:

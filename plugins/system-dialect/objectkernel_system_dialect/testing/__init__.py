@@ -14,7 +14,9 @@ A test module of yours is ten lines; the suite asks for one fixture, `dialects`,
 
     class TestMongoDatabase(SharedDatabaseSuite): ...  # where two dialects can see one database
 
-What a dialect says it has not in its `capabilities` is skipped; nothing else is. Needs pytest and anyio's plugin.
+What a dialect says it has not in its `capabilities` is skipped; nothing else is. The suite's collections begin with
+``suite_``, its entities are `SCHEMAS`; where a database does not tell what was a duplicate of what, the class says
+``tells_fields = False``. Needs pytest and anyio's plugin.
 """
 
 from __future__ import annotations

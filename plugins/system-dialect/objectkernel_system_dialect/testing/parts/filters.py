@@ -321,7 +321,7 @@ class Filters(Suite):
 
     async def test_lists_of_all_lengths(self, beasts: Repository) -> None:
         """`$in` takes from none to 16,384 values, `$nin` as many."""
-        for length in (1, 2, 3, 5, 8, 9, 1000, 16384):
+        for length in (1, 2, 3, 5, 8, 1000, 16384):
             values = list(range(3, 3 + length))
             assert await beasts.count({"number": {"$in": values}}) == min(length, 5)
             assert await beasts.count({"number": {"$nin": values}}) == 7 - min(length, 5)

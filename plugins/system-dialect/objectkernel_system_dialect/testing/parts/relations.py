@@ -120,6 +120,20 @@ class Relations(Suite):
         assert all([book["author"] for book in author["books"]] == [author["id"]] for author in authors)
         assert len(authors) == 300
 
+    async def test_a_relation_is_a_value_too(self, books: Repository) -> None:
+        """Rows are sorted, counted, grouped and paged by the keys that they hold."""
+        assert await books.distinct("author") == ["ada", "bob"]
+        assert [row["id"] for row in await books.find_all(sort={"author": -1, "id": 1})] == ["z", "x", "y", "o"]
+        first = await books.find_page(sort={"author": 1}, limit=2, select=["id"], include=["author"])
+        assert [(row["id"], row["author"] and row["author"]["name"]) for row in first.rows] == [
+            ("o", None),
+            ("x", "Ada"),
+        ]
+        rest = await books.find_page(sort={"author": 1}, after=first.next, select=["id"])
+        assert list(rest.rows) == [{"id": "y"}, {"id": "z"}]
+        groups = await books.aggregate([{"$group": {"_id": "$author", "n": {"$sum": 1}}}, {"$sort": {"_id": 1}}])
+        assert [(group["_id"], group["n"]) for group in groups] == [(None, 1), ("ada", 2), ("bob", 1)]
+
     # --- filters --------------------------------------------------------------------------------------
 
     async def test_filters_reach_into_related_rows(self, books: Repository, dialect: Dialect) -> None:

@@ -9,7 +9,7 @@ import pytest
 from objectkernel_system_dialect.dialect import Dialect
 from objectkernel_system_dialect.errors import DuplicateKey, FilterEmpty, UnknownField, ValueInvalid
 from objectkernel_system_dialect.repository import Repository
-from objectkernel_system_dialect.testing.schemas import CAT, DOG, DRAFT, ITEM
+from objectkernel_system_dialect.testing.schemas import ARCHIVE, CAT, DOG, DRAFT, ITEM
 from objectkernel_system_dialect.testing.tools import Suite, emptied, refused
 
 
@@ -98,6 +98,25 @@ class Removals(Suite):
         assert (again["title"], again["stars"], again["deleted_at"]) == ("new", 1, None)
         assert again["created_at"] == row["created_at"]
         assert await drafts.find_by_id("c") == again
+
+    async def test_no_relation_leads_to_a_softly_deleted_row(self, dialect: Dialect) -> None:
+        """It is neither loaded nor found through one; the row that leads there keeps the key."""
+        documents, labels, folders = await emptied(dialect, *ARCHIVE)
+        await folders.create({"id": "f", "account": "me"})
+        await labels.create({"id": "l", "account": "me"})
+        for id in ("a", "b"):
+            await documents.create({"id": id, "title": id, "account": "me", "folder": "f", "labels": ["l"]})
+        await documents.delete("a")
+        folder = await folders.find_by_id("f", include=["documents"])
+        assert folder is not None
+        assert [row["id"] for row in folder["documents"]] == ["b"]
+        assert await folders.count({"documents.title": "a"}) == 0
+        assert await folders.count({"documents.title": "b"}) == 1
+        again = await documents.undelete("a")
+        assert again is not None
+        assert again["folder"] == "f"
+        (row,) = await documents.find_all({"id": "a"}, include=["labels"])
+        assert [label["id"] for label in row["labels"]] == ["l"]
 
     async def test_a_unique_value_stays_taken(self, drafts: Repository) -> None:
         """A row that may come back keeps its key and its unique values."""

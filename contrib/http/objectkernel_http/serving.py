@@ -1,0 +1,177 @@
+"""Serving a kernel until a signal comes: uvicorn, with signals, limits and an order of stopping of our own."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import anyio
+import uvicorn
+from fastapi import FastAPI
+from objectkernel.errors import KernelError
+from objectkernel.kernel import ObjectKernel
+
+from objectkernel_http.application import asgi_app, kernel_lifespan
+from objectkernel_http.config import HttpConfig
+from objectkernel_http.errors import CertificateUnusable
+from objectkernel_http.protocol import SLACK, protocol_within
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskStatus
+
+
+def serve_on(
+    sock: socket.socket,
+    kernel: ObjectKernel,
+    config: HttpConfig,
+    ready: Callable[[], None],
+    stop_with: Callable[[], Awaitable[None]] = anyio.sleep_forever,
+) -> None:
+    """Boot `kernel` and serve it on a socket that listens, until SIGINT or SIGTERM, or until it stops by itself.
+
+    The first signal ends the boot; of a host that serves it ends the accepting of requests, and the kernel stops when
+    those that run have finished. A second one cancels them, and what still stops.
+
+    Args:
+        ready: called once requests are answered.
+        stop_with: awaited; its end is as good as a signal.
+
+    Raises:
+        CertificateUnusable, BootError, ShutdownError
+        KeyboardInterrupt: a signal ended the boot, or a second one the stop.
+    """
+    app = asgi_app(kernel, limits=config.limits, title=config.title, documentation=config.documentation)
+    server = Server(uvicorn_config(app, config), ready)
+
+    async def main() -> None:
+        await _Service(kernel, app, server, sock, stop_with).run()
+
+    anyio.run(main)
+
+
+def uvicorn_config(app: FastAPI, config: HttpConfig) -> uvicorn.Config:
+    """What uvicorn is told.
+
+    Raises:
+        CertificateUnusable: the TLS files cannot be used.
+    """
+    made = uvicorn.Config(
+        app,
+        interface="asgi3",
+        lifespan="off",  # the kernel is booted before, and stopped after, so that its errors are not uvicorn's
+        http=protocol_within(config.header_seconds),
+        h11_max_incomplete_event_size=config.header_bytes + SLACK,
+        timeout_keep_alive=config.idle_seconds,
+        timeout_graceful_shutdown=config.stop_seconds,
+        proxy_headers=bool(config.proxies),
+        forwarded_allow_ips=list(config.proxies),
+        root_path=config.root_path,
+        ssl_certfile=config.certfile,
+        ssl_keyfile=config.keyfile,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+    )
+    try:
+        made.load()
+    except OSError as error:
+        raise CertificateUnusable(
+            "the TLS files cannot be used",
+            where=str(config.certfile),
+            why=error.strerror or type(error).__name__,
+            fix="name a certificate and its key, both in PEM, with --certfile and --keyfile",
+        ) from None
+    return made
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server; somebody else listens to signals."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them alone."""
+        yield
+
+    async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
+        """Begin to accept, and say so."""
+        await super().startup(list(sockets or ()))
+        self._ready()
+
+    def cancel_requests(self) -> None:
+        """End the requests that run, whatever they do."""
+        self.force_exit = True
+        for task in self.server_state.tasks:
+            task.cancel()
+
+
+class _Service:
+    """One host from its boot to its end."""
+
+    def __init__(
+        self,
+        kernel: ObjectKernel,
+        app: FastAPI,
+        server: Server,
+        sock: socket.socket,
+        stop_with: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._kernel = kernel
+        self._app = app
+        self._server = server
+        self._sock = sock
+        self._stop_with = stop_with
+        self._life = anyio.CancelScope()
+        self._cut_short = False
+
+    async def run(self) -> None:
+        failure: BaseException | None = None
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(self._listen)
+            tasks.start_soon(self._stop_when_told)
+            try:
+                with self._life:
+                    await self._live()
+            except (Exception, KeyboardInterrupt) as error:
+                failure = error  # raised outside the group, which would wrap it
+            tasks.cancel_scope.cancel()
+        if self._cut_short:
+            raise KeyboardInterrupt from failure
+        if failure is not None:
+            raise failure
+
+    async def _live(self) -> None:
+        async with kernel_lifespan(self._kernel)(self._app), anyio.create_task_group() as tasks:
+            tasks.start_soon(self._stop_with_the_kernel)
+            await self._server.serve([self._sock])
+            tasks.cancel_scope.cancel()
+
+    async def _stop_with_the_kernel(self) -> None:
+        await self._kernel.wait_stopped()
+        self._server.should_exit = True
+
+    async def _stop_when_told(self) -> None:
+        await self._stop_with()
+        signal.raise_signal(signal.SIGTERM)
+
+    async def _listen(self, *, task_status: TaskStatus[None]) -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
+            async for _ in signals:
+                if self._server.should_exit or not self._server.started:
+                    break
+                self._server.should_exit = True
+            self._cut_short = True
+            self._server.cancel_requests()
+            self._life.cancel()
+            with suppress(KernelError):  # `_live` raises it
+                if self._kernel.state not in ("idle", "initializing"):
+                    await self._kernel.shutdown(timeout=0)
+            async for _ in signals:
+                pass
