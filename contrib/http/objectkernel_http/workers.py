@@ -83,7 +83,7 @@ class _Supervisor:
         self._ready = ready
         self._running: set[Process] = set()
         self._serving = False
-        self._stopping = False
+        self._stopping: bool = False
         self._cut_short = False
         self._code = 0
 
@@ -110,8 +110,11 @@ class _Supervisor:
         try:
             while not self._stopping:
                 served, code = await self._life(up)
-                if self._stopping or not served:
-                    self._code = self._code or (max(code, 0) if self._stopping else max(code, 1))
+                if self._stopping:
+                    self._code = max(self._code, code)
+                    return
+                if not served:
+                    self._code = max(1, code)
                     self._stop()
                     return
                 LOG.warning("a worker ended with %s; another one is started", code)
@@ -148,6 +151,7 @@ class _Supervisor:
 
     def _stop(self) -> None:
         self._stopping = True
+        self._listener.close()  # else connections would wait for nobody
         for process in self._running:
             with suppress(ProcessLookupError):
                 process.terminate()

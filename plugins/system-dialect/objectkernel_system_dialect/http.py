@@ -10,11 +10,13 @@ import attrs
 from fastapi import APIRouter, Query
 from objectkernel_contracts import Scope, requires
 from pydantic import BaseModel
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from objectkernel_system_dialect import http_models as models
 from objectkernel_system_dialect.data_plug import DataPlug
+from objectkernel_system_dialect.http_idempotency import LONGEST_KEY
 from objectkernel_system_dialect.http_models import GENERIC, EntityModels, entity_models
 from objectkernel_system_dialect.http_plane import DataPlane, raw_segment
 from objectkernel_system_dialect.http_route import HttpLimits, expect_known, route_class
@@ -28,6 +30,21 @@ from objectkernel_system_dialect.rest_api import (
     TENANT_HEADER,
     WRITE,
 )
+
+
+class KeyConvertor(Convertor[str]):
+    """A key in a path, which may have whatever a text may have: slashes, and ends of lines too."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("data_key", KeyConvertor())
 
 
 @attrs.frozen
@@ -47,7 +64,7 @@ class Operation:
     status: HTTPStatus = HTTPStatus.OK
 
 
-OPERATIONS: Final[Mapping[str, Operation]] = {
+OPERATIONS: Final[Mapping[str, Operation]] = {  # a key may have slashes: paths that say more come first
     "list": Operation("List rows", "page", parameters=models.ListParameters),
     "query": Operation("List rows by a filter of any size", "page", body=models.Query),
     "count": Operation("Count rows", models.Counted, body=models.Matching),
@@ -58,13 +75,13 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "create": Operation("Create a row", "row", body="new", status=HTTPStatus.CREATED),
     "upsert": Operation("Create a row, or change the one with its key", "row", body="new"),
     "bulk": Operation("Create, change or delete many rows, all or none", None, body=models.Bulk),
-    "read": Operation("Read a row", "row", parameters=models.ReadParameters),
-    "patch": Operation("Change a row", "row", body="changes"),
-    "delete": Operation("Delete a row", None, parameters=models.DeleteParameters, status=HTTPStatus.NO_CONTENT),
     "increment": Operation("Add to a number", "row", body=models.Increment),
     "add_to_set": Operation("Add a value to an array unless it is there", "row", body=models.SetChange),
     "pull": Operation("Take a value out of an array", "row", body=models.SetChange),
     "undelete": Operation("Bring a softly deleted row back", "row", body=models.Nothing),
+    "read": Operation("Read a row", "row", parameters=models.ReadParameters),
+    "patch": Operation("Change a row", "row", body="changes"),
+    "delete": Operation("Delete a row", None, parameters=models.DeleteParameters, status=HTTPStatus.NO_CONTENT),
 }
 HELD: Final = frozenset({"patch", "delete", "increment", "add_to_set", "pull"})
 """What changes one row that is there, and holds it to ``If-Match``."""
@@ -118,7 +135,7 @@ def _add(router: APIRouter, plane: DataPlane, name: str | None, own: EntityModel
         scope = WRITE if route.writes else READ
         endpoint = _endpoint(plane, key, operation, name, own)
         router.add_api_route(
-            ("/{entity}" if name is None else f"/{name}") + route.path.replace("{id}", "{id:path}"),
+            ("/{entity}" if name is None else f"/{name}") + route.path.replace("{id}", "{id:data_key}"),
             requires(Scope(scope, f"{scope}:{name or '{entity}'}"))(endpoint),
             methods=[route.method],
             name=f"{name or 'entity'}.{key}",
@@ -141,8 +158,8 @@ def _endpoint(
 
     async def endpoint(request: Request, given: Any) -> Response:
         expect_known(request, operation.parameters is not None, held)
-        asked = plane.entities.asked(request, name or request.path_params["entity"])
         place = (raw_segment(request, key, request.path_params["id"]),) if has_key else ()
+        asked = plane.entities.asked(request, name or request.path_params["entity"])
         with asked.telling():
             response: Response = await perform(asked, *place, given)
         return response
@@ -163,8 +180,15 @@ def _parameters(key: str) -> dict[str, Any]:
     if key in HELD:
         headers["If-Match"] = "the ETag that the row must have"
     text = {"type": "string"}
-    made = [
-        {"name": name, "in": "header", "required": False, "description": description, "schema": text}
+    shapes = {IDEMPOTENCY_HEADER: {**text, "pattern": "^[ -~]+$", "maxLength": LONGEST_KEY}}
+    made: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": description,
+            "schema": shapes.get(name, text),
+        }
         for name, description in headers.items()
     ]
     if "{id}" in route.path:

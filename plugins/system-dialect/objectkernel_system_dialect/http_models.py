@@ -242,7 +242,9 @@ def entity_models(schema: EntitySchema, by_name: Mapping[str, EntitySchema]) -> 
     written |= {name: lists[name] for name, one in schema.relations.items() if one.kind == "many-to-many"}
     changed = {name: one for name, one in written.items() if name not in schema.key}
     row = {
-        name: {"anyOf": [one, {"type": "object"}]} if name in schema.relations else _nullable(one, fields[name])
+        name: {"anyOf": [one, {"type": "object"}, {"type": "null"}]}
+        if name in schema.relations
+        else _nullable(one, fields[name])
         for name, one in columns.items()
     }
     page = {

@@ -23,6 +23,7 @@ from objectkernel_system_dialect.errors import (
     RowDamaged,
     RowMissing,
 )
+from objectkernel_system_dialect.filters import chunked
 from objectkernel_system_dialect.http_entities import Asked, ServedEntities
 from objectkernel_system_dialect.http_idempotency import Answer, Idempotency, fingerprint
 from objectkernel_system_dialect.http_locks import RowLocks
@@ -34,7 +35,7 @@ from objectkernel_system_dialect.rest_api import (
     key_parts,
     key_path,
 )
-from objectkernel_system_dialect.schema import EntitySchema
+from objectkernel_system_dialect.schema import EntitySchema, Relation
 from objectkernel_system_dialect.wire import Unreadable, Unsendable, dump, load
 from objectkernel_system_dialect.wire_entity import WireEntity
 from objectkernel_system_dialect.wire_pipeline import WirePipeline
@@ -112,19 +113,28 @@ class DataPlane:
             "exclude": given.exclude,
             "include": given.include,
         }
-        if given.skip:
-            page = Page(
-                tuple(await asked.dialect.find(asked.schema, filter, skip=given.skip, limit=limit, **options)), None
-            )
-        else:
-            page = await asked.dialect.find_page(asked.schema, filter, limit=limit, after=given.after, **options)
+
+        async def page_with(**some: Any) -> Page:
+            wanted = {**options, **some}
+            if given.skip:
+                rows = await asked.dialect.find(asked.schema, filter, skip=given.skip, limit=limit, **wanted)
+                return Page(tuple(rows), None)
+            return await asked.dialect.find_page(asked.schema, filter, limit=limit, after=given.after, **wanted)
+
+        if wide := _wide(asked.schema, given.include):
+            (own,) = asked.schema.key
+            page = await page_with(select=[own], exclude=None, include=None)
+            await self._expect_bounded(asked, wide, [row[own] for row in page.rows])
+        page = await page_with()
         return _json({"rows": [asked.entity.row_out(row) for row in page.rows], "next": page.next})
 
     async def read(self, asked: Asked, segment: str, given: models.ReadParameters) -> Response:
         """One row."""
         include = _split(given.include)
         self.entities.check_reach(asked, {}, include or ())
-        row = await asked.dialect.find_by_id(asked.schema, self._key(asked, segment), include=include)
+        key = self._key(asked, segment)
+        await self._expect_bounded(asked, _wide(asked.schema, include), [key])
+        row = await asked.dialect.find_by_id(asked.schema, key, include=include)
         if row is None:
             raise _missing(asked)
         return _json(asked.entity.row_out(row), headers={} if include else {"ETag": etag(asked.entity, row)})
@@ -331,6 +341,20 @@ class DataPlane:
         made: Filter = asked.entity.filter_in(filter)
         return made
 
+    async def _expect_bounded(self, asked: Asked, wide: Mapping[str, Relation], keys: Sequence[Any]) -> None:
+        """Refuse to load more rows with a page than one answer may have."""
+        schemas = {schema.name: schema for schema in self._dialect.schemas()}
+        for name, relation in wide.items():
+            target, most = schemas[relation.target], self.limits.rows_max
+            for some in chunked(keys):
+                most -= await asked.dialect.count(target, {str(relation.mapped_by): {"$in": list(some)}})
+            if most < 0:
+                raise OptionInvalid(
+                    f"{asked.schema.name}.{name} leads to too many rows",
+                    why=f"at most {self.limits.rows_max} are loaded with a page",
+                    fix=f"ask for fewer rows at a time, or for a page of {relation.target} by itself",
+                )
+
     async def _groups(self, asked: Asked, stages: Any) -> Sequence[Row]:
         """What a pipeline gives, unless that is too much for one answer."""
         most = self.limits.rows_max
@@ -394,6 +418,12 @@ def _version(asked: Asked) -> int | None:
     digits = header[1:-1]
     named = header == f'"{digits}"' and digits.isascii() and digits.isdigit() and len(digits) < 19
     return int(digits) if asked.schema.version and named else None
+
+
+def _wide(schema: EntitySchema, include: Iterable[str] | None) -> dict[str, Relation]:
+    """The relations of those to load whose rows nobody has listed."""
+    found = {name: schema.relations.get(name) for name in include or ()}
+    return {name: one for name, one in found.items() if one is not None and one.kind == "one-to-many"}
 
 
 def _missing(asked: Asked) -> RowMissing:

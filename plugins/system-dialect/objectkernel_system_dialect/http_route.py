@@ -15,6 +15,7 @@ from objectkernel.errors import KernelError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from objectkernel_system_dialect.errors import IdempotencyKeyBusy, RequestInvalid, RequestTooLarge
 from objectkernel_system_dialect.problems import RETRY_SECONDS, problem_of, status_of
@@ -84,9 +85,21 @@ class BoundedRequest(Request):
 
 
 def route_class(limits: HttpLimits) -> type[APIRoute]:
-    """The class of routes within these limits."""
+    """The class of routes within these limits, which know of each other what methods a path has."""
+    methods: dict[str, set[str]] = {}
 
     class DataRoute(APIRoute):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.own = frozenset(self.methods or ())
+            methods.setdefault(self.path_format, set()).update(self.own)
+
+        async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["method"] not in self.own:
+                allowed = ", ".join(sorted(methods[self.path_format]))
+                raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": allowed})
+            await super().handle(scope, receive, send)
+
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             inner = super().get_route_handler()
 

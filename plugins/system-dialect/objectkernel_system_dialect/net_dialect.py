@@ -206,7 +206,7 @@ class NetDialect(BaseDialect):
             rows.extend(page.rows)
             left = None if left is None else left - len(page.rows)
             asked["after"] = page.next
-            if left == 0 or page.next is None and (not skip or len(page.rows) < asked["limit"]):
+            if left == 0 or (page.next is None and (not skip or len(page.rows) < asked["limit"])):
                 return rows
 
     async def find_page(

@@ -68,7 +68,8 @@ class PostgresExecutor:
     """One database behind a pool. Made by `open`, in the event loop that it is used in; ended by `aclose`.
 
     A statement whose connection turns out to be lost is run again when it only reads; the next operation connects
-    anew. A statement whose caller is cancelled is cancelled on the server.
+    anew. A write that the server undid because of others at the same time is made again. A statement whose caller is
+    cancelled is cancelled on the server.
     """
 
     def __init__(self, url: str, place: str, options: PostgresOptions) -> None:
@@ -115,9 +116,7 @@ class PostgresExecutor:
 
     async def fetch(self, sql: str, values: Sequence[Any], reader: Reader[T], *, writes: bool = False) -> list[T]:
         job = fetching(sql, values, reader)
-        if not writes:
-            return await self._read(job)
-        return await self._write(job, alone=reader.trusting)  # then there is nothing to undo
+        return await (self._write(job, alone=reader.trusting) if writes else self._read(job))
 
     async def change(self, sql: str, values: Sequence[Any]) -> int:
         return await self._write(changing(sql, values))
@@ -193,7 +192,11 @@ class PostgresExecutor:
             return await self._run(job)
 
     async def _write(self, job: Job[T], *, alone: bool = True) -> T:
-        """Run a job that commits itself, or else in a transaction of its own; again where a deadlock undid it."""
+        """Run a job, again where a deadlock undid it.
+
+        Args:
+            alone: it commits itself; else its end may undo it, in a transaction of its own.
+        """
         return await patiently(lambda: self._run(job) if alone else self._run_whole(job), _undone)
 
     async def _run_whole(self, job: Job[T]) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def router():
     @router.get("/slow/{seconds}")
     @public()
     async def slow(seconds: float) -> str:
-        print("asked", flush=True)
+        print("asked\\n", end="", flush=True)
         await anyio.sleep(seconds)
         return "slow"
 
@@ -97,6 +98,18 @@ class Host:
     def get(self, path: str, **options: Any) -> httpx.Response:
         with httpx.Client(**{"trust_env": False, "timeout": 60, "verify": False, **options}) as client:
             return client.get(f"{self.url}{path}")
+
+    def until_refused(self) -> None:
+        """Wait until nobody listens any more."""
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            try:
+                self.get("/quick")
+            except httpx.ConnectError:
+                return
+            except httpx.TransportError:  # it was taken by one that stops
+                pass
+        raise AssertionError("somebody listens still")
 
     def end(self) -> tuple[int, str, str]:
         """The exit code, and what was printed last."""

@@ -28,8 +28,7 @@ def test_a_signal_lets_what_runs_finish(serve: Callable[..., Host], number: int)
         assert [answer.result().json() for answer in answers] == ["slow"] * count
     code, out, err = host.end()
     assert (code, out, err) == (0, "stopped\n", "")
-    with pytest.raises(httpx.ConnectError):
-        host.get("/quick")
+    host.until_refused()
 
 
 def test_a_second_signal_cancels_what_runs(serve: Callable[..., Host]) -> None:
@@ -39,9 +38,7 @@ def test_a_second_signal_cancels_what_runs(serve: Callable[..., Host]) -> None:
         answer = pool.submit(host.get, "/slow/3600")
         host.wait_for("asked")
         host.process.send_signal(signal.SIGTERM)
-        with pytest.raises(httpx.ConnectError):
-            while True:  # until the first signal has been heard
-                host.get("/quick")
+        host.until_refused()
         host.process.send_signal(signal.SIGTERM)
         code, _, err = host.end()
         with pytest.raises(httpx.HTTPError):
@@ -50,6 +47,7 @@ def test_a_second_signal_cancels_what_runs(serve: Callable[..., Host]) -> None:
     assert "interrupted" in err
 
 
+@pytest.mark.slow
 def test_what_does_not_finish_in_time_is_cancelled(serve: Callable[..., Host], monkeypatch: pytest.MonkeyPatch) -> None:
     """`stop_seconds` is how long it has; the stop is in order all the same."""
     monkeypatch.setenv("OBJECTKERNEL_PLUGINS__HTTP__STOP_SECONDS", "1")
@@ -100,6 +98,7 @@ def test_an_address_that_is_taken(serve: Callable[..., Host]) -> None:
     assert first.end()[0] == 0
 
 
+@pytest.mark.slow
 def test_tls(serve: Callable[..., Host], tmp_path: Path) -> None:
     """With a certificate and its key; without them there is no host."""
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]

@@ -13,6 +13,8 @@ import pytest
 
 from tests.contrib.http.processes import HANGS, NEVER_STARTS, Host
 
+pytestmark = pytest.mark.slow
+
 
 def other_than(host: Host, *known: int) -> int:
     """The process that answers, when it is none of these."""
@@ -64,9 +66,7 @@ def test_a_second_signal_is_passed_on_too(serve: Callable[..., Host]) -> None:
         answer = pool.submit(host.get, "/slow/3600")
         host.wait_for("asked")
         host.process.send_signal(signal.SIGTERM)
-        with pytest.raises(httpx.TransportError):
-            while True:  # until the first signal has been heard, and the socket is nobody's
-                host.get("/quick", timeout=1)
+        host.until_refused()
         host.process.send_signal(signal.SIGTERM)
         code, _, _ = host.end()
         with pytest.raises(httpx.HTTPError):
@@ -94,7 +94,4 @@ def test_workers_do_not_outlive_their_parent(serve: Callable[..., Host]) -> None
     host = serve("--workers", "2").wait_until_served()
     host.process.kill()
     host.process.wait()
-    with pytest.raises(httpx.ConnectError):
-        until = time.monotonic() + 60
-        while time.monotonic() < until:
-            host.get("/quick")
+    host.until_refused()

@@ -96,7 +96,9 @@ async def test_life_of_a_row(client: Clients) -> None:
         assert code(answer) == (404, "D601")
 
 
-@pytest.mark.parametrize("id", ["a/b", "a,b", ".", "..", "a?b#c", "%2F", "ä ö", "-", "query", "x/increment", "a//b"])
+@pytest.mark.parametrize(
+    "id", ["a/b", "a,b", ".", "..", "a?b#c", "%2F", "ä ö", "-", "query", "x/increment", "a//b", "\n", "a\nb\n"]
+)
 async def test_escaped_ids(client: Clients, id: str) -> None:
     """Any text may be a key: percent-encoded it is one segment of a path."""
     http = client(HOST_KEY)
@@ -105,6 +107,14 @@ async def test_escaped_ids(client: Clients, id: str) -> None:
     assert (await http.get(f"/things/{segment}")).json()["id"] == id
     assert (await http.post(f"/things/{segment}/increment", json={"field": "size"})).json()["size"] == 1
     assert (await http.delete(f"/things/{segment}")).status_code == 204
+
+
+async def test_methods_of_a_path(client: Clients) -> None:
+    """A method that a path has not is told those that it has, all of them."""
+    http = client(HOST_KEY)
+    found = [await http.put("/things"), await http.put("/things/x"), await http.put("/things/x/increment")]
+    assert [one.status_code for one in found] == [405] * 3
+    assert [one.headers["allow"] for one in found] == ["GET, POST", "DELETE, GET, PATCH", "POST"]
 
 
 async def test_unescaped_slash(client: Clients) -> None:

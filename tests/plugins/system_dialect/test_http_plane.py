@@ -262,3 +262,23 @@ async def test_nothing_is_dropped(http: dict[str, httpx.AsyncClient]) -> None:
     ]
     assert [(one.status_code, one.json()["code"]) for one in answers] == [(422, "D602")] * 4
     assert (await http["six"].post("/nodes/count", json={})).json() == {"count": 1}
+
+
+async def test_relations_are_bounded(anyio_backend: str) -> None:
+    """With a page come not more rows of another kind than an answer may have; the tenant's own are counted."""
+    async with clients(rows_max=3) as http:
+        for key in ("five", "six"):
+            await http[key].post("/nodes", json={"id": f"root of {key}"})
+            for number in range(3):
+                await http[key].post("/nodes", json={"id": f"{key}{number}", "parent": f"root of {key}"})
+        ways = (
+            "/nodes/root of five?include=children",
+            "/nodes?include=children",
+            "/nodes?include=children&skip=1&sort=id",
+        )
+        answers = [await http["five"].get(path) for path in ways]
+        assert [one.status_code for one in answers] == [200] * 3
+        assert [row["id"] for row in answers[0].json()["children"]] == ["five0", "five1", "five2"]
+        await http["five"].post("/nodes", json={"id": "a", "parent": "root of five"})
+        answers = [await http["five"].get(path) for path in ways]
+        assert [(one.status_code, one.json()["code"]) for one in answers] == [(422, "D207")] * 3

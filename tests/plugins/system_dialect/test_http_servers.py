@@ -109,3 +109,39 @@ async def test_idempotency(open_dialect: Callable[[], Awaitable[Dialect]]) -> No
         )
         assert (found.count(201), found.count(422)) == (1, WRITERS - 1)
         assert (await http.post("/things/count", json={})).json() == {"count": 2}
+
+
+async def test_filters_of_the_hostile(open_dialect: Callable[[], Awaitable[Dialect]]) -> None:
+    """Whatever a filter asks for, it is answered or refused, and never the server's own fault."""
+    async with client(open_dialect) as http:
+        for row in (
+            {"data": {"x": "\0"}},
+            {"data": {"x": [1]}},
+            {"data": {"x": "a"}},
+            {"data": 10**300},
+            {"data": "x"},
+        ):
+            assert (await http.post("/things", json={"name": "x" * 200, "note": "a" * 1000, **row})).status_code == 201
+        relation: dict[str, Any] = {"folder.title": {"$nin": ["x", "y"]}}
+        for _ in range(12):
+            relation = {"$nor": [relation, {"stars": 1}]}
+        hostile: list[tuple[str, dict[str, Any]]] = [
+            ("things", {"data.x": "a"}),
+            ("things", {"data.x": {"$gt": 1}}),
+            ("things", {"data" + ".a" * 30: {"$ne": 1}}),
+            ("things", {"note": {"$regex": "(a+)+$" * 3 + "b"}}),
+            ("things", {"note": {"$regex": r"(a*)*\1*\1b"}}),
+            ("things", {"note": {"$regex": "("}}),
+            ("things", {"note": {"$regex": "((((a{1,100}){1,100}){1,100}){1,100}){1,100}"}}),
+            ("things", {"note": {"$regex": "(" * 4000 + ")" * 4000}}),
+            ("things", {"note": {"$like": "%a_" * 3000 + "b"}}),
+            ("things", {"note": {"$ilike": "%ß" * 5000}}),
+            ("things", {"$or": [{"name": {"$contains": str(number)}} for number in range(490)]}),
+            ("things", {"code": {"$in": [f"00000000-0000-0000-0000-{number:012}" for number in range(16_384)]}}),
+            ("notes", {"$and": [{"folder.title": str(number)} for number in range(32)]}),
+            ("notes", {"$or": [{"tags.word": str(number)} for number in range(32)]}),
+            ("notes", relation),
+        ]
+        for entity, filter in hostile:
+            answer = await http.post(f"/{entity}/query", json={"filter": filter})
+            assert answer.status_code in (200, 422), (str(filter)[:80], answer.text)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
 import anyio
+import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -290,6 +292,14 @@ async def test_many_writers(dialect: SqlDialect) -> None:
         for _ in range(16):
             tasks.start_soon(count_up)
     assert (await dialect.find_by_id(THING, row["id"]) or {})["count"] == 160
+
+
+async def test_new_tables_are_made_without_a_word(dialect: SqlDialect, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither driver nor SQLAlchemy passes on what the server remarks on names that it does not keep."""
+    other = attrs.evolve(THING, name="Other", collection="others")
+    await dialect.register(other)
+    assert await dialect.count(other) == 0
+    assert [record.getMessage() for record in caplog.records if record.levelno > logging.INFO] == []
 
 
 # --- the engine -------------------------------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ async def test_values(net: NetDialect) -> None:
         assert await net.distinct(THING, name) == [ROW[name]]
 
 
-@pytest.mark.parametrize("id", ["", ".", "..", "a/b", "a,b", "%2F", "?#", "ä ö", "x/increment", "count"])
+@pytest.mark.parametrize("id", ["", ".", "..", "a/b", "a,b", "%2F", "?#", "ä ö", "x/increment", "count", "\n"])
 async def test_any_text_is_a_key(net: NetDialect, id: str) -> None:
     """A key is found, changed and deleted whatever is in it."""
     await net.create(THING, {"id": id, "name": "x"})

@@ -163,6 +163,21 @@ async def test_foreign_values_are_damage(dialect: SqlDialect, postgres_url: str,
     assert (caught.value.key, caught.value.field) == (row["number"], field)
 
 
+@pytest.mark.parametrize("moment", ["10000-01-01", "0001-01-01 BC"])
+async def test_a_time_outside_of_the_calendar_is_damage(dialect: SqlDialect, postgres_url: str, moment: str) -> None:
+    """A time that no datetime can be is damage too, in a row that is read as in one that a write returns: it is undone.
+
+    The driver does not tell the row and the field.
+    """
+    row = await dialect.create(THING, {"string": "before"})
+    run_on_postgres(postgres_url, f"UPDATE things SET datetime = '{moment}'")
+    for operation in (dialect.find(THING), dialect.update(THING, row["number"], {"string": "after"})):
+        with pytest.raises(RowDamaged) as caught:
+            await operation
+        assert caught.value.facts["entity"] == "Thing"
+    assert await dialect.count(THING, {"string": "before"}) == 1
+
+
 async def test_callers_own_numbers_are_typed(dialect: SqlDialect) -> None:
     """In a caller's own statements numbers come as their SQLAlchemy types say."""
     await dialect.create_many(THING, [{"decimal": Decimal(1), "float": 1.5}, {"decimal": Decimal("2.5")}])

@@ -151,6 +151,7 @@ async def test_gives_up(anyio_backend: str) -> None:
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [("7", 7), (format_datetime(datetime.now(UTC) + timedelta(days=1)), None), ("3600", None), ("soon", 0), ("", 0)],
+    ids=("seconds", "a date", "an hour", "nonsense", "nothing"),
 )
 async def test_retry_after(
     anyio_backend: str, monkeypatch: pytest.MonkeyPatch, header: str, seconds: int | None
