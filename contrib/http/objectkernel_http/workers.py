@@ -111,7 +111,7 @@ class _Supervisor:
             while not self._stopping:
                 served, code = await self._life(up)
                 if self._stopping:
-                    self._code = max(self._code, code)
+                    self._code = max(self._code, code) if served else self._code  # else its boot was ended by the stop
                     return
                 if not served:
                     self._code = max(1, code)

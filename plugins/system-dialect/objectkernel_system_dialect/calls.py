@@ -12,7 +12,7 @@ import attrs
 from sqlalchemy.exc import DBAPIError
 
 from objectkernel_system_dialect.engine import Engine
-from objectkernel_system_dialect.errors import DatabaseBusy, TransactionFailed
+from objectkernel_system_dialect.errors import DatabaseBusy, OperationUnsupported, TransactionFailed
 from objectkernel_system_dialect.executor import Insertion, Reader, Session, Transaction
 from objectkernel_system_dialect.patience import patiently
 from objectkernel_system_dialect.statements import Prepared
@@ -90,7 +90,19 @@ class Calls:
             raise
 
     async def schema_work(self, work: Callable[[sqlalchemy.Connection], T]) -> T:
-        """Change the schema, alone; see `Executor.schema_work`."""
+        """Change the schema, alone; see `Executor.schema_work`.
+
+        Raises:
+            OperationUnsupported: the task has a transaction open, which the schema's would wait for.
+        """
+        if self._open_block() is not None:
+            raise OperationUnsupported(
+                "the schema cannot be changed within a transaction",
+                why="it waits for the end of all others, and this task has one open",
+                fix="register schemas before the block",
+                dialect=self._engine.name,
+                capability="transaction",
+            )
         try:
             return await self._executor.schema_work(work)
         except Exception as error:

@@ -82,6 +82,7 @@ class SystemDialectConfig:
         busy_timeout: seconds to wait for another process that holds an SQLite file.
         readers: number of threads that read an SQLite file.
         http_page, http_page_max: rows that a page of the HTTP routes has, if not said otherwise and at most.
+        http_rows_max: rows, groups or values that one request makes or gets without pages.
         http_body_bytes: the longest body that they take.
     """
 
@@ -116,4 +117,5 @@ class SystemDialectConfig:
     readers: int = attrs.field(default=3, validator=[ge(1), le(64)])
     http_page: int = attrs.field(default=50, validator=[ge(1), _within_the_largest])
     http_page_max: int = attrs.field(default=1000, validator=[ge(1), le(100_000)])
+    http_rows_max: int = attrs.field(default=10_000, validator=[ge(1), le(1_000_000)])
     http_body_bytes: int = attrs.field(default=10 * 2**20, validator=ge(1024))

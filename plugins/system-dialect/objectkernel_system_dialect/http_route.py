@@ -92,7 +92,7 @@ def route_class(limits: HttpLimits) -> type[APIRoute]:
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
             self.own = frozenset(self.methods or ())
-            methods.setdefault(self.path_format, set()).update(self.own)
+            methods.setdefault(self.path_format, set()).update(self.methods or ())
 
         async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
             if scope["method"] not in self.own:

@@ -159,9 +159,9 @@ def _groups_filter(
         if name in fields:
             return entity.comparable(fields[name], operator, value)
         one = made[name]
-        if one.field is not None and (one.operator in ("$min", "$max") or one.kind == "decimal"):
-            if one.kind not in ("boolean", "uuid"):
-                return entity.comparable(one.field, operator, value)
+        of_field = one.operator in ("$min", "$max") or one.kind == "decimal"
+        if one.field is not None and of_field and one.kind not in ("boolean", "uuid"):
+            return entity.comparable(one.field, operator, value)
         try:
             checked = CHECKS[one.kind](value)
         except Misfit as why:

@@ -145,7 +145,10 @@ class SystemDialectPlugin(Plugin):
 
         config = self.config
         return HttpLimits(
-            page_default=config.http_page, page_max=config.http_page_max, body_bytes=config.http_body_bytes
+            page_default=config.http_page,
+            page_max=config.http_page_max,
+            rows_max=config.http_rows_max,
+            body_bytes=config.http_body_bytes,
         )
 
     def _settings(self) -> SystemDialectConfig:

@@ -112,7 +112,9 @@ class Values(Suite):
             assert changed is not None
             assert repr(changed[field]) == repr(value)
 
-    @pytest.mark.parametrize(("field", "given", "normal"), NORMAL, ids=lambda value: repr(value).partition(" at 0x")[0][:40])
+    @pytest.mark.parametrize(
+        ("field", "given", "normal"), NORMAL, ids=lambda value: repr(value).partition(" at 0x")[0][:40]
+    )
     async def test_a_value_comes_back_in_its_normal_form(
         self, items: Repository, field: str, given: Any, normal: Any
     ) -> None:
