@@ -1,4 +1,4 @@
-"""Every code block of every page is run: README.md files and what lies in kernel/docs.
+"""Every code block of every page is run: README.md files and what lies in docs.
 
 How a page writes its blocks:
 
@@ -41,7 +41,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
-PATTERNS = ("README.md", "kernel/**/*.md", "[a-z]*/*/README.md")
+PATTERNS = ("README.md", "kernel/**/*.md", "[a-z]*/*/README.md", "[a-z]*/*/docs/*.md")
 PAGES = sorted({page for pattern in PATTERNS for page in ROOT.glob(pattern)})
 PROJECTS = [path for level in ("kernel", "[a-z]*/*") for path in ROOT.glob(f"{level}/pyproject.toml")]
 

@@ -81,13 +81,14 @@ def verify(file: Path, expected: Collection[str] = (), *, called: str = "") -> N
     """Read a whole database file and hold it against its own structure.
 
     Args:
-        expected: names of tables, of which it has to have one, if there are any.
+        expected: names of tables, of which it has to have one, if there are any; where there are none it may be a
+            database without tables, but no file without a byte.
         called: how messages call it; by default by its name.
 
     Raises:
         BackupFailed: it is no database, a damaged one, or one of something else.
     """
-    problem = "it is missing" if not file.is_file() else ""
+    problem = "it is missing" if not file.is_file() else "it is empty" if not file.stat().st_size else ""
     if not problem:
         try:
             with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as connection:
@@ -96,10 +97,8 @@ def verify(file: Path, expected: Collection[str] = (), *, called: str = "") -> N
                 tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
                 if told != "ok":
                     problem = "its pages do not fit together"
-                elif not tables:
-                    problem = "it is empty"
                 elif expected and tables.isdisjoint(expected):
-                    problem = "it has none of the tables that belong there"
+                    problem = "it has none of the tables that belong there" if tables else "it is empty"
         except sqlite3.Error as error:
             problem = f"SQLite reports {error.sqlite_errorname}"
     if problem:

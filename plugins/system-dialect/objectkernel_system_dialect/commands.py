@@ -18,9 +18,9 @@ from objectkernel_system_dialect import schema_changes
 from objectkernel_system_dialect.command_places import Place, places
 from objectkernel_system_dialect.dump_commands import dump_command, load_command
 from objectkernel_system_dialect.location import MEMORY, sqlite_path
-from objectkernel_system_dialect.migration_runs import due, told
+from objectkernel_system_dialect.migration_runs import astray, check_migrations, due, told
 from objectkernel_system_dialect.schema_changes import State
-from objectkernel_system_dialect.schema_status import SchemaStatus, status
+from objectkernel_system_dialect.schema_status import MigrationStatus, SchemaStatus, status
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
@@ -100,8 +100,7 @@ def status_(context: click.Context, system: bool) -> None:
             for table in one.tables:
                 click.echo(_plain(f"{name}  {table.collection}  {table.state}"))
             for each in one.migrations:
-                when = "waiting" if each.applied_at is None else f"run {each.applied_at:%Y-%m-%d %H:%M} UTC"
-                click.echo(_plain(f"{name}  {each.plugin} {each.number}  {when}  {each.summary}"))
+                click.echo(_plain(f"{name}  {each.plugin} {each.number}  {_when(each)}  {each.summary}"))
     context.exit(0 if all(one.settled for one in found.values()) else 1)
 
 
@@ -173,6 +172,7 @@ class _Planned:
 
     migrations: tuple[str, ...]
     steps: tuple[dict[str, Any], ...]
+    astray: tuple[str, ...]
     python: str
 
     def has_work(self, destructive: bool) -> bool:
@@ -181,8 +181,11 @@ class _Planned:
 
 async def _plan(place: Place, destructive: bool) -> _Planned:
     def work(connection: Connection, tables: Sequence[Table]) -> _Planned:
+        check_migrations(place.migrations)
         state = State.read(connection)
-        waiting = due(place.migrations, state.ran, [table.name for table in tables])
+        names = [table.name for table in tables]
+        waiting = due(place.migrations, state.ran, names)
+        lost = astray(place.migrations, state.ran, [*place.others, *names])
         plan = schema_changes.plan(connection, tables, others=place.others)
         steps = [
             {"collection": one.collection, "text": one.text, "destructive": one.destructive, "obstacle": one.obstacle}
@@ -191,6 +194,10 @@ async def _plan(place: Place, destructive: bool) -> _Planned:
         return _Planned(
             tuple(told(one) for one in waiting if set(one.collections) & state.names),
             tuple(steps),
+            tuple(
+                f"migration {one.number} of {one.plugin} does not run: no entity has {', '.join(one.collections)}"
+                for one in lost
+            ),
             plan.python(connection, destructive=destructive),
         )
 
@@ -211,7 +218,9 @@ def _chosen(obj: CommandContext, system: bool = False) -> list[Place]:
     chosen = [place for place in found if place.name == "system" or not system]
     if not chosen:
         raise click.UsageError(
-            "the system's data has no database of its own: leave --system out" if found else "there is no database here"
+            "the system's data has no database of its own: leave --system out"
+            if found
+            else "there is no database here: the data is on a server (MOSTA_DATA=net); run the command there"
         )
     return chosen
 
@@ -234,8 +243,9 @@ def _file_of(place: Place, file: Path) -> Path:
 
 
 def _lines(name: str, plan: _Planned) -> list[str]:
+    notes = [_plain(f"  note: {text}") for text in plan.astray]
     if not plan.migrations and not plan.steps:
-        return [f"{name}: nothing to do"]
+        return [f"{name}: nothing to do", *notes]
     lines = [f"{name}:", *(f"  {text}" for text in plan.migrations)]
     if plan.migrations and plan.steps:
         lines.append("  and, as the tables are before that:")
@@ -243,7 +253,16 @@ def _lines(name: str, plan: _Planned) -> list[str]:
         lines.append(f"  {'(destructive) ' if step['destructive'] else ''}{step['text']}")
         if step["obstacle"] is not None:
             lines.append(f"    not possible: {step['obstacle']}")
-    return [_plain(line) for line in lines]
+    return [*(_plain(line) for line in lines), *notes]
+
+
+def _when(migration: MigrationStatus) -> str:
+    if migration.state == "astray":
+        return "does not run: no entity has a table of its collections"
+    if migration.applied_at is None:
+        return "waiting"
+    left = ", its plugin has none in this host" if migration.state == "left" else ""
+    return f"run {migration.applied_at:%Y-%m-%d %H:%M} UTC{left}"
 
 
 def _tell(context: click.Context, done: Mapping[str, Any], commands: Mapping[str, str | None]) -> None:

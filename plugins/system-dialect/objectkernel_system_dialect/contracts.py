@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from objectkernel.keys import Extension, Service
 
+from objectkernel_system_dialect.base_dialect import BaseDialect
 from objectkernel_system_dialect.data_plug import (
     API_KEY_SOURCE,
     DATA_PLUG,
@@ -82,6 +83,7 @@ __all__ = [
     "AccessDenied",
     "ApiKeySource",
     "BackupFailed",
+    "BaseDialect",
     "BaseRepository",
     "Capability",
     "ConstraintViolated",

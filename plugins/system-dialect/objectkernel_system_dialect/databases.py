@@ -65,7 +65,7 @@ def locate(dialect: str | None, uri: Secret[str] | None) -> Location:
             raise DialectUnsupported(
                 f"{database.name} has no URI",
                 why="only SQLite has a place of its own, in the data folder",
-                fix=f"give one such as {database.schemes[-1]}://user@host/name",
+                fix=f"set SGBD_URI to one such as {database.schemes[-1]}://user@host/name",
             )
         return Location(database or SPELLINGS["sqlite"], None)
     meant = _of_uri(uri.reveal())
@@ -88,6 +88,13 @@ def named(dialect: str) -> Database:
     """
     database = SPELLINGS.get(dialect.strip().lower())
     if database is None:
+        if dialect.strip().lower() == "net":
+            raise DialectUnsupported(
+                "'net' is no database",
+                why="it is the mode in which the data is on a server",
+                fix="set MOSTA_DATA=net and MOSTA_NET_URL; a running host then needs `await plug.reload_config()`",
+                known=(),
+            )
         near = nearest(dialect, SPELLINGS)
         shown = repr(dialect) if NAME_LIKE.fullmatch(dialect) else "what is given as the dialect"
         raise DialectUnsupported(

@@ -1,4 +1,7 @@
-"""`Dialect`: one database, spoken to in entities. Anybody may implement it; `testing` has the suite to prove it."""
+"""`Dialect`: one database, spoken to in entities.
+
+Anybody may implement it: `BaseDialect` gives what follows from the rest, `testing` has the suite that proves it.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,15 @@ Key: TypeAlias = Any
 """The value of the entity's key; for a key of several fields a tuple in the order of `EntitySchema.key`."""
 
 Filter: TypeAlias = Mapping[str, Any]
-"""A filter that means what MongoDB means: ``{"age": {"$gte": 18}, "$or": [{"name": "Ada"}, …]}``.
+"""A filter in the language of MongoDB: ``{"age": {"$gte": 18}, "$or": [{"name": "Ada"}, …]}``.
 
 Operators: ``$eq $ne $gt $gte $lt $lte $between $in $nin $exists $contains $like $ilike $regex $and $or $nor $not``.
 ``None`` and a missing value are one; ``$ne`` and ``$nin`` match them; an empty ``$in`` matches nothing; an empty
 ``$or``, and an empty filter within ``$and``, ``$or`` and ``$nor``, are refused. ``$between`` takes two bounds, both
-inclusive. ``$contains`` looks for a part of a text or an element of an array; ``$like`` knows ``%`` and ``_``
-(escaped by a backslash) and heeds case, ``$ilike`` does not. ``$regex`` is a regular expression of the database's
-own, found anywhere in the text, where the dialect has the capability ``regex``.
+inclusive. An array is compared as a whole (``{"tags": ["a", "b"]}``); ``$contains`` looks for an element of one, or for
+a part of a text. ``$like`` knows ``%`` and ``_`` (escaped by a backslash) and heeds case, ``$ilike`` does not.
+``$regex`` is a regular expression of the database's own, found anywhere in the text, where the dialect has the
+capability ``regex``.
 
 A dotted name reaches into a json field (``{"meta.size.width": {"$gt": 3}}``, objects only, compared with values of
 the same JSON type) or into a related row (``{"author.name": "Ada"}``; of several related rows at least one).
@@ -107,7 +111,8 @@ class Dialect(Protocol):
     def as_tenant(self, tenant: Any) -> Dialect:
         """This dialect as one tenant sees it: entities with a tenant field have that tenant's rows only.
 
-        Entities without a tenant field are as they are. Within the answer `as_tenant` of another is refused.
+        Entities without a tenant field are as they are. Within the answer `as_tenant` of another is refused. A dialect
+        that is nobody's sees and changes the rows of all tenants.
         """
         ...
 

@@ -13,7 +13,7 @@ PORTS = {"postgres": 5432, "mariadb": 3306, "mysql": 3306}
 def dump_command(kind: str, uri: str, file: Path) -> str | None:
     """The command that writes a database to `file`; None for a kind of database that is not known here.
 
-    It asks for the password.
+    The tool asks for the password where one is needed.
     """
     url = make_url(uri)
     database = url.database or url.username or ""  # as PostgreSQL takes it
@@ -46,8 +46,9 @@ def load_command(kind: str, uri: str, file: Path) -> str | None:
 def _server(kind: str, url: URL) -> list[str]:
     user, host, port = url.username or "", url.host or _text(url, "host") or "localhost", url.port or PORTS[kind]
     if kind == "postgres":
-        return [f"--host={host}", f"--port={port}", *([f"--username={user}"] if user else []), "--password"]
-    return [f"--host={host}", f"--port={port}", *([f"--user={user}"] if user else []), "--password"]
+        return [f"--host={host}", f"--port={port}", *([f"--username={user}"] if user else [])]
+    asking = ["--password"] if url.password else []  # without it these tools try none
+    return [f"--host={host}", f"--port={port}", *([f"--user={user}"] if user else []), *asking]
 
 
 def _text(url: URL, name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Table
 
 from objectkernel_system_dialect.engine import Engine
-from objectkernel_system_dialect.errors import OptionInvalid, TenantRequired, ValueInvalid
+from objectkernel_system_dialect.errors import OptionInvalid, TenantRequired, UnknownField, ValueInvalid
 from objectkernel_system_dialect.filters import (
     ALWAYS,
     NEVER,
@@ -23,7 +23,7 @@ from objectkernel_system_dialect.filters import (
     unknown_field,
 )
 from objectkernel_system_dialect.rows import RowReader
-from objectkernel_system_dialect.schema import DELETED_AT, TIMESTAMPS, VERSION, EntitySchema, Field
+from objectkernel_system_dialect.schema import DELETED_AT, TIMESTAMPS, VERSION, EntitySchema, Field, Relation
 from objectkernel_system_dialect.stored import codec
 from objectkernel_system_dialect.values import Check, Misfit, misfit, type_check, write_check
 
@@ -140,6 +140,9 @@ class Entity:
             if operator == "$ilike":
                 refuse_open_escape(value)
         except Misfit as why:
+            if self.fields[name].type == "array" and not isinstance(value, list | tuple):
+                fix = f"compare it with a whole list, or look for one element: {{{name!r}: {{'$contains': …}}}}"
+                raise misfit(self.schema.name, name, value, str(why), fix) from None
             raise misfit(self.schema.name, name, value, str(why)) from None
         encode = self.codecs[name].encode
         return value if encode is None else encode(value)
@@ -395,8 +398,25 @@ class Entity:
         return tuple(sort.items())
 
     def _known(self, name: object) -> None:
-        if not isinstance(name, str) or name not in self.fields:
+        if isinstance(name, str) and name in self.fields:
+            return
+        relation = self.schema.relations.get(name) if isinstance(name, str) else None
+        if relation is None:
             raise unknown_field(self.schema.name, name, self.names)
+        raise UnknownField(
+            f"{self.schema.name} has no field {name!r}",
+            why=f"it is a {relation.kind} relation, and lies outside the row",
+            fix=f"read it with include=[{name!r}]; " + self._how_to_link(str(name), relation),
+            entity=self.schema.name,
+            name=str(name),
+            near=(),
+        )
+
+    @staticmethod
+    def _how_to_link(name: str, relation: Relation) -> str:
+        if relation.kind == "many-to-many":
+            return f"write all of it with create or update, {{{name!r}: [key, …]}}"
+        return f"write it in the rows of {relation.target}, as their {relation.mapped_by!r}"
 
 
 def refuse_open_escape(pattern: str) -> None:

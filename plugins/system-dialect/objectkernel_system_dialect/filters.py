@@ -439,7 +439,7 @@ class FilterParser:
             "the filter cannot be meant",
             where=f"a filter of {self._entity}",
             why=why,
-            fix="nothing was read or changed",
+            fix="correct that part of the filter; nothing was read or changed",
         )
 
 
@@ -479,6 +479,7 @@ def _negated(part: Condition) -> Condition:
 
 def unknown_field(entity: str, name: object, known: Iterable[str]) -> UnknownField:
     """The error for a name that the entity has not."""
+    known = tuple(dict.fromkeys(known))  # a relation's name may be a field's as well
     near = nearest(str(name), known)
     return UnknownField(
         f"{entity} has no field {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),

@@ -111,7 +111,7 @@ def route_class(limits: HttpLimits) -> type[APIRoute]:
                 except Refused as refused:
                     return problem_response(refused.error, close=refused.close)
                 except RequestValidationError as invalid:
-                    return problem_response(_invalid(invalid))
+                    return problem_response(_invalid(invalid, request))
                 except KernelError as error:
                     return problem_response(error)
 
@@ -180,8 +180,15 @@ def _dumped(problem: Mapping[str, Any]) -> bytes:
         return dump({**problem, "detail": problem["title"], "why": [], "fix": "", "where": "", "facts": {}})
 
 
-def _invalid(error: RequestValidationError) -> RequestInvalid:
+def _invalid(error: RequestValidationError, request: Request) -> RequestInvalid:
     problems = tuple(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
+    if any(one["loc"] == ("body",) for one in error.errors()) and not _says_json(request):
+        problems = ("header.content-type: it is application/json; a body of another kind is not read", *problems)
     return RequestInvalid(
         "the request is not what this route takes", why=problems, fix="see /openapi.json", problems=problems
     )
+
+
+def _says_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))

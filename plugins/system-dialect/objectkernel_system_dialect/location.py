@@ -73,6 +73,19 @@ def default_path(data_dir: Path) -> str:
     return str(path)
 
 
+def without_folder(path: str) -> DatabaseUnavailable | None:
+    """The error for a file whose folder, which is not shown, is missing; None if it is there."""
+    if path == MEMORY or Path(path).absolute().parent.is_dir():
+        return None
+    return DatabaseUnavailable(
+        f"{place_of(path)} cannot be opened",
+        why="the folder that it is to be in does not exist",
+        fix="make the folder, or correct the path",
+        database=place_of(path),
+        reason="SQLITE_CANTOPEN",
+    )
+
+
 def place_of(path: str) -> str:
     """How messages call the database: the name of its file, without the folders before it."""
     return "the database in memory" if path == MEMORY else f"the database file {os.path.basename(path)!r}"

@@ -7,10 +7,11 @@ import traceback
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
-from objectkernel.errors import KernelError
+from objectkernel.errors import KernelError, nearest
 from sqlalchemy import (
     Column,
     Connection,
@@ -20,7 +21,7 @@ from sqlalchemy import (
     inspect,
     select,
 )
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 
 from objectkernel_system_dialect.errors import MigrationFailed, SchemaInvalid, SchemaNewer
 from objectkernel_system_dialect.migrations import Migration
@@ -37,6 +38,10 @@ RAN: Final = Table(
     Column("collections", Stored(Field("text")), nullable=False),  # JSON
     Column("applied_at", Stored(Field("datetime")), nullable=False),
 )
+
+
+LIBRARIES: Final = ("sqlalchemy", "alembic", Path(__file__).parent.name)
+"""Names in the paths of code that a migration calls, and that is not its own."""
 
 
 @attrs.frozen
@@ -137,13 +142,16 @@ def due(migrations: Iterable[Migration], ran: Sequence[Ran], collections: Collec
     """The migrations of the tables named that a database has not behind it, in their order.
 
     Raises:
-        SchemaNewer: it has one behind it that comes after all of its plugin's.
+        SchemaNewer: it has one behind it that comes after all of its plugin's. Those of a plugin that has none here at
+            all are left alone: it was removed.
     """
     known = list(migrations)
-    last = Counter(
-        {plugin: max(one.number for one in known if one.plugin == plugin) for plugin in {one.plugin for one in known}}
-    )
-    beyond = [one for one in ran if one.number > last[one.plugin] and set(one.collections) & set(collections)]
+    last = {plugin: max(one.number for one in known if one.plugin == plugin) for plugin in plugins_of(known)}
+    beyond = [
+        one
+        for one in ran
+        if one.plugin in last and one.number > last[one.plugin] and set(one.collections) & set(collections)
+    ]
     if beyond:
         raise SchemaNewer(
             "the database is newer than this program",
@@ -156,6 +164,25 @@ def due(migrations: Iterable[Migration], ran: Sequence[Ran], collections: Collec
         one for one in known if (one.plugin, one.number) not in behind and set(one.collections) & set(collections)
     ]
     return sorted(waiting, key=lambda one: (one.plugin, one.number))
+
+
+def plugins_of(migrations: Iterable[Migration]) -> frozenset[str]:
+    """Names of the plugins that have migrations."""
+    return frozenset(one.plugin for one in migrations)
+
+
+def astray(migrations: Iterable[Migration], ran: Sequence[Ran], collections: Collection[str]) -> list[Migration]:
+    """The migrations that never ran and never will as things are: no entity has a table of theirs.
+
+    Args:
+        collections: names of the tables of all entities of the host.
+    """
+    behind = {(one.plugin, one.number) for one in ran}
+    lost = [one for one in migrations if (one.plugin, one.number) not in behind]
+    return sorted(
+        (one for one in lost if not set(one.collections) & set(collections)),
+        key=lambda one: (one.plugin, one.number),
+    )
 
 
 def run(connection: Connection, migration: Migration, names: Collection[str]) -> list[str]:
@@ -174,7 +201,7 @@ def run(connection: Connection, migration: Migration, names: Collection[str]) ->
         except KernelError:
             raise
         except Exception as error:
-            raise _failed(migration, error) from (None if isinstance(error, SQLAlchemyError) else error)
+            raise _failed(migration, error, names) from (None if isinstance(error, SQLAlchemyError) else error)
     if RAN.name not in inspect(connection).get_table_names():
         RAN.create(connection)
     connection.execute(
@@ -201,14 +228,23 @@ def told(migration: Migration) -> str:
     return f"run migration {migration.number} of {migration.plugin}: {migration.summary}"
 
 
-def _failed(migration: Migration, error: Exception) -> MigrationFailed:
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if "sqlalchemy" not in frame.filename]
+def _failed(migration: Migration, error: Exception, names: Collection[str]) -> MigrationFailed:
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if set(LIBRARIES).isdisjoint(Path(frame.filename).parts)
+    ]
+    own = [frame for frame in frames if frame.filename == frames[0].filename]  # the first is the function's
     where: Any = own[-1] if own else None
+    why, fix = f"its function raised {type(error).__name__}", "correct it, or what it stumbled over"
+    if isinstance(error, NoSuchTableError):
+        why = f"{why}: the database has no table {str(error)!r}"
+        fix = f"did you mean {near[0]!r}? Correct it" if (near := nearest(str(error), names, 1)) else fix
     return MigrationFailed(
         f"migration {migration.number} of {migration.plugin} failed: {migration.summary}",
         where=f"{where.filename}:{where.lineno}" if where is not None else "",
-        why=f"its function raised {type(error).__name__}",
-        fix="correct it, or what it stumbled over; it runs again at the next start",
+        why=why,
+        fix=f"{fix}; it runs again at the next start",
         plugin=migration.plugin,
         number=migration.number,
     )

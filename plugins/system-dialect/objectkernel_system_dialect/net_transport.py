@@ -20,7 +20,8 @@ class NetOptions:
     """A server of data, and how patiently it is asked.
 
     Attributes:
-        url: its address; a path is kept, with or without a slash at its end.
+        url: its address, what stands before ``/api/v1/data``; a path is kept, with or without a slash at its end.
+            With ``/api/v1/data`` at its end it means the same.
         api_key: shown with every request.
         on_api_key_invalid: asked once for another key when the server refuses the present one.
         timeout: seconds to wait for a connection, and for each part of an answer.

@@ -88,7 +88,7 @@ def _in_order(stages: Sequence[Mapping[str, Any]]) -> list[Any]:
             raise _invalid("each stage is a mapping with one key, such as {'$match': …}")
         ((name, content),) = stage.items()
         if name not in STAGES:
-            raise _unknown(name, STAGES)
+            raise _unknown("stage", name, STAGES)
         if name not in ORDER[place:]:
             raise _invalid(f"{name} comes in the wrong place: the stages come in the order {', '.join(ORDER)}")
         if content is None:
@@ -132,7 +132,7 @@ def _accumulator(entity: Entity, name: Any, content: Any) -> Accumulator:
                 kind = "number"
             return Accumulator(name, operator, field, kind)
     if operator not in ACCUMULATORS:
-        raise _unknown(operator, ACCUMULATORS)
+        raise _unknown("accumulator", operator, ACCUMULATORS)
     raise _invalid(f"{operator} takes {'{}' if operator == '$count' else 'a field, as ' + repr('$name')}")
 
 
@@ -206,10 +206,10 @@ def _whole(name: str, value: object) -> int:
     return value
 
 
-def _unknown(name: Any, known: Sequence[str]) -> UnknownOperator:
+def _unknown(what: str, name: Any, known: Sequence[str]) -> UnknownOperator:
     near = nearest(str(name), known, 1)
     return UnknownOperator(
-        f"{name!r} is none" + (f"; did you mean {near[0]!r}?" if near else ""),
+        f"{name!r} is no {what}" + (f"; did you mean {near[0]!r}?" if near else ""),
         where="a pipeline",
         fix=f"use one of {', '.join(known)}",
         name=str(name),
@@ -218,4 +218,4 @@ def _unknown(name: Any, known: Sequence[str]) -> UnknownOperator:
 
 
 def _invalid(why: str) -> FilterInvalid:
-    return FilterInvalid("the pipeline cannot be meant", why=why, fix="nothing was read")
+    return FilterInvalid("the pipeline cannot be meant", why=why, fix="correct that part; nothing was read")

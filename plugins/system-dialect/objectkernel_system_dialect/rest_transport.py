@@ -47,6 +47,8 @@ LARGEST: Final = 256 * 2**20
 DEPTH: Final = 1000
 """Levels of an answer: what a server's database has may be nested more deeply than what it takes."""
 
+KEY_FIX: Final = "set MOSTA_NET_API_KEY to a valid key"
+
 
 @attrs.frozen
 class _Answer:
@@ -92,7 +94,7 @@ class RestTransport:
     def __init__(self, options: NetOptions) -> None:
         url = _checked(options.url.reveal())
         self.place = url.netloc.decode()
-        self._base = str(url).rstrip("/") + PREFIX
+        self._base = str(url).rstrip("/").removesuffix(PREFIX) + PREFIX
         self._attempts = max(1, options.attempts)
         self._key = options.api_key
         self._renew = options.on_api_key_invalid
@@ -137,6 +139,8 @@ class RestTransport:
     async def _persistently(
         self, method: str, url: str, headers: Mapping[str, str], key: Secret[str] | None, content: Mapping[str, Any]
     ) -> _Answer:
+        if key is not None and not key.reveal().isascii():  # httpx would show it in an error
+            raise self._denied(HTTPStatus.UNAUTHORIZED, "the key has characters that none can have", KEY_FIX)
         shown = dict(headers) if key is None else {**headers, "Authorization": f"Bearer {key.reveal()}"}
         reason = ""
         for attempt in range(1, self._attempts + 1):
@@ -211,7 +215,8 @@ class RestTransport:
 
     def _failure(self, status: int, content: Any) -> DataError:
         if status == HTTPStatus.UNAUTHORIZED:
-            return self._denied(status, "the server does not accept the key", "set MOSTA_NET_API_KEY to a valid one")
+            why = "it wants a key, and none is set" if self._key is None else "the server does not accept the key"
+            return self._denied(status, why, KEY_FIX)
         if isinstance(content, dict) and (error := error_of(content, self.place)) is not None:
             return error
         if status == HTTPStatus.FORBIDDEN:

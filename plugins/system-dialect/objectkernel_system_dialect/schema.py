@@ -78,7 +78,12 @@ class Field:
     Attributes:
         required: ``None`` and absence are refused.
         default: a value, or a callable without arguments that makes one, for a row that lacks the field.
+        unique: no two rows have the same value; any number of them may have none.
+        enum: the texts that a field of that type takes.
         min, max: bounds of integers, numbers and decimals, both inclusive.
+        length: of a ``string``: how many characters it has at most.
+        precision, scale: of a ``decimal``: how many digits it has at most, and how many of them are fractional.
+        items: the type of an array's elements.
     """
 
     type: FieldType
@@ -104,7 +109,8 @@ class Relation:
     ``many-to-one``   a column with the key of the other row, held to it by the database
     ``one-to-one``    the same, and unique
     ``one-to-many``   nowhere: the rows whose relation `mapped_by` leads here
-    ``many-to-many``  in the table `through`, a pair of keys a row; written and read as a list of keys
+    ``many-to-many``  in the table `through`, a pair of keys a row: no field of a row. `create` and `update` take a list
+                      of keys, `include` reads the list of the other rows
     ================  ==========================================================================================
 
     Attributes:

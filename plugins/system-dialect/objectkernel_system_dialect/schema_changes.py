@@ -26,7 +26,17 @@ from sqlalchemy.exc import OperationalError
 
 from objectkernel_system_dialect.data_plug import SchemaStrategy
 from objectkernel_system_dialect.errors import SchemaForeign, SchemaOutdated
-from objectkernel_system_dialect.migration_runs import RAN, Ran, check_migrations, due, keep, read_ran, run, told
+from objectkernel_system_dialect.migration_runs import (
+    RAN,
+    Ran,
+    check_migrations,
+    due,
+    keep,
+    plugins_of,
+    read_ran,
+    run,
+    told,
+)
 from objectkernel_system_dialect.migrations import Migration
 from objectkernel_system_dialect.schema_record import (
     RECORDED,
@@ -89,7 +99,7 @@ def bring_up(
 
     Raises:
         SchemaOutdated: with every difference that the strategy does not, or cannot, mend; nothing was changed.
-        SchemaNewer: the database has migrations behind it that are not among `migrations`.
+        SchemaNewer: the database has migrations behind it that come after those of their plugin in `migrations`.
         SchemaForeign: ``create-drop`` on a database with tables that it has not made.
         SchemaInvalid: migrations with one number.
         MigrationFailed: on PostgreSQL and SQLite nothing was changed, on MariaDB nothing behind it.
@@ -100,6 +110,7 @@ def bring_up(
     state = State.read(connection)
     check_migrations(migrations)
     waiting = due(migrations, state.ran, [table.name for table in tables])
+    _tell_left(state, tables, migrations)
     if strategy == "create-drop":
         _refuse_foreign(state)
     if strategy in ("update", "create-drop"):
@@ -270,6 +281,18 @@ def _outdated(differences: Sequence[str], fix: str) -> SchemaOutdated:
     return SchemaOutdated(
         f"the database differs from its schemas in {count}", why=differences, fix=fix, differences=tuple(differences)
     )
+
+
+def _tell_left(state: State, tables: Sequence[Table], migrations: Sequence[Migration]) -> None:
+    """Say of which plugins that have no migrations here some have run on these tables: an older version may be one."""
+    names = {table.name for table in tables}
+    ran = {one.plugin for one in state.ran if not names.isdisjoint(one.collections)}
+    for plugin in sorted(ran - plugins_of(migrations)):
+        log.warning(
+            "schema: the database has migrations of %s behind it, which has none in this host: "
+            "it was removed, or is older than its data",
+            plugin,
+        )
 
 
 def _refuse_foreign(state: State) -> None:

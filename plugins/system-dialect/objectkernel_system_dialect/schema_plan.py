@@ -125,7 +125,7 @@ class Plan:
                 yield ops.ExecuteSQLOp(_literally(sql))
 
     def python(self, connection: Connection, *, destructive: bool) -> str:
-        """The operations as code of an alembic migration."""
+        """The operations as code of an alembic migration, headed by a comment for each step with an obstacle."""
         context = MigrationContext.configure(connection)
         imports: set[str] = {"from alembic import op", "import sqlalchemy as sa"}
         operations = self.operations(destructive=destructive)
@@ -146,7 +146,9 @@ class Plan:
 
         code = render_python_code(ops.UpgradeOps(ops=operations), render_item=render, migration_context=context)
         lines = [line.removeprefix("    ") for line in code.splitlines() if not line.lstrip().startswith("# ###")]
-        return "\n".join([*sorted(imports), "", *lines]) + "\n"
+        blocked = described(step for step in self.chosen(destructive=destructive) if step.obstacle is not None)
+        comments = [f"# {line}" for text in blocked for line in f"not possible: {text}".splitlines()]
+        return "\n".join([*sorted(imports), "", *comments, *lines]) + "\n"
 
 
 def apply(connection: Connection, plan: Plan, *, destructive: bool = False) -> None:

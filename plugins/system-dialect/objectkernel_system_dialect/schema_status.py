@@ -9,11 +9,12 @@ from typing import Literal, TypeAlias
 import attrs
 from sqlalchemy import Connection, Table
 
-from objectkernel_system_dialect.migration_runs import due
+from objectkernel_system_dialect.migration_runs import astray, check_migrations, due, plugins_of
 from objectkernel_system_dialect.migrations import Migration
 from objectkernel_system_dialect.schema_changes import BOOKKEEPING, State, plan
 
 TableState: TypeAlias = Literal["as wanted", "differs", "missing", "no schema"]
+MigrationState: TypeAlias = Literal["run", "waiting", "left", "astray"]
 
 
 @attrs.frozen
@@ -26,12 +27,19 @@ class TableStatus:
 
 @attrs.frozen
 class MigrationStatus:
-    """One migration; `applied_at` is None while it waits."""
+    """One migration.
+
+    Attributes:
+        applied_at: None where it did not run.
+        state: ``left`` has run, and its plugin has no migrations in this host any more; ``astray`` does not run, as no
+            entity has a table that it works on.
+    """
 
     plugin: str
     number: int
     summary: str
     applied_at: datetime | None
+    state: MigrationState
 
 
 @attrs.frozen
@@ -45,7 +53,7 @@ class SchemaStatus:
     def settled(self) -> bool:
         """Whether nothing waits to be done; a table without a schema harms nobody."""
         return all(table.state in ("as wanted", "no schema") for table in self.tables) and all(
-            migration.applied_at is not None for migration in self.migrations
+            migration.state != "waiting" for migration in self.migrations
         )
 
 
@@ -62,17 +70,27 @@ def status(
         others: names of tables that are not among `tables` and wanted all the same.
 
     Raises:
-        SchemaNewer: it has migrations behind it that are not among `migrations`.
+        SchemaNewer: it has migrations behind it that come after those of their plugin in `migrations`.
+        SchemaInvalid: migrations with one number.
     """
+    check_migrations(migrations)
     state = State.read(connection)
     waiting = due(migrations, state.ran, [table.name for table in tables])
     differing = {step.collection for step in plan(connection, tables).safe}
     wanted = [TableStatus(table.name, _state(table.name, state, differing)) for table in tables]
     known = {table.name for table in tables} | BOOKKEEPING | set(others)
     left = [TableStatus(name, "no schema") for name in state.records if name not in known]
-    ran = [MigrationStatus(one.plugin, one.number, one.summary, one.applied_at) for one in state.ran]
-    ran += [MigrationStatus(one.plugin, one.number, one.summary, None) for one in waiting]
-    return SchemaStatus((*wanted, *sorted(left, key=lambda one: one.collection)), tuple(ran))
+    here = plugins_of(migrations)
+    told = [
+        MigrationStatus(one.plugin, one.number, one.summary, one.applied_at, "run" if one.plugin in here else "left")
+        for one in state.ran
+    ]
+    told += [MigrationStatus(one.plugin, one.number, one.summary, None, "waiting") for one in waiting]
+    told += [
+        MigrationStatus(one.plugin, one.number, one.summary, None, "astray")
+        for one in astray(migrations, state.ran, [*others, *(table.name for table in tables)])
+    ]
+    return SchemaStatus((*wanted, *sorted(left, key=lambda one: one.collection)), tuple(told))
 
 
 def _state(name: str, state: State, differing: set[str]) -> TableState:

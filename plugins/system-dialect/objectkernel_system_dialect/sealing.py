@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import quote, unquote, unquote_plus
 
+PUBLIC: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:[0-9]{1,5})?/?")
+"""A host and perhaps a port, and nothing else: what messages call a server."""
 SECRET_OPTION: Final = re.compile(r"pass|pwd|secret|key|token", re.IGNORECASE)
 
 
@@ -43,12 +45,14 @@ def shows(error: BaseException, secrets: tuple[str, ...]) -> bool:
 def secrets_of(uri: str) -> Iterator[str]:
     """The string itself without its scheme, its password and the secrets among its options, as written and as meant.
 
-    What messages tell of every database is no secret: the name of a file, and a password that is as well the user's
-    name, the host's, the database's or that of its kind.
+    What messages tell of every database is no secret: the name of a file, a URL that has a host and a port alone, and
+    a password that is as well the user's name, the host's, the database's or that of its kind.
     """
     scheme, separator, rest = uri.partition("://")
     if not separator:
         yield from _spellings(uri if os.path.basename(uri) != uri else "")
+        return
+    if PUBLIC.fullmatch(rest):
         return
     yield from _spellings(rest)
     address, _, query = rest.partition("?")

@@ -16,7 +16,7 @@ from sqlalchemy.types import TypeEngine
 from objectkernel_system_dialect.dialect import Capability
 from objectkernel_system_dialect.engine import Engine, quoted
 from objectkernel_system_dialect.errors import DataError
-from objectkernel_system_dialect.location import place_of
+from objectkernel_system_dialect.location import place_of, without_folder
 from objectkernel_system_dialect.sqlite_errors import translated
 from objectkernel_system_dialect.sqlite_executor import SqliteExecutor, SqliteOptions
 from objectkernel_system_dialect.values import Misfit
@@ -62,7 +62,7 @@ class SqliteEngine:
         try:
             return cls(await SqliteExecutor.open(path, options or SqliteOptions()))
         except sqlite3.Error as error:
-            raise translated(error, place=place_of(path), entity="") from error
+            raise without_folder(path) or translated(error, place=place_of(path), entity="") from error
 
     def translated(self, error: Exception, entity: str) -> DataError:
         return translated(error, place=self.place, entity=entity)

@@ -30,13 +30,15 @@ class Misfit(Exception):
     """Why a value does not fit, as the end of a sentence; never the value itself."""
 
 
-def misfit(entity: str, field: str, value: object, why: str) -> ValueInvalid:
+def misfit(
+    entity: str, field: str, value: object, why: str, fix: str = "give a value of the field's type, within its limits"
+) -> ValueInvalid:
     """The error for a value that does not fit its field."""
     kind = type(value).__name__
     return ValueInvalid(
         f"{entity}.{field} does not take this value",
         why=f"a value of type {kind} was given: {why}",
-        fix="give a value of the field's type, within its limits",
+        fix=fix,
         entity=entity,
         field=field,
         kind=kind,

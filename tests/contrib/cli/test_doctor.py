@@ -57,6 +57,13 @@ def test_no_boot_starts_nothing(run, write_app):
     assert "boot" not in checks(run("--app", app, "doctor", "--no-boot", "--json"))
 
 
+def test_the_help_says_that_a_boot_changes_something(run):
+    """Who only wants to look is told how."""
+    told = " ".join(run("doctor", "--help").out.split())
+    assert "boots the host as `run` does" in told
+    assert "a database is brought up to its schemas. --no-boot starts nothing" in told
+
+
 def test_every_problem_of_the_composition_is_told(run, write_app):
     """A composition with problems is not booted; the exit code is 1."""
     done = run("--app", write_app("kernel = ObjectKernel(plugins=['x', 'y'], discover=False)"), "doctor", "--json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from objectkernel_system_dialect.contracts import EntitySchema, Field, FilterInvalid, RowDamaged
+from objectkernel_system_dialect.contracts import EntitySchema, Field, FilterInvalid, RowDamaged, UnknownOperator
 from objectkernel_system_dialect.pipelines import read_pipeline
 from objectkernel_system_dialect.sql_dialect import SqlDialect
 from sqlalchemy import literal_column, update
@@ -64,6 +64,15 @@ async def test_a_filter_behind_the_group_refuses_everything_else(sales: SqlDiale
         await sales.aggregate(SALE, [group, {"$match": {"pieces": 1}}, {"$match": {"pieces": 1}}])
     with pytest.raises(FilterInvalid, match="no content"):
         await sales.aggregate(SALE, [group, {"$limit": None}])
+
+
+async def test_what_is_unknown_is_named(sales: SqlDialect) -> None:
+    """Whether it stands for a stage or an accumulator; what can be written there is told."""
+    with pytest.raises(UnknownOperator, match=r"'\$unwind' is no stage") as caught:
+        await sales.aggregate(SALE, [{"$unwind": "$shop"}])
+    assert "$group" in caught.value.fix
+    with pytest.raises(UnknownOperator, match=r"'\$push' is no accumulator"):
+        await sales.aggregate(SALE, [{"$group": {"_id": None, "all": {"$push": "$shop"}}}])
 
 
 @pytest.mark.parametrize("group", [{"_id": "$day"}, {"_id": None, "last": {"$max": "$day"}}], ids=["group", "max"])

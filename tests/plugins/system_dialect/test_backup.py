@@ -140,6 +140,19 @@ def test_damage_is_found(database: Path, tmp_path: Path) -> None:
         verify(tmp_path / "missing.db")
 
 
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+def test_a_database_without_tables_is_copied_and_brought_back(tmp_path: Path, mode: str) -> None:
+    """One that was opened and never written is sound; it is no copy where tables are expected."""
+    empty, copy = tmp_path / "empty.db", tmp_path / "copy.db"
+    with closing(sqlite3.connect(empty)) as connection:
+        connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()
+    empty.touch()
+    list(back_up(empty, copy))
+    assert restore(copy, empty).kept is not None
+    with pytest.raises(BackupFailed, match="it is empty"):
+        restore(copy, empty, {"one"})
+
+
 def test_a_restore_brings_back_and_keeps_what_was_there(database: Path, tmp_path: Path) -> None:
     """The backup's rows are there again; the database before it lies beside, whole, with its last writes."""
     copy = tmp_path / "copy.db"

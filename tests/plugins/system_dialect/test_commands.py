@@ -23,6 +23,7 @@ from objectkernel_system_dialect.contracts import (
     EntitySchema,
     Field,
     Migration,
+    SchemaInvalid,
     SchemaOutdated,
 )
 from objectkernel_system_dialect.dump_commands import dump_command, load_command
@@ -34,11 +35,10 @@ SECRET = "tell-nobody"
 
 
 class NotesPlugin(Plugin):
-    """A plugin with a business entity, a system entity and, later, a migration."""
+    """A plugin with a business entity and a system entity."""
 
     name = "notes"
     note = NOTE
-    migrates = False
 
     @contributes(BUSINESS_SCHEMAS, uses=())
     def schema(self) -> EntitySchema:
@@ -48,9 +48,33 @@ class NotesPlugin(Plugin):
     def keys(self) -> EntitySchema:
         return KEY
 
+
+class MigratingPlugin(NotesPlugin):
+    """The same plugin later, with a migration of the tables named."""
+
+    works_on = ""
+
     @contributes(MIGRATIONS, uses=())
     def migration(self) -> Migration:
-        return Migration("notes", 1, "shout", _shout, collections="notes" if self.migrates else "no_table")
+        return Migration("notes", 1, "shout", _shout, collections=self.works_on)
+
+
+class TwiceMigratingPlugin(MigratingPlugin):
+    """One with a number that was given twice."""
+
+    @contributes(MIGRATIONS, uses=())
+    def again(self) -> Migration:
+        return Migration("notes", 1, "shout again", _shout, collections=self.works_on)
+
+
+class BusinessPlugin(Plugin):
+    """A plugin that has no entity of the system's."""
+
+    name = "notes"
+
+    @contributes(BUSINESS_SCHEMAS, uses=())
+    def schema(self) -> EntitySchema:
+        return NOTE
 
 
 def _shout(step: Any) -> None:
@@ -79,11 +103,15 @@ class Host:
     folder: Path
     settings: dict[str, Any]
     note: EntitySchema = NOTE
-    migrates: bool = False
+    works_on: str = ""
+    plugin: type[Plugin] | None = None
 
     def kernel(self) -> ObjectKernel:
-        plugin = NotesPlugin()
-        plugin.note, plugin.migrates = self.note, self.migrates
+        plugin = (self.plugin or (MigratingPlugin if self.works_on else NotesPlugin))()
+        if isinstance(plugin, NotesPlugin):
+            plugin.note = self.note
+        if isinstance(plugin, MigratingPlugin):
+            plugin.works_on = self.works_on
         return ObjectKernel(
             plugins=[SystemDialectPlugin, plugin],
             discover=False,
@@ -169,6 +197,9 @@ def test_what_is_in_the_way_is_told(host: Host) -> None:
     host.sql("INSERT INTO notes (id) VALUES ('a')")
     host.note = attrs.evolve(NOTE, fields={"body": Field("text"), "title": Field("string", required=True)})
     assert "not possible: the table has rows" in host.run(schema, "plan").stdout
+    code = host.run(schema, "plan", "--python").stdout
+    compile(code, "migration", "exec")
+    assert "# not possible: add the column notes.title" in code
     with pytest.raises(SchemaOutdated):
         host.run(schema, "apply")
 
@@ -184,13 +215,50 @@ def test_migrations_are_told_and_run(host: Host) -> None:
     """They wait in the plan and the status, and are run by apply, once."""
     host.run(schema, "apply")
     host.sql("INSERT INTO notes (id, body) VALUES ('a', 'hello')")
-    host.migrates = True
+    host.works_on = "notes"
     assert host.json(schema, "plan")["business"]["migrations"] == ["run migration 1 of notes: shout"]
     assert "notes 1  waiting  shout" in host.run(schema, "status").stdout
     assert host.json(schema, "apply") == {"business": ["run migration 1 of notes: shout"]}
     assert host.json(schema, "apply") == {"business": []}
     assert host.sql("SELECT body FROM notes") == [("HELLO",)]
     assert host.json(schema, "status")["business"]["migrations"][0]["applied_at"] is not None
+
+
+def test_a_migration_that_no_entity_has_a_table_for_is_told(host: Host) -> None:
+    """Its name may be mistyped, or its entity registered later: plan and status say so, and nothing waits."""
+    host.run(schema, "apply")
+    host.works_on = "nots"
+    done = host.run(schema, "plan")
+    note = "  note: migration 1 of notes does not run: no entity has nots\n"
+    assert (done.exit_code, done.stdout) == (0, "business: nothing to do\n" + note)
+    done = host.run(schema, "status")
+    assert done.exit_code == 0
+    assert "notes 1  does not run: no entity has a table of its collections  shout" in done.stdout
+
+
+def test_a_migration_of_the_other_database_is_none_that_strayed(split: Host) -> None:
+    """Each migration works on one of the databases; that of the business data's is nothing to the system's."""
+    split.works_on = "notes"
+    assert [one["astray"] for one in split.json(schema, "plan").values()] == [[], []]
+
+
+@pytest.mark.parametrize("command", ["plan", "status", "apply"])
+def test_a_number_that_is_given_twice_is_refused(host: Host, command: str) -> None:
+    """By the commands that look as by the one that changes."""
+    host.plugin, host.works_on = TwiceMigratingPlugin, "notes"
+    with pytest.raises(SchemaInvalid, match="two migrations of the number 1"):
+        host.run(schema, command)
+
+
+def test_a_migration_of_a_plugin_that_left_is_told(host: Host) -> None:
+    """It stops nothing, and the status says whose it is not any more."""
+    host.works_on = "notes"
+    host.run(schema, "apply")
+    host.works_on = ""
+    assert host.run(schema, "plan").exit_code == 0
+    done = host.run(schema, "status")
+    assert done.exit_code == 0
+    assert "UTC, its plugin has none in this host  shout" in done.stdout
 
 
 def test_status_tells_of_every_table(host: Host) -> None:
@@ -243,6 +311,14 @@ def test_both_databases_are_copied_and_brought_back(split: Host, tmp_path: Path)
     assert kept.name in done.stdout
 
 
+def test_a_system_database_without_entities_is_copied_and_brought_back(split: Host, tmp_path: Path) -> None:
+    """There is nothing in it, and it is in nobody's way."""
+    split.plugin = BusinessPlugin
+    split.run(schema, "apply")
+    for command in (backup, restore):
+        assert split.json(command, tmp_path / "copy.db")["done"].keys() == {"business", "system"}
+
+
 def test_nothing_is_restored_when_one_copy_is_missing(split: Host, tmp_path: Path) -> None:
     """Both are verified before either database is touched."""
     split.run(schema, "apply")
@@ -293,7 +369,7 @@ def test_without_a_database_nothing_is_said_to_be_done(command: click.Command, t
     """Where all data is on a server of NET mode, its operator makes the copies."""
     done = Host(tmp_path, {"data": "net", "net_url": "http://127.0.0.1:9"}).run(command, tmp_path / "copy.db")
     assert done.exit_code == 2
-    assert "no database here" in done.stderr
+    assert "the data is on a server (MOSTA_DATA=net); run the command there" in " ".join(done.stderr.split())
 
 
 def test_of_a_server_the_command_is_printed(tmp_path: Path) -> None:
@@ -320,9 +396,9 @@ def test_a_database_in_memory_has_no_file(tmp_path: Path) -> None:
         (
             "postgres",
             f"postgres://app:{SECRET}@db:6432/shop",
-            "pg_dump --format=custom '--file=a b' --host=db --port=6432 --username=app --password shop",
+            "pg_dump --format=custom '--file=a b' --host=db --port=6432 --username=app shop",
             "pg_restore --clean --if-exists --single-transaction --dbname=shop --host=db --port=6432 --username=app "
-            "--password 'a b'",
+            "'a b'",
         ),
         (
             "mariadb",
@@ -334,14 +410,21 @@ def test_a_database_in_memory_has_no_file(tmp_path: Path) -> None:
         (
             "postgres",
             "postgres://app@?host=/run/postgresql",
-            "pg_dump --format=custom '--file=a b' --host=/run/postgresql --port=5432 --username=app --password app",
+            "pg_dump --format=custom '--file=a b' --host=/run/postgresql --port=5432 --username=app app",
             "pg_restore --clean --if-exists --single-transaction --dbname=app --host=/run/postgresql --port=5432 "
-            "--username=app --password 'a b'",
+            "--username=app 'a b'",
+        ),
+        (
+            "mysql",
+            "mysql://app@db/shop",
+            "mysqldump --host=db --port=3306 --user=app --single-transaction --hex-blob --routines --triggers "
+            "'--result-file=a b' shop",
+            "mysql --host=db --port=3306 --user=app shop < 'a b'",
         ),
         ("oracle", f"oracle://app:{SECRET}@db/shop", None, None),
     ],
 )
 def test_the_commands_of_servers(kind: str, uri: str, dump: str | None, load: str | None) -> None:
-    """Everything but the password, which the tool asks for."""
+    """Everything but the password: the tools of PostgreSQL ask when they need one, the others where they are told."""
     assert dump_command(kind, uri, Path("a b")) == dump
     assert load_command(kind, uri, Path("a b")) == load

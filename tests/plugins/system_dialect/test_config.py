@@ -102,7 +102,8 @@ def test_the_stage_wins_for_every_variable(option: str, stage: str) -> None:
     [
         ({"DB_DIALECT": "postgras"}, "did you mean 'postgres'?"),
         ({"DB_DIALECT": "mongodb"}, "'mongodb' is no database that can be opened"),
-        ({"DB_DIALECT": "postgres"}, "postgres has no URI"),
+        ({"DB_DIALECT": "postgres"}, "set SGBD_URI to one such as postgresql://"),
+        ({"DB_DIALECT": "net"}, "set MOSTA_DATA=net and MOSTA_NET_URL"),
         ({"DB_DIALECT": "postgres", "SGBD_URI": "/srv/hunter2.db"}, "the URI is one of sqlite"),
         ({"DB_DIALECT": "sqlite", "SGBD_URI": "postgresql://ada:hunter2@host/db"}, "the URI is one of postgres"),
         ({"DB_DIALECT": "mariadb", "SGBD_URI": "postgresql://ada:hunter2@host/db"}, "the URI is one of postgres"),

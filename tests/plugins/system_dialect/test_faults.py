@@ -58,6 +58,7 @@ async def test_a_missing_folder_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnavailable) as caught:
         await open_sqlite(str(tmp_path / "no" / "such" / "a.db"))
     assert caught.value.facts["reason"] == "SQLITE_CANTOPEN"
+    assert caught.value.why == ("the folder that it is to be in does not exist",)
     assert str(tmp_path) not in str(caught.value)
 
 

@@ -15,6 +15,7 @@ from objectkernel_system_dialect.contracts import (
     EntitySchema,
     Field,
     FilterInvalid,
+    Relation,
     Repository,
     UnknownField,
     UnknownOperator,
@@ -197,6 +198,29 @@ async def test_the_nearest_name_is_offered(items: Repository) -> None:
         await items.find_all({"nmae": "x"})
     with pytest.raises(UnknownOperator, match=r"did you mean '\$ne'"):
         await items.find_all({"name": {"$neq": "x"}})
+
+
+@pytest.mark.anyio
+async def test_each_name_is_offered_once(dialect: SqlDialect) -> None:
+    """A relation that is kept in a field of its name is one name."""
+    folder = EntitySchema(name="Folder", collection="folders", fields={"name": Field("string")})
+    paper = EntitySchema(
+        name="Paper",
+        collection="papers",
+        fields={"name": Field("string")},
+        relations={"folder": Relation("Folder")},
+    )
+    await dialect.register(folder, paper)
+    with pytest.raises(UnknownField) as caught:
+        await dialect.find(paper, {"nothing": "x"})
+    assert caught.value.fix.count("folder") == 1
+
+
+@pytest.mark.anyio
+async def test_the_advice_is_something_to_do(items: Repository) -> None:
+    """What is wrong is to be corrected; that nothing happened is no advice by itself."""
+    with pytest.raises(FilterInvalid, match="correct that part of the filter"):
+        await items.find_all({"$or": []})
 
 
 @pytest.mark.anyio

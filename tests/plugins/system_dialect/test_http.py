@@ -289,6 +289,12 @@ async def test_bodies_are_bounded(anyio_backend: str) -> None:
         fits = b'{"name":"x","data":' + b"[" * 9 + b"]" * 9 + b"}"
         assert (await http.post("/things", content=fits, headers=json_type)).status_code == 201
         assert code(await http.post("/things", content=b"name=x")) == (422, "D602")
+        for content_type in ({}, {"Content-Type": "text/plain"}):
+            answer = await http.post("/things", content=b'{"name":"x"}', headers=content_type)
+            assert code(answer) == (422, "D602")
+            assert "application/json" in answer.json()["why"][0]
+        answer = await http.post("/things", content=b"[]", headers=json_type)
+        assert "content-type" not in answer.text
 
 
 async def test_endless_bodies(anyio_backend: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from objectkernel_system_dialect.contracts import DatabaseUnavailable, DialectUnsupported
-from objectkernel_system_dialect.location import default_path, place_of, sqlite_path
+from objectkernel_system_dialect.location import default_path, place_of, sqlite_path, without_folder
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,16 @@ def test_messages_name_the_file_alone() -> None:
     """The folders before a file are nobody's business."""
     assert place_of("/srv/secret/app.db") == "the database file 'app.db'"
     assert place_of(":memory:") == "the database in memory"
+
+
+def test_a_missing_folder_is_told_and_not_shown(tmp_path: Path) -> None:
+    """Where the folder is there, or the data in memory, something else is wrong."""
+    error = without_folder(str(tmp_path / "secret" / "app.db"))
+    assert error is not None
+    assert error.why == ("the folder that it is to be in does not exist",)
+    assert "secret" not in str(error)
+    assert without_folder(str(tmp_path / "app.db")) is None
+    assert without_folder(":memory:") is None
 
 
 def test_the_data_folder_is_made(tmp_path: Path) -> None:

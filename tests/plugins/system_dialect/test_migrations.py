@@ -190,11 +190,25 @@ def test_a_failed_one_is_told_and_resumed(place: Place) -> None:
     assert caught.value.facts == {"plugin": "shop", "number": 2}
     assert "ValueError" in str(caught.value)
     assert "hunter2" not in str(caught.value)
-    assert "test_migrations.py" in caught.value.where
+    assert caught.value.where == f"{__file__}:{fail.__code__.co_firstlineno + 3}"
     assert place.sql("SELECT owner FROM items") == [("ada",)]
     place.up(OWNER, ITEM, migrations=[counting(times), counting(times, 2)])
     assert times == ([1, 2, 2] if place.kind == "mariadb" else [1, 2, 1, 2])
     assert ran(place) == [("shop", 1), ("shop", 2)]
+
+
+def test_a_table_that_is_not_there_is_named(place: Place) -> None:
+    """With the line of the migration that asked for it, and the name that was meant."""
+    filled(place)
+
+    def mistyped(step: MigrationStep) -> None:
+        step.table("item")
+
+    with pytest.raises(MigrationFailed) as caught:
+        place.up(OWNER, ITEM, migrations=[counting([], 1, mistyped)])
+    assert caught.value.where == f"{__file__}:{mistyped.__code__.co_firstlineno + 1}"
+    assert "no table 'item'" in str(caught.value)
+    assert "did you mean 'items'?" in caught.value.fix
 
 
 def test_a_drivers_words_are_no_cause(place: Place) -> None:
@@ -218,9 +232,20 @@ def test_a_database_newer_than_the_code_is_refused(place: Place) -> None:
         with pytest.raises(SchemaNewer) as caught:
             place.up(OWNER, ITEM, strategy=strategy, migrations=[counting([])])
         assert caught.value.facts["migrations"] == (("shop", 2),)
-    with pytest.raises(SchemaNewer):
-        place.up(OWNER, ITEM)
     place.up(OWNER)
+
+
+def test_a_plugin_that_was_removed_stops_nothing(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """What its migrations did is done, and the log names it: the database is not newer, but nobody may have meant it."""
+    times: list[int] = []
+    filled(place)
+    place.up(OWNER, ITEM, migrations=[attrs.evolve(counting([]), plugin="removed"), counting(times)])
+    assert "none in this host" not in caplog.text
+    place.up(OWNER, ITEM, migrations=[counting(times)])
+    assert caplog.text.count("migrations of removed behind it, which has none in this host") == 1
+    place.up(OWNER, ITEM, strategy="validate")
+    assert times == [1]
+    assert ran(place) == [("removed", 1), ("shop", 1)]
 
 
 def test_what_waits_is_a_difference_to_a_strategy_that_changes_nothing(place: Place) -> None:

@@ -135,11 +135,23 @@ async def test_a_registered_renewal_is_asked_when_the_key_expires(
 async def test_what_cannot_be_reached_stops_the_boot(
     anyio_backend: str, server: Served, tmp_path: Path, change: Mapping[str, str], words: str
 ) -> None:
-    """The report says what is wrong; neither key nor address is in it."""
+    """The report says what is wrong; no key and no password is in it."""
     with pytest.raises(BootError) as caught:
         async with shop({**net(server, tmp_path), **change}):
             pass
     assert words in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_the_reason_is_told_where_the_address_is_a_host_and_a_port(
+    anyio_backend: str, server: Served, tmp_path: Path
+) -> None:
+    """The usual form of an address hides no error: the report has the server's own reason and what to do."""
+    with pytest.raises(BootError) as caught:
+        async with shop({**net(server, tmp_path), "MOSTA_NET_URL": server.url, "MOSTA_NET_API_KEY": "hunter2"}):
+            pass
+    assert "the server does not accept the key" in str(caught.value)
+    assert "set MOSTA_NET_API_KEY" in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
 

@@ -167,6 +167,15 @@ async def test_a_place_that_is_not_there_is_not_shown(
     assert SECRET not in caplog.text
 
 
+async def test_a_server_of_data_that_is_not_there_is_named() -> None:
+    """An address that is a host and a port hides no error: it says which server, and what to check."""
+    with pytest.raises(DatabaseUnavailable) as caught:
+        await on_server("http://127.0.0.1:1").open([])
+    assert caught.value.facts == {"database": "127.0.0.1:1", "reason": "ConnectError"}
+    assert "MOSTA_NET_URL" in caught.value.fix
+    assert SECRET not in everything(caught.value)
+
+
 async def test_keys_come_from_whoever_has_them() -> None:
     """First from a source; for a refused one from whoever registered, then from the source; else there is none."""
 

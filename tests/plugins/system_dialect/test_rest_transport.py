@@ -61,6 +61,14 @@ async def test_path_is_kept(anyio_backend: str, path: str) -> None:
         assert [one.target for one in script.sent] == [f"{kept}/api/v1/data/things/count", f"{kept}/api/v1/data"]
 
 
+@pytest.mark.parametrize("path", ["/api/v1/data", "/astro_08/api/v1/data/"])
+async def test_the_address_of_the_data_plane_itself_is_understood(anyio_backend: str, path: str) -> None:
+    """Whoever gives the address with the routes' own path means the same server."""
+    async with scripted(OK, path=path) as script, aclosing(transport(script)) as rest:
+        await rest.describe()
+        assert script.sent[0].target == path.rstrip("/")
+
+
 @pytest.mark.parametrize(
     ("key", "segment"),
     [
@@ -189,6 +197,25 @@ async def test_refused_key(anyio_backend: str) -> None:
             assert caught.value.facts == {"database": rest.place, "status": status}
             assert "s3cret" not in str(caught.value)
         assert len(script.sent) == 2
+
+
+async def test_no_key(anyio_backend: str) -> None:
+    """Where no key is set, the error does not speak of one that is refused."""
+    async with scripted(Reply(401)) as script, aclosing(transport(script)) as rest:
+        with pytest.raises(AccessDenied) as caught:
+            await rest.describe()
+    assert caught.value.why == ("it wants a key, and none is set",)
+    assert "MOSTA_NET_API_KEY" in caught.value.fix
+
+
+async def test_a_key_that_cannot_be_sent_is_not_shown(anyio_backend: str) -> None:
+    """Neither the error nor one behind it has the key, of which nothing was sent."""
+    async with scripted(OK) as script, aclosing(transport(script, api_key=Secret("hünter2"))) as rest:
+        with pytest.raises(AccessDenied) as caught:
+            await rest.describe()
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    assert "nter2" not in repr(vars(caught.value))
+    assert script.sent == []
 
 
 async def test_renewed_key(anyio_backend: str) -> None:

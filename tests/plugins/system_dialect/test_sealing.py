@@ -96,11 +96,33 @@ def test_a_password_is_known_however_it_is_written(uri: str, told: str) -> None:
         ("mysql://app:shop@host:3306/shop", "the database 'shop' at host:3306"),
         ("shop.db", "the database file 'shop.db'"),
         ("mssql+pyodbc://app:mssql@host/db", "the mssql database"),
+        ("http://127.0.0.1:8123", "the server 127.0.0.1:8123"),
+        ("https://data.example/", "https://data.example/api/v1/data"),
+        ("http://[::1]:8123", "the server [::1]:8123"),
     ],
 )
 def test_what_every_message_tells_is_no_secret(uri: str, told: str) -> None:
-    """A password that is the name of the user or the database, and a file's name, hide no error."""
+    """A password that is the name of the user or the database, a file's name, a host and its port hide no error."""
     assert seal(DatabaseUnavailable(f"{told} cannot be reached", database=told, reason="test"), uri)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "ada:hunter2@host:8123",
+        "ada:hunter2",
+        "hunter2@host",
+        ":hunter2@host",
+        "host:8123/hunter2",
+        "host:8123?hunter2",
+        "host:8123?key=hunter2",
+        "host:8123#hunter2",
+        "[::1]:hunter2",
+    ],
+)
+def test_more_than_a_host_and_a_port_stays_a_secret(rest: str) -> None:
+    """With a user, a path, options or a port that is none, an address is shown in no error."""
+    assert not seal(ValueError(f"cannot reach {rest}"), f"http://{rest}")
 
 
 def test_a_bare_path_is_a_connection_string() -> None:

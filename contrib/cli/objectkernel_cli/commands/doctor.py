@@ -17,12 +17,17 @@ if TYPE_CHECKING:
 
 
 @click.command("doctor")
-@click.option("--boot/--no-boot", default=True, show_default=True, help="Boot the host too, and shut it down.")
+@click.option(
+    "--boot/--no-boot", default=True, show_default=True, help="Boot the host as `run` does, and shut it down."
+)
 @as_json
 @click.pass_context
 @pass_program
 def command(program: Program, context: click.Context, boot: bool) -> None:
     """Look for everything that may be wrong with the host, and say how to mend it.
+
+    It boots the host as `run` does, and so does what a start does: a database is brought up to its schemas. --no-boot
+    starts nothing.
 
     The exit code is 1 if something has to be mended.
     """

@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 
+import pytest
+
+from objectkernel_system_dialect.base_dialect import BaseDialect
 from objectkernel_system_dialect.dialect import Dialect
 from objectkernel_system_dialect.testing.schemas import SCHEMAS
+
+
+def missing_members(dialect: object) -> tuple[str, ...]:
+    """What a dialect has not of what it needs: of the members of `Dialect`, and of those `BaseDialect` builds on."""
+    needed = [name for name in vars(Dialect) if not name.startswith("_")]
+    if isinstance(dialect, BaseDialect):
+        needed.append("linked")
+    return tuple(name for name in needed if not hasattr(dialect, name))
 
 
 class Dialects:
@@ -20,6 +31,7 @@ class Dialects:
         self._open = open
         self._shared: Dialect | None = None
         self._opened: list[Dialect] = []
+        self._missing: tuple[str, ...] = ()
 
     async def shared(self) -> Dialect:
         """The dialect that all tests share, opened for the first."""
@@ -28,9 +40,22 @@ class Dialects:
         return self._shared
 
     async def another(self) -> Dialect:
-        """A further dialect; the suite's schemas are registered."""
+        """A further dialect; the suite's schemas are registered.
+
+        One that lacks members of `Dialect` fails the first test that asks for it, and the others are skipped.
+        """
+        if self._missing:
+            pytest.skip(f"the dialect has not all members of Dialect: {', '.join(self._missing)}")
         dialect = await self._open()
-        self._opened.append(dialect)
+        if hasattr(dialect, "aclose"):
+            self._opened.append(dialect)
+        self._missing = missing_members(dialect)
+        if self._missing:
+            pytest.fail(
+                f"{type(dialect).__name__} lacks these members of Dialect: {', '.join(self._missing)}; "
+                "every other test is skipped until they are there",
+                pytrace=False,
+            )
         await dialect.register(*SCHEMAS)
         return dialect
 
