@@ -236,7 +236,7 @@ def test_a_database_newer_than_the_code_is_refused(place: Place) -> None:
 
 
 def test_a_plugin_that_was_removed_stops_nothing(place: Place, caplog: pytest.LogCaptureFixture) -> None:
-    """What its migrations did is done, and the log names it: the database is not newer, but nobody may have meant it."""
+    """What its migrations did is done, and the log names it: that nobody has them now may not be what was meant."""
     times: list[int] = []
     filled(place)
     place.up(OWNER, ITEM, migrations=[attrs.evolve(counting([]), plugin="removed"), counting(times)])

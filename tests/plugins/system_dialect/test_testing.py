@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,18 +47,14 @@ def test_what_a_partial_dialect_lacks_is_one_failure(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", str(module)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
     assert done.returncode == 1, done.stdout
-    summary = done.stdout.splitlines()[-1]
-    assert "1 failed" in summary or "1 error" in summary
-    assert "skipped" in summary
-    assert "passed" not in summary
-    assert done.stdout.count("Partial lacks these members of Dialect: capabilities") == 0
+    assert re.match(r"\d+ skipped, 1 error in ", done.stdout.splitlines()[-1])
     assert "Partial lacks these members of Dialect: register, schemas, as_tenant" in done.stdout
 
 
 @pytest.mark.anyio
 async def test_what_is_missing_is_named(dialect: SqlDialect) -> None:
-    """All of the Protocol and what the base builds on, and nothing of a whole dialect."""
+    """Every member of the Protocol that is not there, and nothing of a whole dialect."""
     assert missing_members(dialect) == ()
     lacking = missing_members(BaseDialect())
-    assert {"name", "find", "find_page", "create", "aclose", "linked"} <= set(lacking)
+    assert {"name", "find", "find_page", "create", "aclose"} <= set(lacking)
     assert set(lacking).isdisjoint({"capabilities", "find_one", "stream", "search", "transaction", "execute"})

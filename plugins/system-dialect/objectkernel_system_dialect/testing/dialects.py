@@ -7,17 +7,13 @@ from types import TracebackType
 
 import pytest
 
-from objectkernel_system_dialect.base_dialect import BaseDialect
 from objectkernel_system_dialect.dialect import Dialect
 from objectkernel_system_dialect.testing.schemas import SCHEMAS
 
 
 def missing_members(dialect: object) -> tuple[str, ...]:
-    """What a dialect has not of what it needs: of the members of `Dialect`, and of those `BaseDialect` builds on."""
-    needed = [name for name in vars(Dialect) if not name.startswith("_")]
-    if isinstance(dialect, BaseDialect):
-        needed.append("linked")
-    return tuple(name for name in needed if not hasattr(dialect, name))
+    """The members of `Dialect` that a dialect has not."""
+    return tuple(name for name in vars(Dialect) if not name.startswith("_") and not hasattr(dialect, name))
 
 
 class Dialects:
