@@ -27,7 +27,7 @@ run: .venv/.stamp ## Run the demo: a kernel from entry points that does a real j
 	@.venv/bin/python examples/host_app/main.py
 
 test: .venv/.stamp ## Run the tests, but for the slow ones
-	@.venv/bin/python -m pytest -m "not slow"
+	@.venv/bin/python -m pytest -m "not slow" --numprocesses auto --dist worksteal
 
 check: format-check lint types imports coverage ## Run everything that must hold: format, lint, types, imports, all tests
 	$(call heading,check: everything holds)
