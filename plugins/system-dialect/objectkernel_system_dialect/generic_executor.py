@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -61,11 +62,12 @@ def connected(url: URL, options: GenericOptions) -> sqlalchemy.Engine:
     return engine
 
 
-class _Calls:
+class _Calls(ABC):
     """The operations of a session, each as a function of a connection."""
 
+    @abstractmethod
     async def _call(self, job: Callable[[sqlalchemy.Connection], T]) -> T:
-        raise NotImplementedError
+        """Run a job on a connection, in a thread."""
 
     async def fetch(self, sql: str, values: Sequence[Any], reader: Reader[T], *, writes: bool = False) -> list[T]:
         def job(connection: sqlalchemy.Connection) -> list[T]:

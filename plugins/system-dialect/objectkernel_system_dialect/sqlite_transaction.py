@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
@@ -23,11 +24,12 @@ Call: TypeAlias = tuple[Job[Any], Reply]
 """A job, and where its outcome goes."""
 
 
-class Statements:
+class Statements(ABC):
     """The operations of a session, each as one job."""
 
+    @abstractmethod
     async def _run(self, job: Job[T], *, writes: bool) -> T:
-        raise NotImplementedError
+        """Run a job on a connection of a thread."""
 
     async def fetch(self, sql: str, values: Sequence[Any], reader: Reader[T], *, writes: bool = False) -> list[T]:
         return await self._run(lambda connection: sqlite_jobs.fetch(connection, sql, values, reader), writes=writes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -20,7 +21,7 @@ GROUP_LIMIT: Final = 256
 """The most calls that share one commit: bounds how long the first of them waits."""
 
 
-class Worker:
+class Worker(ABC):
     """A thread with a connection of its own.
 
     Attributes:
@@ -49,9 +50,9 @@ class Worker:
             self._connection.close()
             self._bridge.deliver([(self.ended, (None, None))])
 
+    @abstractmethod
     def _serve(self) -> None:
         """Serve calls until the end."""
-        raise NotImplementedError
 
     def _attempt(self, job: Job[Any]) -> Outcome:
         try:
