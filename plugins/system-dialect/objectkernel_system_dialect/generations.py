@@ -14,8 +14,9 @@ from typing import Final, Protocol
 import anyio
 from anyio.abc import TaskGroup
 
+from objectkernel_system_dialect.closed import closed
 from objectkernel_system_dialect.dialect import Dialect
-from objectkernel_system_dialect.errors import DatabaseUnavailable, DataError, DialectClosed
+from objectkernel_system_dialect.errors import DatabaseUnavailable, DataError
 from objectkernel_system_dialect.schema import EntitySchema
 
 log = logging.getLogger("objectkernel.plugin.system-dialect")
@@ -268,11 +269,7 @@ class Generations:
 
     def _expect_open(self) -> None:
         if self.closed:
-            raise DialectClosed(
-                "the database is closed",
-                why="its dialect has been stopped",
-                fix="use it while the kernel is running",
-            )
+            raise closed()
 
     def _become(self, generation: Generation) -> None:
         left = (self.current, self._suspect)

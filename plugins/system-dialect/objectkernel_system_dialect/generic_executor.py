@@ -15,7 +15,8 @@ from sqlalchemy import URL, BigInteger, column, create_engine, insert, select, t
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
 from objectkernel_system_dialect.bridge import Bridge
-from objectkernel_system_dialect.errors import DatabaseBusy, DialectClosed, DialectUnsupported
+from objectkernel_system_dialect.closed import closed, other_loop, transaction_ended
+from objectkernel_system_dialect.errors import DatabaseBusy, DialectUnsupported
 from objectkernel_system_dialect.executor import Insertion, Reader
 from objectkernel_system_dialect.generic_errors import reported
 
@@ -186,13 +187,9 @@ class GenericExecutor(_Calls):
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
         if self._closed:
-            raise _closed()
+            raise closed()
         if not self._here.is_here():
-            raise DialectClosed(
-                "the database was opened in another event loop",
-                why="its answers arrive in that loop alone",
-                fix="open a dialect in each event loop, and close it there",
-            )
+            raise other_loop()
         try:
             with anyio.fail_after(self._options.pool_timeout):
                 await self._slots.acquire()
@@ -243,11 +240,7 @@ class GenericTransaction(_Calls):
     async def _call(self, job: Callable[[sqlalchemy.Connection], T]) -> T:
         async with self._turn:
             if self._ended:
-                raise DialectClosed(
-                    "the transaction has ended",
-                    why="the block that began it was left while a task of it went on",
-                    fix="wait for the tasks of a transaction within its block",
-                )
+                raise transaction_ended()
             return await self._executor.in_thread(lambda: job(self._connection))
 
 
@@ -256,14 +249,6 @@ def _run(work: Callable[[], T]) -> T:
         return work()
     except (SQLAlchemyError, OverflowError, UnicodeEncodeError) as error:
         raise reported(error) from None
-
-
-def _closed() -> DialectClosed:
-    return DialectClosed(
-        "the database is closed",
-        why="its dialect has been stopped",
-        fix="use it while the kernel is running",
-    )
 
 
 def _not_installed(database: str, package: str) -> DialectUnsupported:

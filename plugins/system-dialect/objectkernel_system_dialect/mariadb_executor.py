@@ -12,7 +12,8 @@ import anyio
 from anyio.lowlevel import current_token
 from asyncmy.connection import Connection
 
-from objectkernel_system_dialect.errors import DialectClosed, DialectUnsupported
+from objectkernel_system_dialect.closed import closed, other_loop
+from objectkernel_system_dialect.errors import DialectUnsupported
 from objectkernel_system_dialect.executor import Insertion, Reader
 from objectkernel_system_dialect.mariadb_connection import MariadbOptions, Server, connect, is_mariadb, version
 from objectkernel_system_dialect.mariadb_errors import DEADLOCK, LOCK_TIMEOUT, RAISED, ServerError, reported
@@ -170,17 +171,9 @@ class MariadbExecutor:
 
     def _expect_open(self) -> None:
         if self._closed:
-            raise DialectClosed(
-                "the database is closed",
-                why="its dialect has been stopped",
-                fix="use it while the kernel is running",
-            )
+            raise closed()
         if not self._is_here():
-            raise DialectClosed(
-                "the database was opened in another event loop",
-                why="its answers arrive in that loop alone",
-                fix="open a dialect in each event loop, and close it there",
-            )
+            raise other_loop()
 
     def _is_here(self) -> bool:
         try:

@@ -12,7 +12,7 @@ import anyio
 import attrs
 from asyncmy.connection import Connection
 
-from objectkernel_system_dialect.errors import DialectClosed
+from objectkernel_system_dialect.closed import transaction_ended
 from objectkernel_system_dialect.executor import Insertion, Reader
 from objectkernel_system_dialect.mariadb_errors import UNDONE, ServerError
 from objectkernel_system_dialect.mariadb_pool import Job, Lent
@@ -133,11 +133,7 @@ class MariadbTransaction:
     async def _run(self, job: Job[T]) -> T:
         async with self._turn:
             if self._ended:
-                raise DialectClosed(
-                    "the transaction has ended",
-                    why="the block that began it was left while a task of it went on",
-                    fix="wait for the tasks of a transaction within its block",
-                )
+                raise transaction_ended()
             if self._failure is not None:
                 raise attrs.evolve(self._failure)
             try:

@@ -13,7 +13,8 @@ import asyncpg  # type: ignore[import-untyped]
 import attrs
 from anyio.lowlevel import current_token
 
-from objectkernel_system_dialect.errors import DatabaseBusy, DialectClosed, DialectUnsupported
+from objectkernel_system_dialect.closed import closed, other_loop
+from objectkernel_system_dialect.errors import DatabaseBusy, DialectUnsupported
 from objectkernel_system_dialect.executor import Insertion, Reader
 from objectkernel_system_dialect.patience import patiently
 from objectkernel_system_dialect.postgres_errors import DRIVER_ERRORS
@@ -232,17 +233,9 @@ class PostgresExecutor:
 
     def _enter(self) -> None:
         if self._closed:
-            raise DialectClosed(
-                "the database is closed",
-                why="its dialect has been stopped",
-                fix="use it while the kernel is running",
-            )
+            raise closed()
         if not self._is_here():
-            raise DialectClosed(
-                "the database was opened in another event loop",
-                why="its answers arrive in that loop alone",
-                fix="open a dialect in each event loop, and close it there",
-            )
+            raise other_loop()
         self._under_way += 1
 
     def _leave(self) -> None:

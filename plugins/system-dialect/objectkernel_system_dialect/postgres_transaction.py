@@ -11,7 +11,8 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import anyio
 
-from objectkernel_system_dialect.errors import DialectClosed, TransactionFailed
+from objectkernel_system_dialect.closed import transaction_ended
+from objectkernel_system_dialect.errors import TransactionFailed
 from objectkernel_system_dialect.executor import Insertion, Reader
 from objectkernel_system_dialect.postgres_errors import DRIVER_ERRORS
 
@@ -135,9 +136,5 @@ class PostgresTransaction:
         """Run a job when it is its turn."""
         async with self._turn:
             if self._ended:
-                raise DialectClosed(
-                    "the transaction has ended",
-                    why="the block that began it was left while a task of it went on",
-                    fix="wait for the tasks of a transaction within its block",
-                )
+                raise transaction_ended()
             return await job(self._connection)

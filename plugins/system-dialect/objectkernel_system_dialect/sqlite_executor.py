@@ -14,11 +14,12 @@ import attrs
 
 from objectkernel_system_dialect import sqlite_jobs
 from objectkernel_system_dialect.bridge import Bridge, Reply
-from objectkernel_system_dialect.errors import DatabaseUnavailable, DialectClosed
+from objectkernel_system_dialect.closed import closed, other_loop
+from objectkernel_system_dialect.errors import DatabaseUnavailable
 from objectkernel_system_dialect.location import MEMORY, place_of
 from objectkernel_system_dialect.sqlite_jobs import Job
 from objectkernel_system_dialect.sqlite_readers import Reader, Readers
-from objectkernel_system_dialect.sqlite_transaction import Call, SqliteTransaction, Statements, closed
+from objectkernel_system_dialect.sqlite_transaction import Call, SqliteTransaction, Statements
 from objectkernel_system_dialect.sqlite_writer import Alone, Worker, Writer
 
 if TYPE_CHECKING:
@@ -118,11 +119,7 @@ class SqliteExecutor(Statements):
         if self._closed:
             raise closed()
         if not self._bridge.is_here():
-            raise DialectClosed(
-                "the database was opened in another event loop",
-                why="its answers arrive in that loop alone",
-                fix="open a dialect in each event loop, and close it there",
-            )
+            raise other_loop()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqliteTransaction]:

@@ -14,7 +14,8 @@ import anyio
 
 from objectkernel_system_dialect import sqlite_jobs
 from objectkernel_system_dialect.bridge import Bridge, Reply
-from objectkernel_system_dialect.errors import DataError, DialectClosed, TransactionFailed
+from objectkernel_system_dialect.closed import transaction_ended
+from objectkernel_system_dialect.errors import DataError, TransactionFailed
 from objectkernel_system_dialect.executor import Insertion, Reader
 from objectkernel_system_dialect.sqlite_jobs import Job
 
@@ -65,11 +66,7 @@ class SqliteTransaction(Statements):
 
     def _put(self, job: Job[Any]) -> Reply:
         if self.ended:
-            raise DialectClosed(
-                "the transaction has ended",
-                why="its block was left while a task of it went on, or the database was closed",
-                fix="wait for the tasks of a transaction within its block, and use it while the kernel is running",
-            )
+            raise transaction_ended()
         reply = self._bridge.reply()
         self.calls.put((job, reply))
         return reply
@@ -103,15 +100,6 @@ class SqliteTransaction(Statements):
         if not self.ended:
             self.ended = True
             self.calls.put(None)
-
-
-def closed() -> DialectClosed:
-    """The error of a call behind `aclose`."""
-    return DialectClosed(
-        "the database is closed",
-        why="its dialect has been stopped",
-        fix="use it while the kernel is running",
-    )
 
 
 def lost() -> TransactionFailed:

@@ -14,8 +14,9 @@ import attrs
 
 from objectkernel_system_dialect import sqlite_jobs
 from objectkernel_system_dialect.bridge import Bridge, Outcome, Reply
+from objectkernel_system_dialect.closed import closed
 from objectkernel_system_dialect.sqlite_jobs import Job
-from objectkernel_system_dialect.sqlite_transaction import Call, SqliteTransaction, closed, lost
+from objectkernel_system_dialect.sqlite_transaction import Call, SqliteTransaction, lost
 
 GROUP_LIMIT: Final = 256
 """The most calls that share one commit: bounds how long the first of them waits."""
