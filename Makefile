@@ -9,7 +9,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check format-check lint types imports coverage bench lock dist format clean
+.PHONY: help run demo test check format-check lint types imports coverage bench lock dist format clean
 
 PROJECTS := $(wildcard kernel/pyproject.toml contrib/*/pyproject.toml plugins/*/pyproject.toml)
 MEMBERS := $(patsubst %/pyproject.toml,%,$(PROJECTS))
@@ -23,8 +23,11 @@ heading = @printf '\n== %s ==\n' '$(1)'
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
 
-run: .venv/.stamp ## Run the demo: a kernel from entry points that does a real job
+run: .venv/.stamp ## Serve the example host on 127.0.0.1:8000 (PORT=8123 for another), until Ctrl-C
 	@.venv/bin/python examples/host_app/main.py
+
+demo: .venv/.stamp ## Tell the whole story of all plugins in a fresh data folder, and end
+	@.venv/bin/python examples/host_app/main.py demo
 
 test: .venv/.stamp ## Run the tests, but for the slow ones
 	@.venv/bin/python -m pytest -m "not slow" --numprocesses auto --dist worksteal

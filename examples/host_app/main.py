@@ -1,70 +1,68 @@
-"""A host application: it composes a kernel of installed plugins, publishes its packages and reads them back.
+"""A host application: it composes the installed plugins into one kernel and serves them.
 
-    python examples/host_app/main.py            the demo
+    python examples/host_app/main.py            serve on 127.0.0.1:8000 (PORT=8123 for another), until Ctrl-C
+    python examples/host_app/main.py demo       the whole story in a fresh folder, then end
     objectkernel --app main:make_kernel ...     the same kernel, on the command line (in this folder)
 
-Run it twice: the second run finds every package published already, with the same hash. The data lies in the folder
-`.objectkernel` of where it is run, or where OBJECTKERNEL_DATA_DIR says.
+The data lies in the folder `.objectkernel` of where it is run, or where OBJECTKERNEL_DATA_DIR says. The first start
+makes an account to try things with, and shows its password once.
 """
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-import anyio
-from objectkernel import ObjectKernel
-from objectkernel_package_service.contracts import PACKAGES, PackageRecord
+from objectkernel import ObjectKernel, Plugin
+from objectkernel.errors import KernelError
+from objectkernel_http.hosting import serve
+from showroom import WELCOME, Showroom
 
 HERE = Path(__file__).resolve().parent
 
 
-def make_kernel() -> ObjectKernel:
-    """A kernel of the plugins that are installed and that the configuration lets in."""
-    return ObjectKernel(config=HERE / "objectkernel.toml")
+def make_kernel(*plugins: Plugin) -> ObjectKernel:
+    """A kernel of all plugins that are installed, and of these."""
+    return ObjectKernel(plugins=plugins, config=HERE / "objectkernel.toml")
 
 
-async def demo() -> int:
-    """Boot, publish every package of the folder, read each one back, and show what happened; the exit code."""
-    lost: list[str] = []
-    async with make_kernel() as kernel:
+def run() -> None:
+    """Serve until a signal comes."""
+    kernel = make_kernel(Showroom(HERE / "packages"))
+
+    def ready(address: str) -> None:
         print(kernel.timeline.text(), end="\n\n")
-        packages = kernel.get(PACKAGES)
-        files = sorted((HERE / "packages").glob("*.json"))
-        published = [await packages.publish(file.read_bytes()) for file in files]
-        delivered = [await packages.get(one.id, one.version) for one in published]
-        rows = [row(one, back) for one, back in zip(published, delivered, strict=True)]
-        print_table(("PACKAGE", "VERSION", "OBJECTS", "HASH", "SINCE THE LAST RUN"), rows)
-        lost += [one.id for one, back in zip(published, delivered, strict=True) if one != back]
-        print(f"\n{len(rows) - len(lost)} packages published, read back byte for byte and verified")
-        print(f"{len((await packages.list()).items)} packages in the registry")
-    for id in lost:
-        print(f"{id} was not delivered as it was published", file=sys.stderr)
-    return 1 if lost else 0
+        print(kernel.get(WELCOME).text(address), flush=True)
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        serve(kernel, ready, port=int(os.environ.get("PORT") or 8000))
+    except ValueError as error:
+        sys.exit(f"PORT is no port: {error}")
+    print("stopped")
 
 
-def row(published: PackageRecord, delivered: PackageRecord | None) -> tuple[str, ...]:
-    """One line of the table."""
-    objects = "-" if delivered is None else str(len(delivered.metadata["objects"]))
-    return published.id, published.version, objects, published.hash[:16], what_changed(published)
+def main() -> int:
+    """Run what the command line asks for; the exit code."""
+    try:
+        if sys.argv[1:] == ["demo"]:
+            from story import tell
 
-
-def what_changed(published: PackageRecord) -> str:
-    """In words: how this version differs from the one that was there before."""
-    if published.previous_hash is None:
-        return "new"
-    if published.previous_hash == published.hash:
-        return "already published, same hash"
-    return f"replaced {published.previous_hash[:16]}"
-
-
-def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as their widest cell."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for row in (head, *rows):
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+            tell(make_kernel, HERE / "packages")
+        elif sys.argv[1:]:
+            print(__doc__, file=sys.stderr)
+            return 2
+        else:
+            run()
+    except KernelError as error:
+        print(error.text(), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(anyio.run(demo))
+    sys.exit(main())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from objectkernel.changes import PluginsChanged, PluginsChanging
 from objectkernel.declaration import Step, innermost
 from objectkernel.errors import BootAborted, BootError, PluginDuplicate, ShutdownError
 from objectkernel.graph import Node, closure
@@ -409,6 +410,7 @@ class Run:
                 return
             mine = self.graph.plugins[record.name]
             around = closure(mine)
+            await self.tell(PluginsChanging(frozenset(n.plugin for n in around if n.life.state == "up")))
             users = [n for n in around if n.life.state == "up" and n.plugin != record.name]
             await self.lifecycle.take_down(around)
             for node in closure(mine, soft=False):
@@ -417,7 +419,25 @@ class Run:
                     other.become("waiting", f"it needs what {record.name} provided", record.name)
             await self.lifecycle.bring_up(users)
             record.become("failed", f"{type(error).__name__}: {error}")
-            self.reassess()
+            if self.state in ("running", "degraded"):
+                self.reassess()
+        await self.tell(PluginsChanged())
+
+    async def tell(self, change: PluginsChanging | PluginsChanged) -> None:
+        """Let those who hold what plugins contribute know, unless the kernel stops and has told so.
+
+        What one of them raises is logged, and nobody waits for them longer than the kernel may take to stop.
+        """
+        if self.state in ("running", "degraded"):
+            await self._notify(change)
+
+    async def _notify(self, change: PluginsChanging | PluginsChanged) -> None:
+        told = False
+        with self.lifecycle.deadlines.at_most(self.options.shutdown_timeout):
+            await self.kernel.notify(change)
+            told = True
+        if not told:
+            log.error("the handlers of %s were cancelled: they took too long", type(change).__name__)
 
     # -- shutdown
 
@@ -440,10 +460,11 @@ class Run:
 
     async def _shutdown(self) -> None:
         self.state = "stopping"
-        self.lifecycle.close()
         began = perf_counter()
         log.info("kernel stops")
         self.lifecycle.deadlines.shorten(anyio.current_time() + self.options.shutdown_timeout)
+        await self._notify(PluginsChanging(frozenset(n.plugin for n in self.graph.nodes if n.life.state == "up")))
+        self.lifecycle.close()
         for record in reversed(self._with_hook("kernel_stopping")):
             error = await self._call_hook(record, "kernel_stopping")
             if error is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from objectkernel.changes import PluginsChanged, PluginsChanging
 from objectkernel.errors import ChangeError, PluginStateInvalid
 from objectkernel.graph import Node, closure
 from objectkernel.host import current_host, wrong_type
@@ -65,10 +66,16 @@ class Runtime:
                 self._run.change_failed = self._run.change_errors = None
                 if self._run.state in ("running", "degraded"):
                     self._run.reassess()
+
+        async def told() -> None:
+            try:
+                await alone()
+                await self._run.tell(PluginsChanged())
+            finally:
                 done.set()
 
         self._expect_running()
-        self._run.lifecycle.spawner.start_guarded(alone, name="run-time change")
+        self._run.lifecycle.spawner.start_guarded(told, name="run-time change")
         await done.wait()
         if errors:
             raise errors[0]
@@ -83,7 +90,9 @@ class Runtime:
         """Take `seeds` and all that depends on them down, change, and bring up what can run; returns the failures."""
         run = self._run
         around = closure(seeds)
-        for name in {n.plugin for n in around if n.life.state == "up"}:
+        names = frozenset(n.plugin for n in around if n.life.state == "up")
+        await run.tell(PluginsChanging(names))
+        for name in names:
             if name in run.records and run.records[name].state in ("running", "degraded"):
                 run.records[name].become("draining", "it is restarted for a change")
         await run.lifecycle.take_down(around)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from objectkernel.run import Run
 
 MILLI = 1000.0
+BRIEF = 0.001
+"""Seconds; the text only counts contributions that took less."""
 
 
 @attrs.frozen(kw_only=True)
@@ -115,8 +117,13 @@ class Timeline:
         }
 
     def text(self, width: int = 24) -> str:
-        """A table with a bar for each start; ``*`` marks the critical path. Times in milliseconds."""
-        rows = [e for e in self.entries if e.kind != "plugin" or e.imported or e.configured or not e.took]
+        """A table with a bar for each start; ``*`` marks the critical path. Times in milliseconds.
+
+        Contributions that are up at once have one line together.
+        """
+        shown = [e for e in self.entries if e.kind != "plugin" or e.imported or e.configured or not e.took]
+        brief = [e for e in shown if e.kind == "contribution" and e.state == "up" and e.took < BRIEF and not e.critical]
+        rows = [e for e in shown if e not in brief] if len(brief) > 1 else shown
         label = max((len(_label(e)) for e in rows), default=8)
         lines = [f"  {'':{label}}  {'import':>8} {'config':>8} {'wait':>8} {'start':>8}  ms"]
         scale = max((e.at + e.took for e in rows), default=0.0) or 1.0
@@ -128,6 +135,9 @@ class Timeline:
             mark = "*" if entry.critical else " "
             state = "" if entry.state in ("up", "running") else f" {entry.state}"
             lines.append(f"{mark} {_label(entry):{label}}  {numbers}  {' ' * begin}{bar[: width - begin]}{state}")
+        if rows is not shown:
+            together = sum(e.took for e in brief) * MILLI
+            lines.append(f"  {f'{len(brief)} contributions':{label}}  {'':26} {together:8.2f}")
         phases = ", ".join(f"{name} {seconds * MILLI:.2f}" for name, seconds in self.phases)
         lines.append(f"  boot {self.total * MILLI:.2f} ms ({phases})")
         if self.critical_path:

@@ -28,30 +28,58 @@ from objectkernel_system_dialect.plugin import SystemDialectPlugin
 TABLE = """
 CREATE TABLE sys_packages (
   id VARCHAR(200) NOT NULL, version VARCHAR(100) NOT NULL, hash VARCHAR(64) NOT NULL, previous_hash VARCHAR(64),
-  created_at TEXT NOT NULL, updated_at TEXT NOT NULL, latest INTEGER NOT NULL,
-  sequence INTEGER PRIMARY KEY AUTOINCREMENT, manifest TEXT NOT NULL, metadata TEXT NOT NULL, UNIQUE (id, version));
+  created_at TEXT NOT NULL, updated_at TEXT NOT NULL, size INTEGER NOT NULL, deprecated VARCHAR(1000),
+  yanked INTEGER NOT NULL, sequence INTEGER PRIMARY KEY AUTOINCREMENT, manifest TEXT NOT NULL, metadata TEXT NOT NULL,
+  UNIQUE (id, version));
 CREATE INDEX by_time ON sys_packages (id, created_at DESC);
 CREATE INDEX by_sequence ON sys_packages (id, sequence DESC);
-CREATE INDEX by_mark ON sys_packages (latest, sequence DESC);
+CREATE TABLE sys_package_heads (
+  id VARCHAR(200) PRIMARY KEY NOT NULL, owner VARCHAR(255), visibility VARCHAR(7) NOT NULL, policy VARCHAR(9) NOT NULL,
+  tags TEXT NOT NULL, words VARCHAR(401) NOT NULL, latest INTEGER);
+CREATE INDEX heads_latest ON sys_package_heads (latest DESC);
+CREATE INDEX heads_seen ON sys_package_heads (visibility, latest DESC);
+CREATE INDEX heads_own ON sys_package_heads (owner, visibility, latest DESC);
+CREATE TABLE sys_package_history (
+  id VARCHAR(200) NOT NULL, number INTEGER NOT NULL, action VARCHAR(20) NOT NULL, version VARCHAR(100),
+  hash VARCHAR(64), details TEXT NOT NULL, "by" VARCHAR(255), at TEXT NOT NULL, PRIMARY KEY (id, number));
 """
 ROUNDS = 5
+SAME = 1.3
+"""Times the cost of the small registry that counts as the same: what a busy machine adds."""
 NOW = "2024-05-01T00:00:00.000000+00:00"
+STATE = """
+SELECT (SELECT max(number) FROM sys_package_history WHERE id = :id),
+  (SELECT sequence FROM sys_packages WHERE id = :id ORDER BY sequence DESC LIMIT 1),
+  h.id, h.owner, h.visibility, h.policy, h.tags, p.version, p.created_at, p.hash, p.sequence, p.deprecated, p.yanked
+FROM (SELECT 1) LEFT JOIN sys_package_heads AS h ON h.id = :id LEFT JOIN sys_packages AS p
+ON p.id = :id AND p.version = :version
+"""
+RECORD = """
+INSERT INTO sys_package_history (id, number, action, version, hash, details, "by", at)
+VALUES (?, ?, 'publish', ?, ?, '{}', NULL, ?)
+"""
 INSERT = """
-INSERT INTO sys_packages (id, version, manifest, metadata, hash, created_at, updated_at, latest)
-VALUES (?, ?, ?, ?, ?, ?, ?, 1)
+INSERT INTO sys_packages (id, version, manifest, metadata, hash, created_at, updated_at, size, yanked)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)
 """
-SUPERSEDE = """
-UPDATE sys_packages SET latest = 0 WHERE sequence =
-  (SELECT sequence FROM sys_packages WHERE id = ? AND sequence < ? ORDER BY sequence DESC LIMIT 1)
+HEAD = """
+INSERT INTO sys_package_heads (id, visibility, policy, tags, words) VALUES (:id, 'public', 'mutable', '{}', :id)
 """
-LATEST = """
-SELECT id, version, hash, previous_hash, created_at, updated_at, manifest, metadata FROM sys_packages
-WHERE id = ? ORDER BY sequence DESC LIMIT 1
+SETTLE = """
+UPDATE sys_package_heads SET words = :id, latest = (SELECT sequence FROM sys_packages
+WHERE id = :id AND yanked = 0 ORDER BY sequence DESC LIMIT 1) WHERE id = :id
 """
-NEWEST = """
-SELECT id, version, hash, previous_hash, created_at, updated_at, sequence FROM sys_packages AS p
-WHERE latest = 1 AND NOT EXISTS (SELECT 1 FROM sys_packages AS q WHERE q.id = p.id AND q.sequence > p.sequence)
-ORDER BY sequence DESC LIMIT 50
+SUMMARY = """
+p.id, p.version, p.hash, p.previous_hash, p.created_at, p.updated_at, p.sequence, p.size, p.deprecated, p.yanked,
+h.owner, h.visibility, h.policy, h.tags
+"""
+LATEST = f"""
+SELECT {SUMMARY}, p.manifest, p.metadata FROM sys_packages AS p LEFT JOIN sys_package_heads AS h ON h.id = p.id
+WHERE p.id = ? AND p.yanked = 0 ORDER BY p.sequence DESC LIMIT 1
+"""
+NEWEST = f"""
+SELECT {SUMMARY} FROM sys_package_heads AS h LEFT JOIN sys_packages AS p ON p.sequence = h.latest AND p.id = h.id
+WHERE h.latest < 9223372036854775807 ORDER BY h.latest DESC LIMIT 51
 """
 
 
@@ -82,8 +110,14 @@ class Raw:
 
         def job(connection: sqlite3.Connection) -> None:
             connection.execute("BEGIN IMMEDIATE")
-            row = connection.execute(INSERT, (id, version, manifest, metadata, hash, NOW, NOW))
-            connection.execute(SUPERSEDE, (id, row.lastrowid))
+            this = {"id": id, "version": version}
+            state = connection.execute(STATE, this).fetchone()
+            connection.execute(RECORD, (id, (state[0] or 0) + 1, version, hash, NOW))
+            size = len(manifest) + len(metadata)
+            connection.execute(INSERT, (id, version, manifest, metadata, hash, NOW, NOW, size))
+            if state[2] is None:
+                connection.execute(HEAD, this)
+            connection.execute(SETTLE, this)
             connection.execute("COMMIT")
 
         return await self.run(job)
@@ -137,7 +171,8 @@ def host(path: Path) -> ObjectKernel:
 
 
 def report(name: str, ours: float, raw: float, target: float | None = None) -> None:
-    wanted = "" if target is None else f"   target >= {target} of raw"
+    reached = "ok" if target is None or ours / raw >= target else "MISSED"
+    wanted = "" if target is None else f"   target >= {target} of raw: {reached}"
     print(f"{name:<32}{ours:>10,.0f}/s {raw:>12,.0f}/s raw {ours / raw:>8.2f}{wanted}")
 
 
@@ -180,11 +215,13 @@ async def page_costs(folder: Path, packages: int, versions: int) -> list[float]:
         pass
     with sqlite3.connect(path) as connection:
         rows = (
-            (f"p{n}", f"1.{step}.0", "{}", "{}", "0" * 64, NOW, NOW, step == versions - 1)
+            (f"p{n}", f"1.{step}.0", "{}", "{}", "0" * 64, NOW, NOW, 4)
             for n in range(packages)
             for step in range(versions)
         )
-        connection.executemany(INSERT.replace("1)", "?)"), rows)
+        connection.executemany(INSERT, rows)
+        connection.executemany(HEAD, ({"id": f"p{n}"} for n in range(packages)))
+        connection.execute(SETTLE.replace(":id", "sys_package_heads.id"))
     connection.close()
     costs = []
     async with host(path) as kernel:
@@ -210,7 +247,10 @@ async def main() -> None:
         large = await page_costs(Path(folder), size.large, size.versions)
     print(f"\na page of 50, us: 1,000 packages x 2 versions -> {size.large:,} x {size.versions}")
     for name, few, many in zip(("first", "middle", "last"), small, large, strict=True):
-        print(f"{name:<32}{few * 1e6:>10,.0f} {many * 1e6:>14,.0f}     {many / few:>8.2f}x  target 1x")
+        reached = "ok" if many / few <= SAME else "MISSED"
+        print(
+            f"{name:<32}{few * 1e6:>10,.0f} {many * 1e6:>14,.0f}     {many / few:>8.2f}x  target <= {SAME}x: {reached}"
+        )
 
 
 if __name__ == "__main__":

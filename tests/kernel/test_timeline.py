@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -11,7 +12,17 @@ from xml.etree import ElementTree
 import anyio
 import attrs
 import pytest
-from objectkernel import BootError, ObjectKernel, Plugin, PluginDef, Service, configured_by, provides
+from objectkernel import (
+    BootError,
+    Extension,
+    ObjectKernel,
+    Plugin,
+    PluginDef,
+    Service,
+    configured_by,
+    contributes,
+    provides,
+)
 from objectkernel.errors import KernelStateInvalid
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left")]
@@ -19,6 +30,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left")]
 DB = Service[str]("test.db")
 CACHE = Service[str]("test.cache")
 APP = Service[str]("test.app")
+ITEMS = Extension[str]("test.items")
 
 
 def kernel_of(*plugins: Any, **options: Any) -> ObjectKernel:
@@ -121,6 +133,33 @@ async def test_text_has_a_line_for_each_and_marks_the_critical_path(plugins: lis
     assert lines[-1] == "  critical path: test.db -> test.app"
     assert "boot" in lines[-2]
     assert all(word in lines[0] for word in ("import", "config", "wait", "start"))
+
+
+async def test_text_counts_the_contributions_that_were_up_at_once() -> None:
+    """They have one line together, however many; one that takes its time has its own."""
+
+    class Items(Plugin):
+        name = "test-items"
+
+        @contributes(ITEMS, uses=())
+        def first(self) -> str:
+            return "first"
+
+        @contributes(ITEMS, uses=())
+        def second(self) -> str:
+            return "second"
+
+        @contributes(ITEMS, uses=())
+        def slow(self) -> str:
+            time.sleep(0.01)
+            return "slow"
+
+    async with kernel_of(Items()) as kernel:
+        lines = kernel.timeline.text().splitlines()
+    (together,) = [line for line in lines if "2 contributions" in line]
+    assert len(together) == lines[0].index("start") + len("start")
+    assert any("test-items.slow (contribution)" in line for line in lines)
+    assert not any("test-items.first" in line for line in lines)
 
 
 async def test_dict_is_json_in_milliseconds(plugins: list[PluginDef]) -> None:

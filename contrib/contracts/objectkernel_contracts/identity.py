@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 import attrs
-from objectkernel.keys import Service
+from objectkernel.keys import Extension, Service
 
 
 def _scopes(scopes: Iterable[str]) -> frozenset[str]:
@@ -27,12 +27,14 @@ class Principal:
         user_id: the person, or None for a program.
         scopes: what the credential may be used for, such as ``data:read``.
         key_id: the API key, or None for a signed-in person.
+        session_id: the session of a person who has signed in; it is not secret, and lets nobody in.
     """
 
     account_id: str
     user_id: str | None = None
     scopes: frozenset[str] = attrs.field(default=frozenset(), converter=_scopes)
     key_id: str | None = None
+    session_id: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -42,10 +44,12 @@ class Credentials:
     Attributes:
         bearer: the token of ``Authorization: Bearer`` (RFC 6750), or None.
         cookies: the request's cookies by name.
+        secure: they came over https; where not, others may have set cookies, or read them.
     """
 
     bearer: str | None = attrs.field(default=None, repr=False)
     cookies: Mapping[str, str] = attrs.field(factory=dict, converter=_cookies, repr=False, hash=False)
+    secure: bool = True
 
 
 class Identity(Protocol):
@@ -62,3 +66,20 @@ class Identity(Protocol):
 
 IDENTITY = Service[Identity]("identity")
 """Who is calling."""
+
+PRINCIPAL = Service[Principal]("principal", scope="request")
+"""Whoever sends the request that a scope is for: scoped services want it, to be those of an account. A host gives it to
+the scope of each request whose sender is known.
+"""
+
+
+class CredentialVerifier(Protocol):
+    """Knows one kind of credential, such as API keys."""
+
+    async def principal(self, credentials: Credentials) -> Principal | None:
+        """Who shows these credentials; None when they are of another kind, expired or unknown."""
+        ...
+
+
+CREDENTIAL_VERIFIERS = Extension[CredentialVerifier]("credential-verifiers")
+"""Kinds of credentials that plugins add: `IDENTITY` asks each, and the first that answers wins."""

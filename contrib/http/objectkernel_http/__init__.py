@@ -9,14 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from objectkernel_http.application import asgi_app, include_kernel, kernel_lifespan
+    from objectkernel_http.exposing import MetricsAccess
     from objectkernel_http.limits import HttpLimits
+    from objectkernel_http.rate_store import RATE_STORE, RateStore, Taken
     from objectkernel_http.services import request_scope, service
 
-__all__ = ["HttpLimits", "asgi_app", "include_kernel", "kernel_lifespan", "request_scope", "service"]
+__all__ = [
+    "RATE_STORE",
+    "HttpLimits",
+    "MetricsAccess",
+    "RateStore",
+    "Taken",
+    "asgi_app",
+    "include_kernel",
+    "kernel_lifespan",
+    "request_scope",
+    "service",
+]
 
 _MODULES = {
     "application": ("asgi_app", "include_kernel", "kernel_lifespan"),
+    "exposing": ("MetricsAccess",),
     "limits": ("HttpLimits",),
+    "rate_store": ("RATE_STORE", "RateStore", "Taken"),
     "services": ("request_scope", "service"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

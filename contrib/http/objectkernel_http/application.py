@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -12,30 +13,42 @@ from objectkernel.kernel import ObjectKernel
 from starlette.types import Receive, Scope, Send
 
 from objectkernel_http.documentation import add_documentation
-from objectkernel_http.health import add_health
+from objectkernel_http.exposing import MetricsAccess, add_metrics
+from objectkernel_http.health import Readiness, add_health
 from objectkernel_http.limits import HttpLimits
 from objectkernel_http.openapi import with_components
 from objectkernel_http.problems import HANDLERS
+from objectkernel_http.shortcuts import add_shortcuts
 from objectkernel_http.site import site_of
+from objectkernel_http.watch import Watch
 
 
 class KernelApplication(FastAPI):
     """A FastAPI application whose lifespan fails with the kernel's own report, and not with a traceback."""
 
+    def __init__(self, kernel: ObjectKernel, **options: Any) -> None:
+        super().__init__(**options)
+        self.watched = Watch(kernel, super().__call__)
+        add_shortcuts(self.router)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
-            await super().__call__(scope, receive, send)
+            await self.watched(scope, receive, send)
             return
         event = "startup"
         await receive()
         try:
-            async with self.router.lifespan_context(self):
+            async with self.router.lifespan_context(self) as state:
+                scope.setdefault("state", {}).update(state or {})
                 await send({"type": "lifespan.startup.complete"})
                 event = "shutdown"
                 await receive()
         except KernelError as error:
             await send({"type": f"lifespan.{event}.failed", "message": error.text()})
             return
+        except Exception:  # of what a host has added; a server that is not told would go on
+            await send({"type": f"lifespan.{event}.failed", "message": traceback.format_exc()})
+            raise
         await send({"type": "lifespan.shutdown.complete"})
 
 
@@ -46,18 +59,24 @@ def asgi_app(
     title: str = "objectkernel",
     version: str = "0",
     documentation: bool = True,
+    metrics: MetricsAccess | None = None,
 ) -> FastAPI:
     """One application of the routes that plugins contribute to `ROUTERS`; its lifespan boots and stops the kernel.
 
     Args:
         title, version: of its OpenAPI document.
         documentation: serve that document at ``/openapi.json``, and a page of it at ``/docs``.
+        metrics: who may read ``/metrics``; without it, operators.
     """
     openapi_url = "/openapi.json" if documentation else None
-    app = KernelApplication(title=title, version=version, openapi_url=openapi_url, docs_url=None, redoc_url=None)
+    app = KernelApplication(
+        kernel, title=title, version=version, openapi_url=openapi_url, docs_url=None, redoc_url=None
+    )
     for kind, handler in HANDLERS.items():
         app.add_exception_handler(kind, handler)
-    add_health(app, kernel)
+    readiness = Readiness(kernel)
+    add_health(app, kernel, readiness)
+    add_metrics(app, kernel, readiness, metrics or MetricsAccess(), limits or HttpLimits())
     if documentation:
         add_documentation(app)
     include_kernel(app, kernel, limits=limits)

@@ -10,9 +10,6 @@ import click
 from objectkernel.kernel import ObjectKernel
 from objectkernel_contracts import CommandContext
 
-from objectkernel_http.config import HttpConfig
-from objectkernel_http.plugin import NAME
-
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -23,7 +20,11 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--certfile", type=FILE, help="The certificate for TLS, in PEM.")
 @click.option("--keyfile", type=FILE, help="Its key, unless it is in the same file.")
 @click.option(
-    "--proxy", "proxies", multiple=True, metavar="ADDRESS", help="A proxy whose X-Forwarded headers are true."
+    "--proxy",
+    "proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    help="A proxy whose X-Forwarded headers are true; `unix` for the one at --uds.",
 )
 @click.option("--workers", type=click.IntRange(1), help="How many processes.")
 @click.option("--root-path", metavar="PATH", help="The prefix that a proxy takes away.")
@@ -34,19 +35,22 @@ def serve(context: CommandContext, /, **given: Any) -> None:
     What an option does not say, the settings of the plugin `http` do. The first signal lets what runs finish, a second
     one cancels it.
     """
+    from objectkernel_http.hosting import settings_of
     from objectkernel_http.listening import address_of, listener
+    from objectkernel_http.logs import configure_logs
     from objectkernel_http.serving import serve_on
     from objectkernel_http.workers import inherited, supervise
 
     parent = inherited()
     kernel = context.kernel()
     assert isinstance(kernel, ObjectKernel)
-    settings = _settings(kernel)
+    settings = settings_of(kernel)
     chosen = {name: value for name, value in given.items() if value not in (None, ())}
     try:
         config = attrs.evolve(settings, **chosen)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    configure_logs(config.log_format, config.access_log)
     if parent is not None:
         serve_on(parent.listener, kernel, config, parent.tell_ready, parent.parent_gone)
         return
@@ -63,18 +67,3 @@ def serve(context: CommandContext, /, **given: Any) -> None:
     if code:
         click.get_current_context().exit(code)
     click.echo("stopped", err=context.json)
-
-
-def _settings(kernel: ObjectKernel) -> HttpConfig:
-    """The plugin's settings, as file and environment say.
-
-    Raises:
-        KernelError: they are refused.
-    """
-    configuration = kernel.compose().configuration
-    assert configuration is not None  # the plugin has settings
-    for problem in configuration.problems:
-        if getattr(problem, "plugin", NAME) == NAME:
-            raise problem
-    settings: HttpConfig = configuration.instances[NAME]
-    return settings

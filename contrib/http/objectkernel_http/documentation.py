@@ -28,7 +28,7 @@ class Operation:
 
     Attributes:
         access: in words: who may use it.
-        body: media types with their schemas.
+        body, and each of the responses: media types with what they hold: schema, and examples by name.
     """
 
     id: str
@@ -84,17 +84,14 @@ def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, Operation]]:
                     description=told.get("description", ""),
                     access=_access(told.get("security")),
                     parameters=[{"description": "", **one} for one in told.get("parameters", ())],
-                    body={kind: one.get("schema", {}) for kind, one in _content(told.get("requestBody", {}))},
-                    responses={
-                        status: {**one, "content": {kind: c.get("schema", {}) for kind, c in _content(one)}}
-                        for status, one in told["responses"].items()
-                    },
+                    body=_content(told.get("requestBody", {})),
+                    responses={status: {**one, "content": _content(one)} for status, one in told["responses"].items()},
                 ),
             )
 
 
-def _content(told: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    yield from told.get("content", {}).items()
+def _content(told: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {kind: {"schema": {}, "examples": {}, **one} for kind, one in told.get("content", {}).items()}
 
 
 def _access(security: list[Mapping[str, list[str]]] | None) -> str:

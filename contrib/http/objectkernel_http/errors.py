@@ -35,6 +35,24 @@ class LifespanMissing(KernelError):
     code = "H105"
 
 
+class MountInvalid(KernelError):
+    """An application cannot be mounted as it is declared. Attributes: path."""
+
+    code = "H106"
+
+
+class MountConflict(KernelError):
+    """An application is mounted where another one is, or a route. Attributes: path."""
+
+    code = "H107"
+
+
+class LifespanFailed(KernelError):
+    """What a plugin serves did not start."""
+
+    code = "H108"
+
+
 class AddressUnusable(KernelError):
     """The host cannot listen where it should. Attributes: address."""
 

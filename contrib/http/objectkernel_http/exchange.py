@@ -1,25 +1,92 @@
-"""What is known of one request beside what it says: its id, its principal, the kernel that it came to."""
+"""What is known of one request beside what it says: its id, its principal, the kernel that it came to, its answer."""
 
 from __future__ import annotations
 
-import uuid
+from contextvars import ContextVar
+from random import getrandbits
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
     from objectkernel.kernel import ObjectKernel
+    from objectkernel_contracts import Principal
 
 KERNEL: Final = "objectkernel.kernel"
 """Where an ASGI scope has the kernel whose route the request came to."""
+EXCHANGE: Final = "objectkernel.exchange"
+"""Where it has the `Exchange`."""
+REMEMBER: Final = "objectkernel.remember"
+"""Where it has what a guarded route calls when it was looked for, so that it need not be looked for again."""
+ID_HEADER: Final = b"x-request-id"
+READ: Final = frozenset(
+    {
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"cookie",
+        b"host",
+        b"origin",
+        b"sec-fetch-site",
+        b"transfer-encoding",
+    }
+)
+"""The headers that the host itself looks at."""
+VARIED: Final = 0xF << 76 | 0x3 << 62
+VERSION_4: Final = 0x4 << 76 | 0x2 << 62
+JOINED: Final = {b"cookie": b"; "}
 
 
-def request_id(scope: MutableMapping[str, Any]) -> str:
-    """The id of a request, a UUID: of its answer's ``X-Request-Id``, and of what the log says about it."""
-    state: dict[str, Any] = scope.setdefault("state", {})
-    found: str | None = state.get("request_id")
+class Exchange:
+    """One request, and what has been answered so far.
+
+    Attributes:
+        id: a UUID: of its answer's ``X-Request-Id``, and of what the log says about it.
+        headers: those of `READ`; what came several times is joined as HTTP joins it.
+        header_bytes: the names and values of all headers together.
+        principal: who sends it, or None.
+        route: the template of its route's path; "" while none has taken it.
+        status: of its answer, 0 while there is none.
+        sent: bytes of its answer's body.
+        added: headers that the host adds to its answer.
+    """
+
+    __slots__ = ("added", "began", "header_bytes", "headers", "id", "principal", "route", "sent", "status")
+
+    def __init__(self, scope: MutableMapping[str, Any]) -> None:
+        self.began = perf_counter()
+        self.id = new_id()
+        self.headers: dict[bytes, bytes] = {}
+        self.header_bytes = 0
+        self.principal: Principal | None = None
+        self.route = ""
+        self.status = 0
+        self.sent = 0
+        self.added = [(ID_HEADER, self.id.encode())]
+        for name, value in scope["headers"]:
+            self.header_bytes += len(name) + len(value)
+            if name in READ:
+                before = self.headers.get(name)
+                self.headers[name] = value if before is None else before + JOINED.get(name, b", ") + value
+
+
+CURRENT: Final[ContextVar[Exchange | None]] = ContextVar("objectkernel-http-exchange", default=None)
+"""The request that a task works for; tasks that it starts inherit it."""
+
+
+def new_id() -> str:
+    """A UUID of version 4 (RFC 9562): told apart from all others, though not hard to guess, which costs more."""
+    digits = f"{getrandbits(128) & ~VARIED | VERSION_4:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def exchange_of(scope: MutableMapping[str, Any]) -> Exchange:
+    """The exchange of a request, made where nothing has made it before."""
+    found: Exchange | None = scope.get(EXCHANGE)
     if found is None:
-        found = state["request_id"] = str(uuid.uuid4())
+        found = scope[EXCHANGE] = Exchange(scope)
+        scope.setdefault("state", {})["request_id"] = found.id
     return found
 
 

@@ -56,7 +56,7 @@ def _tcp(host: str, port: int) -> socket.socket:
         except BaseException:
             sock.close()
             raise
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         fix = "stop what listens there, or choose another place with --host and --port"
         raise _unusable(f"{host}:{port}", error, fix) from None
     return sock
@@ -85,7 +85,6 @@ def _remove_stale(path: Path) -> None:
                     path.unlink()
 
 
-def _unusable(address: str, error: OSError, fix: str) -> AddressUnusable:
-    return AddressUnusable(
-        f"cannot listen on {address}", why=error.strerror or type(error).__name__, fix=fix, address=address
-    )
+def _unusable(address: str, error: OSError | UnicodeError, fix: str) -> AddressUnusable:
+    why = getattr(error, "strerror", None) or "it is no name of a machine"
+    return AddressUnusable(f"cannot listen on {address}", why=why, fix=fix, address=address)

@@ -1,11 +1,11 @@
-"""The plugin: the command ``serve`` and its settings. An application needs it not."""
+"""The plugin: the command ``serve``, its settings, and the scope of operators. An application needs it not."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from objectkernel import Plugin, configured_by, contributes
-from objectkernel_contracts import COMMANDS, CommandMaker
+from objectkernel_contracts import COMMANDS, OPERATE, SCOPES, CommandMaker, GrantableScope
 
 from objectkernel_http.config import HttpConfig
 
@@ -13,7 +13,7 @@ NAME: Final = "http"
 
 
 class HttpPlugin(Plugin):
-    """Adds ``objectkernel serve``, with the settings ``[plugins.http]``."""
+    """Adds ``objectkernel serve``, with the settings ``[plugins.http]``, and `OPERATE` to what may be granted."""
 
     name = NAME
     config = configured_by(HttpConfig)
@@ -26,3 +26,8 @@ class HttpPlugin(Plugin):
             return serve
 
         return make
+
+    @contributes(SCOPES, uses=())
+    def operate_scope(self) -> GrantableScope:
+        description = "See how the host is: every service at /readyz, its figures at /metrics"
+        return GrantableScope(name=OPERATE, description=description, role="operator")

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from objectkernel_http.exchange import request_id
+from objectkernel_http.exchange import exchange_of
 
 LOG: Final = logging.getLogger("objectkernel.http")
 MEDIA_TYPE: Final = "application/problem+json"
@@ -67,7 +67,7 @@ async def http_problem(request: Request, error: Exception) -> Response:
     code = getattr(error, "code", None)
     given: object = error.detail
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        LOG.error("request %s: %s %s", request_id(request.scope), status, given, exc_info=error.__cause__)
+        LOG.error("request %s: %s %s", exchange_of(request.scope).id, status, given, exc_info=error.__cause__)
         return _own_fault(request, status, code, error.headers)
     if isinstance(given, str):
         return problem(status, given, code=code, headers=error.headers)
@@ -92,15 +92,18 @@ async def kernel_problem(request: Request, error: Exception) -> Response:
     """The answer to a `KernelError`: what it says where its class has an ``http_status`` below 500, else its code."""
     assert isinstance(error, KernelError)
     status = status_of(error)
+    if isinstance(error, ServiceUnavailable) and status == HTTPStatus.SERVICE_UNAVAILABLE:
+        LOG.warning("request %s: [%s] %s", exchange_of(request.scope).id, error.code, error.what)
+        return _own_fault(request, status, error.code)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        LOG.error("request %s: %s", request_id(request.scope), error.text(), exc_info=error)
+        LOG.error("request %s: %s", exchange_of(request.scope).id, error.text(), exc_info=error)
         return _own_fault(request, status, error.code)
     return problem(status, error.what, code=error.code, why=list(error.why) or None, fix=error.fix or None)
 
 
 async def unforeseen_problem(request: Request, error: Exception) -> Response:
     """The answer to an exception that nobody foresaw: an id, under which the log has the rest."""
-    LOG.error("request %s: %s", request_id(request.scope), type(error).__name__, exc_info=error)
+    LOG.error("request %s: %s", exchange_of(request.scope).id, type(error).__name__, exc_info=error)
     return _own_fault(request, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
@@ -127,7 +130,7 @@ def _own_fault(
 ) -> Response:
     away = status == HTTPStatus.SERVICE_UNAVAILABLE
     detail = "what this needs is away for the moment" if away else "the host failed; its log tells more under this id"
-    return problem(status, detail, code=code, headers=headers, instance=f"urn:uuid:{request_id(request.scope)}")
+    return problem(status, detail, code=code, headers=headers, instance=f"urn:uuid:{exchange_of(request.scope).id}")
 
 
 def _invalid(error: Mapping[str, Any]) -> dict[str, str]:

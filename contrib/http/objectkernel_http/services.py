@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Annotated, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends
-from objectkernel import Scope, Service
+from objectkernel import ObjectKernel, Scope, Service
+from objectkernel_contracts import PRINCIPAL, Principal
 from starlette.requests import HTTPConnection
 
 from objectkernel_http.errors import LifespanMissing
@@ -33,8 +34,14 @@ async def request_scope(connection: HTTPConnection) -> AsyncIterator[Scope]:
             why="a service is looked up in the kernel that was included into the application",
             fix="include_kernel(app, kernel)",
         )
-    async with kernel.scope(SCOPE) as scope:
+    async with scope_of(kernel, connection.scope) as scope:
         yield scope
+
+
+def scope_of(kernel: ObjectKernel, connection: Mapping[str, Any]) -> Scope:
+    """A new scope for a request, with its principal if it has one."""
+    principal = connection.get("state", {}).get("principal")  # on a host's own route it may be anything
+    return kernel.scope(SCOPE, {PRINCIPAL: principal} if isinstance(principal, Principal) else {})
 
 
 def service(key: Service[T]) -> Callable[[Scope], Awaitable[T]]:

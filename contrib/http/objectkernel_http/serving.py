@@ -17,7 +17,9 @@ from objectkernel.kernel import ObjectKernel
 from objectkernel_http.application import asgi_app, kernel_lifespan
 from objectkernel_http.config import HttpConfig
 from objectkernel_http.errors import CertificateUnusable
-from objectkernel_http.protocol import SLACK, protocol_within
+from objectkernel_http.exposing import MetricsAccess
+from objectkernel_http.protocol import SLACK
+from objectkernel_http.speedups import fast_loop, fastest_protocol
 
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
@@ -43,13 +45,19 @@ def serve_on(
         CertificateUnusable, BootError, ShutdownError
         KeyboardInterrupt: a signal ended the boot, or a second one the stop.
     """
-    app = asgi_app(kernel, limits=config.limits, title=config.title, documentation=config.documentation)
+    app = asgi_app(
+        kernel,
+        limits=config.limits,
+        title=config.title,
+        documentation=config.documentation,
+        metrics=MetricsAccess(readers=config.metrics, networks=config.metrics_from),
+    )
     server = Server(uvicorn_config(app, config), ready)
 
     async def main() -> None:
         await _Service(kernel, app, server, sock, stop_with).run()
 
-    anyio.run(main)
+    anyio.run(main, backend_options={"use_uvloop": fast_loop()})
 
 
 def uvicorn_config(app: FastAPI, config: HttpConfig) -> uvicorn.Config:
@@ -58,12 +66,15 @@ def uvicorn_config(app: FastAPI, config: HttpConfig) -> uvicorn.Config:
     Raises:
         CertificateUnusable: the TLS files cannot be used.
     """
+    head_bytes = config.header_bytes + SLACK
+    limits = {"header_seconds": config.header_seconds, "head_bytes": head_bytes}
     made = uvicorn.Config(
         app,
         interface="asgi3",
         lifespan="off",  # the kernel is booted before, and stopped after, so that its errors are not uvicorn's
-        http=protocol_within(config.header_seconds),
-        h11_max_incomplete_event_size=config.header_bytes + SLACK,
+        http=type("LimitedProtocol", (fastest_protocol(),), limits),
+        ws="none",  # there are no such routes, and no limits either where a library takes the connection
+        h11_max_incomplete_event_size=head_bytes,
         timeout_keep_alive=config.idle_seconds,
         timeout_graceful_shutdown=config.stop_seconds,
         proxy_headers=bool(config.proxies),

@@ -13,3 +13,9 @@ class PackageServiceConfig:
     """The largest manifest, in bytes of canonical JSON."""
     max_metadata_bytes: int = attrs.field(default=16 * 1024 * 1024, validator=attrs.validators.ge(1))
     """The largest metadata of one package, in bytes of canonical JSON."""
+    refresh_seconds: float = attrs.field(default=5.0, validator=attrs.validators.ge(0))
+    """How often a host looks whether another one of the same database has installed something; 0: never."""
+    http_body_bytes: int = attrs.field(default=32 * 1024 * 1024, validator=attrs.validators.ge(1))
+    """The longest body of a package that is published over HTTP."""
+    anonymous_reads: bool = False
+    """Whether anybody may read public packages over HTTP, without a credential too."""

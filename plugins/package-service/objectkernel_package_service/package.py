@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -11,14 +10,14 @@ import attrs
 from objectkernel.errors import nearest
 
 from objectkernel_package_service.canonical import canonical, content_of, digest
-from objectkernel_package_service.contracts import METADATA_KINDS, Package, PackageInvalid, Problem
-from objectkernel_package_service.json_value import MOST_PROBLEMS, Path, problems, read_json, spell, weight
-from objectkernel_package_service.naming import id_problems, kind_of, range_problems, version_problems
+from objectkernel_package_service.contracts import Package, PackageInvalid, Problem
+from objectkernel_package_service.json_value import MOST_PROBLEMS, problems, read_json, spell, weight
+from objectkernel_package_service.manifest import manifest_problems
+from objectkernel_package_service.metadata import metadata_problems
+from objectkernel_package_service.naming import kind_of
+from objectkernel_package_service.object_mapping import ReadSchema
 
 PARTS: Final = ("manifest", "metadata")
-ALIKE: Final = 0.85
-"""From here on (difflib's ratio) an unknown kind of metadata is a known one misspelt: ``objcts``, ``view``."""
-LONGEST_QUOTE: Final = 80
 
 
 @attrs.frozen(kw_only=True)
@@ -50,15 +49,18 @@ class Canonical:
         return content_of(self.manifest, self.metadata)
 
 
-def check(package: Package, limits: Limits) -> Canonical:
+def check(package: Package, limits: Limits, read_schema: ReadSchema | None = None) -> Canonical:
     """Check a package and canonicalise it, once.
+
+    Args:
+        read_schema: reads the entity schemas of ours among its objects; None: they are not looked into.
 
     Raises:
         PackageInvalid: `problems` names everything that is wrong, with its JSON path.
     """
     document = _document(package, limits)
     _refuse_any(_bounds(document, limits))
-    _refuse_any(chain(problems(document), _shape(document), _manifest(document), _metadata(document)))
+    _refuse_any(chain(problems(document), _shape(document), _inside(document, read_schema)))
     manifest, metadata = canonical(document["manifest"]), canonical(document["metadata"])
     _refuse_any(chain(_size("manifest", manifest, limits.manifest), _size("metadata", metadata, limits.metadata)))
     return Canonical(
@@ -68,6 +70,14 @@ def check(package: Package, limits: Limits) -> Canonical:
         metadata=metadata,
         hash=digest(content_of(manifest, metadata)),
     )
+
+
+def _inside(document: dict[str, Any], read_schema: ReadSchema | None) -> Iterator[Problem]:
+    manifest, metadata = (document.get(part) for part in PARTS)
+    if isinstance(manifest, dict):
+        yield from manifest_problems(manifest)
+    if isinstance(metadata, dict):
+        yield from metadata_problems(metadata, read_schema)
 
 
 def _document(package: Package, limits: Limits) -> dict[str, Any]:
@@ -124,72 +134,3 @@ def _shape(document: dict[Any, Any]) -> Iterator[Problem]:
             close = nearest(name, PARTS)
             meant = f"; {close[0]!r} was meant?" if close else ""
             yield Problem(spell((name,)), f"a package has a manifest and metadata, nothing else{meant}")
-
-
-def _manifest(document: dict[str, Any]) -> Iterator[Problem]:
-    """Id and version are asked for, what is known is checked, what is unknown is kept as it is."""
-    manifest = document.get("manifest")
-    if not isinstance(manifest, dict):
-        return
-    for name, problems_of in (("id", id_problems), ("version", version_problems)):
-        if name in manifest:
-            yield from problems_of(manifest[name], f"$.manifest.{name}")
-        else:
-            yield Problem(f"$.manifest.{name}", "is missing")
-    if "name" in manifest:
-        yield from _label(manifest["name"], ("manifest", "name"))
-    if "engine" in manifest:
-        yield from range_problems(manifest["engine"], "$.manifest.engine")
-    yield from _dependencies(manifest.get("dependencies", {}), ("manifest", "dependencies"))
-
-
-def _dependencies(dependencies: Any, path: Path) -> Iterator[Problem]:
-    if not isinstance(dependencies, dict):
-        yield Problem(spell(path), f"an object of id to range is wanted, not {kind_of(dependencies)}")
-        return
-    for id, wanted in dependencies.items():
-        place = spell((*path, str(id)))
-        yield from id_problems(id, place)
-        yield from range_problems(wanted, place)
-
-
-def _metadata(document: dict[str, Any]) -> Iterator[Problem]:
-    metadata = document.get("metadata")
-    if not isinstance(metadata, dict):
-        return
-    for kind, items in metadata.items():
-        if not isinstance(kind, str):
-            continue
-        if kind not in METADATA_KINDS and (close := get_close_matches(kind.lower(), METADATA_KINDS, 1, ALIKE)):
-            yield Problem(spell(("metadata", kind)), f"is no kind of metadata known here; {close[0]!r} was meant?")
-        elif not isinstance(items, list | tuple):
-            yield Problem(spell(("metadata", kind)), f"a list is wanted, not {kind_of(items)}")
-        else:
-            for position, item in enumerate(items):
-                if not isinstance(item, dict):
-                    yield Problem(spell(("metadata", kind, position)), f"an object is wanted, not {kind_of(item)}")
-    if isinstance(metadata.get("objects"), list | tuple):
-        yield from _objects(metadata["objects"])
-
-
-def _objects(objects: Any) -> Iterator[Problem]:
-    """An object is found by its name, so it has one, and no other object of the package has it."""
-    first: dict[str, int] = {}
-    for position, item in enumerate(objects):
-        if not isinstance(item, dict):
-            continue
-        path: Path = ("metadata", "objects", position, "name")
-        found = list(_label(item.get("name"), path))
-        yield from found
-        if found:
-            continue
-        earlier = first.setdefault(item["name"], position)
-        if earlier != position:
-            yield Problem(spell(path), f"{item['name'][:LONGEST_QUOTE]!r} is the name of objects[{earlier}] already")
-
-
-def _label(value: Any, path: Path) -> Iterator[Problem]:
-    if not isinstance(value, str):
-        yield Problem(spell(path), f"text is wanted, not {kind_of(value)}")
-    elif not value.strip():
-        yield Problem(spell(path), "is empty")

@@ -1,76 +1,228 @@
-"""The registry behind the service `package`."""
+"""The registry behind the service `package`: checks what is asked and what is published, and passes it on."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args, overload
 
 from anyio import to_thread
 
+from objectkernel_package_service.calling import caller_of
 from objectkernel_package_service.contracts import (
     LATEST,
+    HistoryPage,
+    Owner,
     Package,
     PackageInvalid,
     PackageRecord,
     PackageService,
     Page,
+    Policy,
     Problem,
+    Visibility,
 )
+from objectkernel_package_service.curating import missing
 from objectkernel_package_service.json_value import weight
-from objectkernel_package_service.naming import check_request
+from objectkernel_package_service.naming import LONGEST_ID, check_request
+from objectkernel_package_service.object_mapping import ReadSchema
 from objectkernel_package_service.package import Limits, check
-from objectkernel_package_service.storage import LARGE, PackageStore
+from objectkernel_package_service.publishing import Wishes
+from objectkernel_package_service.ranges import tag_problems, wanted
+from objectkernel_package_service.reading import LARGE
+from objectkernel_package_service.storage import PackageStore
+from objectkernel_package_service.table import LONGEST_MESSAGE
 
 LARGEST_PAGE: Final = 500
-NEWEST: Final = 2**63 - 1
+MOST_WORDS: Final = 8
+NEWEST: Final = 10**18
 
 
 class PackageRegistry:
     """Checks what is asked and what is published; `PackageStore` keeps it."""
 
-    def __init__(self, store: PackageStore, limits: Limits) -> None:
+    def __init__(self, store: PackageStore, limits: Limits, read_schema: ReadSchema | None = None) -> None:
         self._store = store
         self._limits = limits
+        self._read_schema = read_schema
 
     @property
     def max_json_bytes(self) -> int:
         return self._limits.text
 
-    async def publish(self, package: Package) -> PackageRecord:
+    async def publish(
+        self,
+        package: Package,
+        *,
+        owner: Owner | None = None,
+        tag: str | None = None,
+        visibility: Visibility | None = None,
+        policy: Policy | None = None,
+    ) -> PackageRecord:
+        caller = caller_of(owner)
+        _refuse_any("nothing was published", [*_tag(tag), *_settings(visibility, policy)])
         size = len(package) if isinstance(package, bytes | str) else weight(package, LARGE)
         if size > LARGE:
-            return await self._store.put(await to_thread.run_sync(check, package, self._limits))
-        return await self._store.put(check(package, self._limits))
+            checked = await to_thread.run_sync(check, package, self._limits, self._read_schema)
+        else:
+            checked = check(package, self._limits, self._read_schema)
+        wishes = Wishes(tag=tag, visibility=visibility, policy=policy)
+        return await self._store.publisher.publish(checked, caller, wishes)
 
-    async def get(self, id: str, version: str = LATEST) -> PackageRecord | None:
-        if version == LATEST:
-            check_request(id)
-            return await self._store.latest(id)
-        check_request(id, version)
-        return await self._store.exact(id, version)
+    # --- reading ----------------------------------------------------------------------------------------
 
-    async def versions(self, id: str, limit: int = 50, after: str | None = None) -> Page:
+    async def get(self, id: str, version: str = LATEST, *, owner: Owner | None = None) -> PackageRecord | None:
+        account = caller_of(owner).account
         check_request(id)
-        return await self._store.versions(id, *_window(limit, after))
+        asked = wanted(version)
+        match asked.kind:
+            case "latest":
+                return await self._store.reader.latest(id, account)
+            case "exact":
+                return await self._store.reader.exact(id, asked.text, account)
+            case "tag":
+                return await self._store.reader.tagged(id, asked.text, account)
+            case "range":
+                return await self._store.reader.matching(id, asked.text, account)
+
+    async def list(
+        self,
+        limit: int = 50,
+        after: str | None = None,
+        *,
+        all_versions: bool = False,
+        search: str | None = None,
+        owner: Owner | None = None,
+    ) -> Page:
+        account = caller_of(owner).account
+        limit, before = _window(limit, after)
+        if search is not None:
+            words = _words(search)
+            return await self._store.reader.search(words, limit, before, account, all_versions=all_versions)
+        pages = self._store.reader.everything if all_versions else self._store.reader.newest
+        return await pages(limit, before, account)
+
+    async def versions(self, id: str, limit: int = 50, after: str | None = None, *, owner: Owner | None = None) -> Page:
+        account = caller_of(owner).account
+        check_request(id)
+        return await self._store.reader.versions(id, *_window(limit, after), account)
+
+    async def history(
+        self, id: str, limit: int = 50, after: str | None = None, *, owner: Owner | None = None
+    ) -> HistoryPage:
+        account = caller_of(owner).account
+        check_request(id)
+        return await self._store.reader.history(id, *_window(limit, after), account)
+
+    async def tags(self, id: str, *, owner: Owner | None = None) -> dict[str, str]:
+        account = caller_of(owner).account
+        check_request(id)
+        head = await self._store.reader.head(id, account)
+        if head is None or head["newest"] is None:
+            raise missing(id, None)
+        return dict(head["tags"])
+
+    # --- changing ---------------------------------------------------------------------------------------
+
+    async def tag(self, id: str, tag: str, version: str, *, owner: Owner | None = None) -> None:
+        caller = caller_of(owner)
+        check_request(id, version)
+        _refuse_any("nothing was tagged", tag_problems(tag, "tag"))
+        await self._store.curator.tag(id, tag, version, caller)
+
+    async def untag(self, id: str, tag: str, *, owner: Owner | None = None) -> bool:
+        caller = caller_of(owner)
+        check_request(id)
+        _refuse_any("nothing was untagged", tag_problems(tag, "tag"))
+        return await self._store.curator.untag(id, tag, caller)
+
+    async def deprecate(self, id: str, version: str | None, message: str | None, *, owner: Owner | None = None) -> None:
+        caller = caller_of(owner)
+        check_request(id, *([] if version is None else [version]))
+        _refuse_any("nothing was deprecated", _message(message))
+        await self._store.curator.deprecate(id, version, message, caller)
+
+    async def yank(self, id: str, version: str, yanked: bool = True, *, owner: Owner | None = None) -> None:
+        caller = caller_of(owner)
+        check_request(id, version)
+        _refuse_any("nothing was yanked", _flag("yanked", yanked))
+        await self._store.curator.yank(id, version, yanked, caller)
+
+    async def configure(
+        self,
+        id: str,
+        *,
+        visibility: Visibility | None = None,
+        policy: Policy | None = None,
+        owner: Owner | None = None,
+    ) -> None:
+        caller = caller_of(owner)
+        check_request(id)
+        _refuse_any("nothing was changed", _settings(visibility, policy))
+        await self._store.curator.configure(id, visibility, policy, caller)
 
     @overload
-    async def delete(self, id: str, version: str) -> bool: ...
+    async def delete(self, id: str, version: str, *, force: bool = False, owner: Owner | None = None) -> bool: ...
     @overload
-    async def delete(self, id: str, *, all_versions: Literal[True]) -> bool: ...
-    async def delete(self, id: str, version: str | None = None, *, all_versions: bool = False) -> bool:
+    async def delete(
+        self, id: str, *, all_versions: Literal[True], force: bool = False, owner: Owner | None = None
+    ) -> bool: ...
+    async def delete(
+        self,
+        id: str,
+        version: str | None = None,
+        *,
+        all_versions: bool = False,
+        force: bool = False,
+        owner: Owner | None = None,
+    ) -> bool:
+        caller = caller_of(owner)
         check_request(id, *([] if version is None else [version]))
-        if (all_versions is True) == (version is not None) or all_versions not in (True, False):
+        _refuse_any("nothing was deleted", [*_flag("all_versions", all_versions), *_flag("force", force)])
+        if all_versions is (version is not None):
             raise PackageInvalid(
                 f"what of {id} to delete is not clear",
                 [Problem("version", "either one version or all_versions=True is wanted")],
                 fix=f'write delete("{id}", "1.0.0"), or delete("{id}", all_versions=True)',
             )
         if version is None:
-            return await self._store.remove_all(id)
-        return await self._store.remove(id, version)
+            return await self._store.remover.remove_all(id, caller, force=force)
+        return await self._store.remover.remove(id, version, caller, force=force)
 
-    async def list(self, limit: int = 50, after: str | None = None, *, all_versions: bool = False) -> Page:
-        pages = self._store.everything if all_versions else self._store.newest
-        return await pages(*_window(limit, after))
+
+def _refuse_any(what: str, problems: Iterable[Problem]) -> None:
+    if found := list(problems):
+        raise PackageInvalid(what, found, fix="correct what is named above")
+
+
+def _tag(tag: Any) -> Iterable[Problem]:
+    return () if tag is None else tag_problems(tag, "tag")
+
+
+def _flag(name: str, value: Any) -> Iterable[Problem]:
+    if value is not True and value is not False:
+        yield Problem(name, "true or false is wanted")
+
+
+def _settings(visibility: Any, policy: Any) -> Iterable[Problem]:
+    for name, value, known in (("visibility", visibility, get_args(Visibility)), ("policy", policy, get_args(Policy))):
+        if value is not None and value not in known:
+            yield Problem(name, f"{' or '.join(known)} is wanted")
+
+
+def _message(message: Any) -> Iterable[Problem]:
+    if message is None:
+        return
+    if not isinstance(message, str) or not message.strip() or len(message) > LONGEST_MESSAGE or "\0" in message:
+        yield Problem("message", f"a text of 1 to {LONGEST_MESSAGE} characters is wanted, or None")
+
+
+def _words(search: Any) -> list[str]:
+    """The words that are searched for, as they stand in `HEAD`."""
+    words = search.casefold().split() if isinstance(search, str) else []
+    if not 0 < len(words) <= MOST_WORDS or len(search) > LONGEST_ID or "\0" in search:
+        wants = f"1 to {MOST_WORDS} words of at most {LONGEST_ID} characters together are wanted"
+        _refuse_any("nothing can be found by that", [Problem("search", wants)])
+    return words
 
 
 def _window(limit: Any, after: Any) -> tuple[int, int]:

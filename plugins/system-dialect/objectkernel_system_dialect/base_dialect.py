@@ -245,6 +245,12 @@ class BaseDialect:
     async def execute(self, statement: CoreStatement, params: Mapping[str, Any] | None = None) -> list[Row]:
         raise self.unsupported("SQL", "execute")
 
+    async def execute_all(self, calls: Sequence[tuple[CoreStatement, Mapping[str, Any] | None]]) -> list[list[Row]]:
+        if "execute" not in self.capabilities:
+            raise self.unsupported("SQL", "execute")
+        async with self.transaction():
+            return [await self.execute(statement, params) for statement, params in calls]
+
     def unsupported(self, what: str, capability: Capability) -> OperationUnsupported:
         """The error for what this dialect cannot do."""
         return OperationUnsupported(

@@ -12,9 +12,17 @@ import attrs
 from sqlalchemy.exc import DBAPIError
 
 from objectkernel_system_dialect.engine import Engine
-from objectkernel_system_dialect.errors import DatabaseBusy, OperationUnsupported, TransactionFailed
-from objectkernel_system_dialect.executor import Insertion, Reader, Session, Transaction
-from objectkernel_system_dialect.patience import patiently
+from objectkernel_system_dialect.errors import OperationUnsupported, TransactionFailed
+from objectkernel_system_dialect.executor import (
+    Fetch,
+    FetchesTogether,
+    Insertion,
+    Reader,
+    ReadsByKey,
+    Session,
+    Transaction,
+)
+from objectkernel_system_dialect.patience import clashed, patiently
 from objectkernel_system_dialect.statements import Prepared
 
 if TYPE_CHECKING:
@@ -43,7 +51,9 @@ class Calls:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._executor = engine.executor
+        self._executor = executor = engine.executor
+        self._fetch_by_key = executor.fetch_by_key if isinstance(executor, ReadsByKey) else executor.fetch
+        self._fetches_together = isinstance(executor, FetchesTogether)
         self._block: ContextVar[_Block | None] = ContextVar("block", default=None)
 
     async def fetch(
@@ -57,6 +67,40 @@ class Calls:
             return await self._executor.fetch(sql, bound, reader, writes=writes)
         except self._engine.driver_errors as error:
             raise self._engine.translated(error, entity) from error
+
+    async def fetch_by_key(self, entity: str, prepared: Prepared, values: Sequence[Any], reader: Reader[T]) -> list[T]:
+        """Run a statement that looks for one row by its key."""
+        if self._block.get() is not None:
+            return await self.fetch(entity, prepared, values, reader)
+        try:
+            return await self._fetch_by_key(prepared.sql, prepared.bind(values), reader)
+        except self._engine.driver_errors as error:
+            raise self._engine.translated(error, entity) from error
+
+    async def fetch_short(self, sql: str, values: Sequence[Any], reader: Reader[T]) -> list[T]:
+        """Run a statement that may be as short as a look for one row by its key; one that is not costs a try."""
+        if self._block.get() is not None:
+            return await self.run("", lambda session: session.fetch(sql, values, reader))
+        try:
+            return await self._fetch_by_key(sql, values, reader)
+        except self._engine.driver_errors as error:
+            raise self._engine.translated(error, "") from error
+
+    async def fetch_together(self, fetches: Sequence[Fetch[T]]) -> list[list[T]]:
+        """Run statements one after another, all of them or none. Within a transaction they are one call of it."""
+
+        async def call(session: Session) -> list[list[T]]:
+            if isinstance(session, FetchesTogether):
+                return await session.fetch_together(fetches)
+            return [
+                await session.fetch(fetch.sql, fetch.values, fetch.reader, writes=fetch.writes) for fetch in fetches
+            ]
+
+        async def run() -> list[list[T]]:
+            return await self.run("", call)
+
+        at_once = self._fetches_together or self._open_block() is not None
+        return await run() if at_once else await self.together(run)
 
     async def change(self, entity: str, prepared: Prepared, values: Sequence[Any]) -> int:
         """Run a statement that gives none; the number of rows that it found."""
@@ -165,10 +209,7 @@ class Calls:
             async with self.transaction():
                 return await work()
 
-        return await patiently(once, self._undone) if self._open_block() is None else await once()
-
-    def _undone(self, error: Exception) -> bool:
-        return isinstance(error, DatabaseBusy) and error.facts["reason"] in self._engine.clashes
+        return await patiently(once, clashed) if self._open_block() is None else await once()
 
     @asynccontextmanager
     async def _begin(self, outer: _Block | None) -> AsyncIterator[Transaction]:

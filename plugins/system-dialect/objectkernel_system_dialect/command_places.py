@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 from objectkernel_contracts import CommandContext
 
 from objectkernel_system_dialect.config import SystemDialectConfig
-from objectkernel_system_dialect.contracts import BUSINESS_SCHEMAS, MIGRATIONS, SYSTEM_SCHEMAS
+from objectkernel_system_dialect.contracts import BUSINESS_SCHEMAS, MIGRATIONS, RUNTIME_SCHEMAS, SYSTEM_SCHEMAS
+from objectkernel_system_dialect.dialect import Dialect
+from objectkernel_system_dialect.location import sqlite_path
 from objectkernel_system_dialect.migrations import Migration
 from objectkernel_system_dialect.net_opening import ApiKeys
 from objectkernel_system_dialect.opening import SqlOpening
@@ -50,13 +53,20 @@ class Place:
         touching = [one.collections for one in self.migrations if own.intersection(one.collections)]
         return own.union(*touching)
 
+    @property
+    def missing(self) -> bool:
+        """Whether it is a file that nobody has made yet, or memory, which ends with its process."""
+        database, uri = self.opening.database, self.opening.uri
+        return database.name == "sqlite" and not Path(sqlite_path(uri.reveal())).is_file()
+
     async def schema_work(self, work: Callable[[Connection, Sequence[Table]], T]) -> T:
         """Run `work` with the tables of all schemas, of which none was made or changed before."""
-        async with self._dialect() as dialect:
+        async with self.opened() as dialect:
             return await dialect.schema_work(work)
 
     @asynccontextmanager
-    async def _dialect(self) -> AsyncIterator[SqlDialect]:
+    async def opened(self) -> AsyncIterator[SqlDialect]:
+        """The database, whose tables are left as they are."""
         dialect = await attrs.evolve(self.opening, strategy="none").open(self.schemas)
         assert isinstance(dialect, SqlDialect)
         try:
@@ -92,3 +102,33 @@ def places(context: CommandContext) -> tuple[Place, ...]:
         for name, opening, schemas in found
         if isinstance(opening, SqlOpening)  # the tables of a server of NET mode are the server's
     )
+
+
+def system_offline(context: CommandContext) -> AbstractAsyncContextManager[Dialect] | None:
+    """The system's database; see `OFFLINE_SYSTEM`."""
+    place = _system_place(context)
+    return None if place is None else place.opened()
+
+
+def _system_place(context: CommandContext) -> Place | None:
+    *_, place = places(context) or (None,)  # the last one is the system's, also where it is the business data's too
+    return None if place is None or place.missing else place
+
+
+async def runtime_tables(context: CommandContext) -> frozenset[str]:
+    """Names of the tables of entities that plugins register while a host runs; see `RUNTIME_SCHEMAS`.
+
+    Raises:
+        KernelError: a plugin cannot tell all of them.
+    """
+    place, several = _system_place(context), context.kernel().contributions(RUNTIME_SCHEMAS)
+    if place is None or not several:
+        return frozenset()
+    from sqlalchemy import inspect
+
+    from objectkernel_system_dialect.schema_files import read_schema
+
+    async with place.opened() as dialect:
+        there = await dialect.schema_work(lambda core, _: inspect(core).get_table_names())
+        found = [await one.read(dialect, read_schema) for one in several if one.collection in there]
+    return frozenset(name for schemas in found for name in table_names(schemas))

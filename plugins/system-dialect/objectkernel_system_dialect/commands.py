@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import attrs
 import click
-from objectkernel_contracts import CommandContext
+from objectkernel.errors import KernelError
+from objectkernel_contracts import OFFLINE_AUDIT, CommandContext
 
 from objectkernel_system_dialect import backup as backups
 from objectkernel_system_dialect import schema_changes
-from objectkernel_system_dialect.command_places import Place, places
+from objectkernel_system_dialect.command_places import Place, places, runtime_tables
 from objectkernel_system_dialect.dump_commands import dump_command, load_command
 from objectkernel_system_dialect.location import MEMORY, sqlite_path
 from objectkernel_system_dialect.migration_runs import astray, check_migrations, due, told
@@ -56,7 +57,7 @@ def plan_(context: click.Context, system: bool, destructive: bool, python: bool)
     something to do.
     """
     obj: CommandContext = context.obj
-    looked = {place.name: anyio.run(_plan, place, destructive) for place in _chosen(obj, system)}
+    looked = {place.name: anyio.run(_plan, place, destructive) for place in _for_schemas(obj, system, destructive)}
     if obj.json:
         _print_json({name: attrs.asdict(plan) for name, plan in looked.items()})
     else:
@@ -75,7 +76,13 @@ def apply_(obj: CommandContext, system: bool, destructive: bool) -> None:
 
     On PostgreSQL and SQLite it happens wholly or not at all.
     """
-    done = {place.name: anyio.run(_apply, place, destructive) for place in _chosen(obj, system)}
+    done: dict[str, tuple[str, ...]] = {}
+    try:
+        for place in _for_schemas(obj, system, destructive):
+            done[place.name] = anyio.run(_apply, place, destructive)
+    finally:  # the trail's table may be made only by the last one; of one that fails, those before it are made
+        for name, steps in done.items():
+            _record(obj, "schema.apply", name, {"destructive": destructive, "made": len(steps), "steps": steps})
     if obj.json:
         _print_json(done)
         return
@@ -92,7 +99,7 @@ def apply_(obj: CommandContext, system: bool, destructive: bool) -> None:
 def status_(context: click.Context, system: bool) -> None:
     """Tell of each table and migration how it stands. The exit code is 1 if something waits to be done."""
     obj: CommandContext = context.obj
-    found = {place.name: anyio.run(_status, place) for place in _chosen(obj, system)}
+    found = {place.name: anyio.run(_status, place) for place in _for_schemas(obj, system)}
     if obj.json:
         _print_json({name: attrs.asdict(one) for name, one in found.items()})
     else:
@@ -129,6 +136,7 @@ def backup(context: click.Context, file: Path, force: bool) -> None:
         for _ in obj.progress(copying, f"copying {place.name}", backups.portions(source)):
             pass
         made[place.name] = str(target)
+        _record(obj, "data.backup", place.name, {"file": str(target.absolute())})
         if not obj.json:
             click.echo(_plain(f"{place.name}: copied to {target}"))
     _tell(context, made, commands)
@@ -150,12 +158,16 @@ def restore(context: click.Context, file: Path) -> None:
             backups.verify(_file_of(place, file), place.collections)
     made: dict[str, backups.Restored] = {}
     commands: dict[str, str | None] = {}
-    for place in found:
-        copy, database = _file_of(place, file), _sqlite_file(place)
-        if database is None:
-            commands[place.name] = load_command(place.opening.database.name, place.opening.uri.reveal(), copy)
-            continue
-        made[place.name] = backups.restore(copy, database, place.collections)
+    try:
+        for place in found:
+            copy, database = _file_of(place, file), _sqlite_file(place)
+            if database is None:
+                commands[place.name] = load_command(place.opening.database.name, place.opening.uri.reveal(), copy)
+                continue
+            made[place.name] = backups.restore(copy, database, place.collections)
+    finally:  # the trail may be what is restored last; of one that fails, those before it are restored
+        for name in made:
+            _record(context.obj, "data.restore", name, {"file": str(file.absolute())})
     if not context.obj.json:
         for name, one in made.items():
             kept = "" if one.kept is None else f", the old one is {one.kept}"
@@ -223,6 +235,29 @@ def _chosen(obj: CommandContext, system: bool = False) -> list[Place]:
             else "there is no database here: the data is on a server (MOSTA_DATA=net); run the command there"
         )
     return chosen
+
+
+def _for_schemas(obj: CommandContext, system: bool, destructive: bool = False) -> list[Place]:
+    """The databases, with the tables that only a running host asks for.
+
+    Raises:
+        KernelError: nobody can tell those tables, and the command would drop them.
+    """
+    chosen = _chosen(obj, system)
+    try:
+        tables = anyio.run(runtime_tables, obj)
+    except KernelError as error:
+        if destructive:
+            raise
+        told = f"note: tables that a running host made are told as nobody's, for [{error.code}] {error.what}"
+        click.echo(_plain(told), err=True)
+        return chosen
+    return [attrs.evolve(place, others=place.others | tables) for place in chosen]
+
+
+def _record(obj: CommandContext, action: str, subject: str, details: Mapping[str, Any]) -> None:
+    for record in obj.kernel().contributions(OFFLINE_AUDIT):
+        record(obj, action, subject, details)
 
 
 def _sqlite_file(place: Place) -> Path | None:

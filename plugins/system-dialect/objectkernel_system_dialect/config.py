@@ -81,6 +81,7 @@ class SystemDialectConfig:
             when the machine does.
         busy_timeout: seconds to wait for another process that holds an SQLite file.
         readers: number of threads that read an SQLite file.
+        immediate_reads: read a row of an SQLite file by its key in the event loop's own thread, where that is short.
         http_page, http_page_max: rows that a page of the HTTP routes has, if not said otherwise and at most.
         http_rows_max: rows, groups or values that one request makes or gets without pages.
         http_body_bytes: the longest body that they take.
@@ -115,6 +116,7 @@ class SystemDialectConfig:
     synchronous: Literal["NORMAL", "FULL"] = attrs.field(default="NORMAL", validator=in_(("NORMAL", "FULL")))
     busy_timeout: float = attrs.field(default=5.0, validator=[ge(0), le(3600)])
     readers: int = attrs.field(default=3, validator=[ge(1), le(64)])
+    immediate_reads: bool = True
     http_page: int = attrs.field(default=50, validator=[ge(1), _within_the_largest])
     http_page_max: int = attrs.field(default=1000, validator=[ge(1), le(100_000)])
     http_rows_max: int = attrs.field(default=10_000, validator=[ge(1), le(1_000_000)])

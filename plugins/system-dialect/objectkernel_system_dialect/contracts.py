@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeAlias
+
+import attrs
 from objectkernel.keys import Extension, Service
+from objectkernel_contracts import CommandContext
 
 from objectkernel_system_dialect.base_dialect import BaseDialect
 from objectkernel_system_dialect.data_plug import (
@@ -51,6 +57,7 @@ from objectkernel_system_dialect.errors import (
     StatementFailed,
     StatementRefused,
     SystemDialectShared,
+    TableHeld,
     TenantRequired,
     TransactionFailed,
     UnknownField,
@@ -70,6 +77,32 @@ SYSTEM_SCHEMAS = Extension[EntitySchema]("system-schemas")
 """Schemas whose tables exist in the system database before `SYSTEM_DIALECT` is up."""
 BUSINESS_SCHEMAS = Extension[EntitySchema]("business-schemas")
 """Schemas whose tables exist in the business database before `DIALECT` is up."""
+OfflineDialect: TypeAlias = Callable[[CommandContext], AbstractAsyncContextManager[Dialect] | None]
+"""Opens the system's database for a command while no kernel runs, and leaves its tables as they are; None: there is no
+database yet.
+
+Raises:
+    KernelError: of the settings, where one is refused.
+"""
+OFFLINE_SYSTEM = Extension[OfflineDialect]("offline-system-dialect")
+"""The system's database, for commands that need no running kernel."""
+
+
+@attrs.frozen
+class RuntimeSchemas:
+    """Entities of the business data that a plugin registers while a host runs.
+
+    Attributes:
+        collection: the table of the system's database that tells of them; where it is missing there are none.
+        read: reads them, with what makes an entity schema of JSON; raises KernelError where it cannot tell all.
+    """
+
+    collection: str
+    read: Callable[[Dialect, Callable[[Any], EntitySchema]], Awaitable[Sequence[EntitySchema]]]
+
+
+RUNTIME_SCHEMAS = Extension[RuntimeSchemas]("runtime-schemas")
+"""Entities that no extension has, for commands that need no running kernel: their tables are not dropped."""
 
 __all__ = [
     "API_KEY_SOURCE",
@@ -77,6 +110,8 @@ __all__ = [
     "DATA_PLUG",
     "DIALECT",
     "MIGRATIONS",
+    "OFFLINE_SYSTEM",
+    "RUNTIME_SCHEMAS",
     "SCHEMAS",
     "SYSTEM_DIALECT",
     "SYSTEM_SCHEMAS",
@@ -115,6 +150,7 @@ __all__ = [
     "KeyRenewal",
     "Migration",
     "MigrationFailed",
+    "OfflineDialect",
     "OperationUnsupported",
     "OptionInvalid",
     "Page",
@@ -126,6 +162,7 @@ __all__ = [
     "RowChanged",
     "RowDamaged",
     "RowMissing",
+    "RuntimeSchemas",
     "SchemaForeign",
     "SchemaInvalid",
     "SchemaNewer",
@@ -137,6 +174,7 @@ __all__ = [
     "StatementFailed",
     "StatementRefused",
     "SystemDialectShared",
+    "TableHeld",
     "TenantRequired",
     "TransactionFailed",
     "UnknownField",

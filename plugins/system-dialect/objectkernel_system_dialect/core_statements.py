@@ -28,12 +28,14 @@ class CoreStatement:
 
     Attributes:
         writes: whether it changes rows.
+        varies: whether its text depends on the values, as that of a list does.
         trusting: whether it refuses no row that the database can hold: where it has none to give.
     """
 
     def __init__(self, statement: Any, compiled: SQLCompiler, *, writes: bool) -> None:
         dialect = compiled.dialect
         self.writes = writes
+        self.varies = bool(compiled.post_compile_params or compiled.literal_execute_params)
         self._compiled = compiled
         self._encoders = {
             name: processor
@@ -115,6 +117,8 @@ class CoreStatements:
         return known
 
     def _compiled(self, statement: Any, set_columns: tuple[str, ...]) -> SQLCompiler:
+        if getattr(statement, "is_insert", False):
+            statement = statement.inline()  # which returns what it says, and no key of SQLAlchemy's own accord
         try:
             compiled: SQLCompiler = statement.compile(dialect=self._dialect, column_keys=set_columns or None)
         except SQLAlchemyError as error:

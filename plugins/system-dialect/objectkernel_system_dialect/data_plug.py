@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, Literal, Protocol, TypeAlias
 
 from objectkernel.keys import Service
 
@@ -33,6 +33,34 @@ class Schemas(Protocol):
 
     async def register_schemas(self, schemas: tuple[EntitySchema, ...] | list[EntitySchema]) -> None:
         """Register several together, so that they may relate to each other; all or none."""
+        ...
+
+    async def exchange_schemas(
+        self, remove: Sequence[EntitySchema], add: Sequence[EntitySchema] = (), *, drop: Collection[str] = ()
+    ) -> tuple[str, ...]:
+        """Take schemas of the business data away and register others, of the same names or not: all of it or nothing.
+
+        Operations that are under way end with what they began with. Tables and rows of what is taken away stay.
+
+        Args:
+            drop: collections of `remove` whose tables go, with every row and with their link tables.
+
+        Returns:
+            The collections whose tables were not there before.
+
+        Raises:
+            SchemaInvalid, SchemaOutdated: as `register_schemas`; also what is left leads to what is taken away.
+            TableHeld: a foreign key of another table leads to one that should go.
+            OperationUnsupported: the dialect cannot, such as one in NET mode, whose server has the tables.
+        """
+        ...
+
+    def read_schema(self, document: Any) -> EntitySchema:
+        """The schema that a JSON value describes, as in a schema file; whether it makes sense is not looked at.
+
+        Raises:
+            SchemaInvalid: `problems` has each with its JSON path behind an @.
+        """
         ...
 
     def get_schema(self, name: str) -> EntitySchema:

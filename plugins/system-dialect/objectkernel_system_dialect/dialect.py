@@ -327,6 +327,17 @@ class Dialect(Protocol):
         """
         ...
 
+    async def execute_all(self, calls: Sequence[tuple[CoreStatement, Mapping[str, Any] | None]]) -> list[list[Row]]:
+        """Run Core statements with their parameters one after another, all of them or none; the rows of each.
+
+        What `execute` in a transaction does, where no answer decides what comes next: on SQLite it is one trip to the
+        thread that writes instead of one for each, and shares a commit with others.
+
+        Raises:
+            As `execute` does.
+        """
+        ...
+
     async def ping(self) -> None:
         """Ask the database for a sign of life; raises `DatabaseUnavailable` when there is none."""
         ...

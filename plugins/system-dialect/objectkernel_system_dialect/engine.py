@@ -69,11 +69,6 @@ class Engine(Protocol):
         ...
 
     @property
-    def clashes(self) -> frozenset[str]:
-        """Reasons of `DatabaseBusy` which say that others, at the same time, had the whole transaction undone."""
-        ...
-
-    @property
     def has_upsert(self) -> bool:
         """Whether there is a statement for `upsert`; else an update is tried, and an insert where it found nothing."""
         ...

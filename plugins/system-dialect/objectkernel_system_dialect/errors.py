@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+from typing import ClassVar
+
 from objectkernel.errors import KernelError
 
 
@@ -51,6 +54,12 @@ class SchemaForeign(DataError):
     """The strategy ``create-drop`` was asked for on a database with tables that it has not made. Attributes: tables."""
 
     code = "D106"
+
+
+class TableHeld(DataError):
+    """A table cannot be dropped, since rows of others lead to it. Attributes: tables (those others)."""
+
+    code = "D107"
 
 
 # --- D2xx: what a caller asked for -------------------------------------------------------------------
@@ -156,10 +165,11 @@ class DatabaseUnavailable(DataError):
     """The database gave no proper answer: whether a row exists, or a write took place, is unknown.
 
     Attributes: database (its place without credentials), reason (the driver's symbolic code, such as
-        ``SQLITE_IOERR``).
+        ``SQLITE_IOERR``). `http_status` is what a host answers on the routes of any plugin.
     """
 
     code = "D401"
+    http_status: ClassVar[int] = HTTPStatus.SERVICE_UNAVAILABLE
 
 
 class DatabaseBusy(DatabaseUnavailable):
@@ -172,12 +182,14 @@ class DatabaseFull(DatabaseUnavailable):
     """The disk or the database is full; the write was not made."""
 
     code = "D403"
+    http_status = HTTPStatus.INSUFFICIENT_STORAGE
 
 
 class DatabaseDamaged(DatabaseUnavailable):
     """The file is no database, or a damaged one."""
 
     code = "D404"
+    http_status = HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 class DatabaseReadOnly(DatabaseUnavailable):
@@ -190,6 +202,7 @@ class DialectClosed(DataError):
     """An operation on a dialect after its end, or in another event loop than the one that opened it."""
 
     code = "D406"
+    http_status: ClassVar[int] = HTTPStatus.SERVICE_UNAVAILABLE
 
 
 class DialectUnsupported(DataError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import attrs
 
@@ -71,6 +71,34 @@ class Transaction(Session, Protocol):
 
     def savepoint(self) -> AbstractAsyncContextManager[None]:
         """Undo alone what happens in the block when it ends with an exception."""
+        ...
+
+
+@runtime_checkable
+class ReadsByKey(Protocol):
+    """What an executor has beside, that reads one row by its key, and the like, faster than other statements."""
+
+    async def fetch_by_key(self, sql: str, values: Sequence[Any], reader: Reader[T]) -> list[T]:
+        """As `Session.fetch`, for a statement that looks for one row by its key, or may be as short."""
+        ...
+
+
+@attrs.frozen
+class Fetch(Generic[T]):
+    """What `Session.fetch` takes, to be run with others."""
+
+    sql: str
+    values: Sequence[Any]
+    reader: Reader[T]
+    writes: bool
+
+
+@runtime_checkable
+class FetchesTogether(Protocol):
+    """What a session has beside, and an executor with its transactions, that runs several statements in one trip."""
+
+    async def fetch_together(self, fetches: Sequence[Fetch[T]]) -> list[list[T]]:
+        """Run statements one after another, all of them or none. When a reader refuses a row, they are undone."""
         ...
 
 

@@ -149,8 +149,11 @@ FIELD_OPERATORS: Final = (
     "$not",
 )
 JSON_OPERATORS: Final = frozenset(FIELD_OPERATORS) - _PATTERNS
-JSON_NAME: Final = re.compile(r"[^\x00-\x1f\"'\\.$\[\]]{1,63}")
-"""One name of a dotted path: what no database has to quote within a path of JSON."""
+JSON_NAME: Final = re.compile(r"(?!-)[^\x00-\x1f\"'\\.$\[\]]{1,63}")
+"""One name of a dotted path: what no database has to quote within a path of JSON.
+
+MariaDB finds no name that begins with a hyphen, quoted or not: it reads the sign of an index in it.
+"""
 
 
 @attrs.define
@@ -268,7 +271,10 @@ class FilterParser:
             raise unknown_field(self._entity, head, (*self._kinds, *self._relations))
         path = tuple(rest.split(".", PATH_LIMIT))
         if not all(JSON_NAME.fullmatch(part) for part in path):
-            raise self._invalid(f"{name!r} is no path of names: letters, digits and most signs, no brackets or quotes")
+            raise self._invalid(
+                f"{name!r} is no path of names: letters, digits and most signs, "
+                "no brackets or quotes, and no hyphen to begin with"
+            )
         if isinstance(operand, Mapping):
             return self._json_operators(head, path, operand, found)
         return self._json_operator(head, path, "$eq", operand, found)

@@ -7,9 +7,9 @@ taken the current generation is counted before anybody can retire it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from copy import copy
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -18,6 +18,9 @@ from objectkernel_system_dialect.closed import closed
 from objectkernel_system_dialect.dialect import Dialect
 from objectkernel_system_dialect.errors import DatabaseUnavailable, DataError
 from objectkernel_system_dialect.schema import EntitySchema
+from objectkernel_system_dialect.schema_exchange import ExchangesSchemas, inexchangeable
+
+T = TypeVar("T")
 
 log = logging.getLogger("objectkernel.plugin.system-dialect")
 
@@ -164,6 +167,31 @@ class Generations:
 
     async def register(self, schemas: Sequence[EntitySchema]) -> None:
         """Register schemas with the current dialect, and from now on with each that follows."""
+
+        async def registering(dialect: Dialect) -> None:
+            await dialect.register(*schemas)
+            self.schemas |= {schema.name: schema for schema in schemas}
+
+        await self._change(registering)
+
+    async def exchange(
+        self, remove: Sequence[EntitySchema], add: Sequence[EntitySchema], drop: Collection[str]
+    ) -> tuple[str, ...]:
+        """See `ExchangesSchemas.exchange`: it holds for each dialect that follows."""
+        gone = {schema.name for schema in remove}
+
+        async def exchanging(dialect: Dialect) -> tuple[str, ...]:
+            if not isinstance(dialect, ExchangesSchemas):
+                raise inexchangeable(dialect.name)
+            made = await dialect.exchange(remove, add, drop)
+            kept = {name: schema for name, schema in self.schemas.items() if name not in gone}
+            self.schemas = kept | {schema.name: schema for schema in add}
+            return made
+
+        return await self._change(exchanging)
+
+    async def _change(self, change: Callable[[Dialect], Awaitable[T]]) -> T:
+        """Change what the current dialect has registered, as the only one who does."""
         while True:
             await self.connected()
             async with self._changing:
@@ -172,14 +200,12 @@ class Generations:
                     continue
                 generation.users += 1
                 try:
-                    await generation.dialect.register(*schemas)
+                    return await change(generation.dialect)
                 except DatabaseUnavailable as error:
                     self.lost(generation, error)
                     raise
                 finally:
                     generation.users -= 1
-                self.schemas |= {schema.name: schema for schema in schemas}
-                return
 
     async def switch(self, opening: Opening) -> None:
         """Open another database and let new operations go there; what is under way ends where it began.

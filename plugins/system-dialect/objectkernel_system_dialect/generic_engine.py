@@ -27,7 +27,6 @@ class GenericEngine:
     driver_errors = DRIVER_ERRORS
     updates_return_rows = False
     compares_rows = False
-    clashes: frozenset[str] = frozenset()
     has_upsert = False
     json_types: Mapping[str, TypeEngine[Any]] = {"string": Text(), "number": Text(), "boolean": Text()}
 

@@ -19,6 +19,7 @@ from objectkernel_system_dialect.closed import closed, other_loop, transaction_e
 from objectkernel_system_dialect.errors import DatabaseBusy, DialectUnsupported
 from objectkernel_system_dialect.executor import Insertion, Reader
 from objectkernel_system_dialect.generic_errors import reported
+from objectkernel_system_dialect.usage import Usage
 
 T = TypeVar("T")
 
@@ -151,6 +152,11 @@ class GenericExecutor(_Calls):
 
     async def ping(self) -> None:
         await self._call(lambda connection: connection.execute(select(1)).close())
+
+    def usage(self) -> Usage:
+        """See `TellsUsage.usage`."""
+        limit, waiting = self._options.pool_size, self._slots.statistics().tasks_waiting
+        return Usage(limit=limit, used=limit - self._slots.value, waiting={"connection": waiting})
 
     async def aclose(self) -> None:
         """Finish what is under way, also transactions, and close the connections; no cancellation interrupts it.

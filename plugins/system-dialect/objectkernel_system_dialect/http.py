@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import attrs
 from fastapi import APIRouter, Query
-from objectkernel_contracts import Scope, requires
+from objectkernel_contracts import Audit, Scope, raises, requires
 from pydantic import BaseModel
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
@@ -16,15 +17,18 @@ from starlette.responses import JSONResponse, Response
 
 from objectkernel_system_dialect import http_models as models
 from objectkernel_system_dialect.data_plug import DataPlug
+from objectkernel_system_dialect.errors import RequestInvalid
+from objectkernel_system_dialect.http_changes import Switches
+from objectkernel_system_dialect.http_entity_models import GENERIC, EntityModels, entity_models
+from objectkernel_system_dialect.http_errors import CHANGE, SWITCH, errors_of
 from objectkernel_system_dialect.http_idempotency import LONGEST_KEY
-from objectkernel_system_dialect.http_models import GENERIC, EntityModels, entity_models
 from objectkernel_system_dialect.http_plane import DataPlane, raw_segment
 from objectkernel_system_dialect.http_route import HttpLimits, expect_known, route_class
+from objectkernel_system_dialect.problems import status_of_kind
 from objectkernel_system_dialect.rest_api import (
     ADMIN,
     IDEMPOTENCY_HEADER,
     PREFIX,
-    PROBLEM,
     READ,
     ROUTES,
     TENANT_HEADER,
@@ -49,62 +53,42 @@ register_url_convertor("data_key", KeyConvertor())
 
 @attrs.frozen
 class Operation:
-    """One route for each entity: what it takes, and what it answers.
+    """One route for each entity: what it takes, and what it answers; a text is the name of one of `EntityModels`.
 
     Attributes:
-        body: its body: a model, or the name of one of `EntityModels`.
+        body: the model of its body.
         parameters: of its query.
         answer: as `body`; None: nothing.
     """
 
     summary: str
     answer: type[BaseModel] | str | None
-    body: type[BaseModel] | str | None = None
-    parameters: type[BaseModel] | None = None
+    body: str | None = None
+    parameters: type[BaseModel] | str | None = None
     status: HTTPStatus = HTTPStatus.OK
 
 
 OPERATIONS: Final[Mapping[str, Operation]] = {  # a key may have slashes: paths that say more come first
-    "list": Operation("List rows", "page", parameters=models.ListParameters),
-    "query": Operation("List rows by a filter of any size", "page", body=models.Query),
-    "count": Operation("Count rows", models.Counted, body=models.Matching),
-    "exists": Operation("Ask whether a row matches", models.Existing, body=models.Matching),
-    "distinct": Operation("List the different values of a field", models.Values, body=models.Distinct),
-    "aggregate": Operation("Group rows and sum them up", models.Groups, body=models.Pipeline),
-    "search": Operation("Find rows with certain words", "page", body=models.Search),
+    "list": Operation("List rows", "page", parameters="list"),
+    "query": Operation("List rows by a filter of any size", "page", body="query"),
+    "count": Operation("Count rows", models.Counted, body="matching"),
+    "exists": Operation("Ask whether a row matches", models.Existing, body="matching"),
+    "distinct": Operation("List the different values of a field", models.Values, body="distinct"),
+    "aggregate": Operation("Group rows and sum them up", models.Groups, body="aggregate"),
+    "search": Operation("Find rows with certain words", "page", body="search"),
     "create": Operation("Create a row", "row", body="new", status=HTTPStatus.CREATED),
     "upsert": Operation("Create a row, or change the one with its key", "row", body="new"),
-    "bulk": Operation("Create, change or delete many rows, all or none", None, body=models.Bulk),
-    "increment": Operation("Add to a number", "row", body=models.Increment),
-    "add_to_set": Operation("Add a value to an array unless it is there", "row", body=models.SetChange),
-    "pull": Operation("Take a value out of an array", "row", body=models.SetChange),
-    "undelete": Operation("Bring a softly deleted row back", "row", body=models.Nothing),
-    "read": Operation("Read a row", "row", parameters=models.ReadParameters),
+    "bulk": Operation("Create, change or delete many rows, all or none", models.BulkDone, body="bulk"),
+    "increment": Operation("Add to a number", "row", body="increment"),
+    "add_to_set": Operation("Add a value to an array unless it is there", "row", body="set_change"),
+    "pull": Operation("Take a value out of an array", "row", body="set_change"),
+    "undelete": Operation("Bring a softly deleted row back", "row", body="nothing"),
+    "read": Operation("Read a row", "row", parameters="read"),
     "patch": Operation("Change a row", "row", body="changes"),
     "delete": Operation("Delete a row", None, parameters=models.DeleteParameters, status=HTTPStatus.NO_CONTENT),
 }
 HELD: Final = frozenset({"patch", "delete", "increment", "add_to_set", "pull"})
 """What changes one row that is there, and holds it to ``If-Match``."""
-ERRORS: Final[dict[int | str, dict[str, Any]]] = {
-    "default": {
-        "description": "A problem (RFC 9457)",
-        "content": {
-            PROBLEM: {
-                "schema": {
-                    "type": "object",
-                    "required": ["type", "title", "status", "detail", "code"],
-                    "properties": {
-                        "type": {"type": "string", "format": "uri"},
-                        "title": {"type": "string"},
-                        "status": {"type": "integer"},
-                        "detail": {"type": "string"},
-                        "code": {"type": "string"},
-                    },
-                }
-            }
-        },
-    }
-}
 
 
 def data_router(plane: DataPlane) -> APIRouter:
@@ -114,7 +98,7 @@ def data_router(plane: DataPlane) -> APIRouter:
     """
     router = APIRouter(prefix=PREFIX, tags=["data"], route_class=route_class(plane.limits))
 
-    @router.get("", summary="What is served", response_model=models.Described, responses=ERRORS)
+    @router.get("", summary="What is served", response_model=models.Described)
     @requires(Scope())
     async def describe(request: Request) -> Response:
         return await plane.describe(request)
@@ -131,21 +115,23 @@ def _add(router: APIRouter, plane: DataPlane, name: str | None, own: EntityModel
     """Add the routes of one entity, or, not in the document, of whichever the path names."""
     for key, operation in OPERATIONS.items():
         route = ROUTES[key]
-        answer = getattr(own, operation.answer) if isinstance(operation.answer, str) else operation.answer
+        answer = own.named(operation.answer)
         scope = WRITE if route.writes else READ
         endpoint = _endpoint(plane, key, operation, name, own)
+        errors = errors_of(key, body=operation.body is not None, held=key in HELD)
+        told = raises(*errors, status=status_of_kind, invalid=RequestInvalid)
         router.add_api_route(
             ("/{entity}" if name is None else f"/{name}") + route.path.replace("{id}", "{id:data_key}"),
-            requires(Scope(scope, f"{scope}:{name or '{entity}'}"))(endpoint),
+            requires(Scope(scope, f"{scope}:{name or '{entity}'}"))(told(endpoint)),
             methods=[route.method],
             name=f"{name or 'entity'}.{key}",
             summary=operation.summary,
             status_code=operation.status,
             response_model=None,
-            responses={**ERRORS, **({int(operation.status): {"model": answer}} if answer is not None else {})},
+            responses={} if answer is None else {int(operation.status): {"model": answer}},
             tags=None if name is None else [name],
-            openapi_extra=_parameters(key),
-            include_in_schema=name is not None,
+            openapi_extra=_parameters(key, own.key),
+            include_in_schema=name is not None and key not in own.absent,
         )
 
 
@@ -164,58 +150,60 @@ def _endpoint(
             response: Response = await perform(asked, *place, given)
         return response
 
-    kind: Any = getattr(own, operation.body) if isinstance(operation.body, str) else operation.body
+    kind: Any = own.named(operation.body)
     if operation.parameters is not None:
-        kind = Annotated[operation.parameters, Query()]
+        kind = Annotated[own.named(operation.parameters), Query()]
     endpoint.__annotations__ |= {"request": Request, "given": kind}
     return endpoint
 
 
-def _parameters(key: str) -> dict[str, Any]:
-    """What is read from the request itself, for the document."""
+def _parameters(key: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What is read from the request itself, for the document; `row`: what a key looks like."""
     route = ROUTES[key]
-    headers = {TENANT_HEADER: "for which tenant, with the scope data:tenants"}
+    made = [_header(TENANT_HEADER, "for which tenant, with the scope data:tenants", {"examples": ["ada"]})]
     if route.writes:
-        headers[IDEMPOTENCY_HEADER] = "the same for each attempt of one write: it is made once"
+        shape = {"pattern": "^[ -~]+$", "maxLength": LONGEST_KEY, "examples": ["4f8a2c1e-7d05-4b9a-8a53-c6e0f1d2b3a4"]}
+        made.append(_header(IDEMPOTENCY_HEADER, "the same for each attempt of one write: it is made once", shape))
     if key in HELD:
-        headers["If-Match"] = "the ETag that the row must have"
-    text = {"type": "string"}
-    shapes = {IDEMPOTENCY_HEADER: {**text, "pattern": "^[ -~]+$", "maxLength": LONGEST_KEY}}
-    made: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "in": "header",
-            "required": False,
-            "description": description,
-            "schema": shapes.get(name, text),
-        }
-        for name, description in headers.items()
-    ]
+        made.append(_header("If-Match", "the ETag that the row must have", {"examples": ['"1"']}))
     if "{id}" in route.path:
         description = "the key, percent-encoded; of several fields, with commas between"
-        made.append({"name": "id", "in": "path", "required": True, "description": description, "schema": text})
+        made.append({"name": "id", "in": "path", "required": True, "description": description, "schema": dict(row)})
     return {"parameters": made}
 
 
-def admin_router(plug: DataPlug, limits: HttpLimits | None = None) -> APIRouter:
+def _header(name: str, description: str, shape: Mapping[str, Any]) -> dict[str, Any]:
+    schema = {"type": "string", **shape}
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+
+
+def admin_router(plug: DataPlug, limits: HttpLimits | None = None, audit: Audit | None = None) -> APIRouter:
     """The routes that switch the business database. No URI is stored, logged or answered."""
+
+    switches, made = raises(*SWITCH, status=status_of_kind), Switches(audit).made
     router = APIRouter(prefix="/api", tags=["data administration"], route_class=route_class(limits or HttpLimits()))
 
-    @router.post("/change-dialect", summary="Use another database", response_model=models.Done, responses=ERRORS)
+    @router.post("/change-dialect", summary="Use another database", response_model=models.Done)
     @requires(Scope(ADMIN))
-    async def change_dialect(body: models.ChangeDialect) -> Response:
-        await plug.change_dialect(body.dialect, body.uri.get_secret_value(), body.schema_strategy)
+    @raises(*CHANGE, status=status_of_kind, invalid=RequestInvalid)
+    async def change_dialect(request: Request, body: models.ChangeDialect) -> Response:
+        change = partial(plug.change_dialect, body.dialect, body.uri.get_secret_value(), body.schema_strategy)
+        await made(request.state.principal, "data.change-dialect", body.dialect, change)
         return JSONResponse({"changed": True})
 
-    @router.post("/reload-config", summary="Read the settings again", response_model=models.Done, responses=ERRORS)
+    @router.post("/reload-config", summary="Read the settings again", response_model=models.Done)
     @requires(Scope(ADMIN))
-    async def reload_config() -> Response:
-        return JSONResponse({"changed": await plug.reload_config()})
+    @switches
+    async def reload_config(request: Request) -> Response:
+        principal, action = request.state.principal, "data.reload-config"
+        changed = await made(principal, action, "business", plug.reload_config, lambda changed: {"changed": changed})
+        return JSONResponse({"changed": changed})
 
-    @router.post("/reconnect", summary="Connect anew", response_model=models.Done, responses=ERRORS)
+    @router.post("/reconnect", summary="Connect anew", response_model=models.Done)
     @requires(Scope(ADMIN))
-    async def reconnect() -> Response:
-        await plug.reconnect()
+    @switches
+    async def reconnect(request: Request) -> Response:
+        await made(request.state.principal, "data.reconnect", "business", plug.reconnect)
         return JSONResponse({"changed": True})
 
     return router

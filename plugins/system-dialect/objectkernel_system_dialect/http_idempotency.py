@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import anyio
+import anyio.lowlevel
 import attrs
 
 from objectkernel_system_dialect.dialect import Dialect, Filter, Row
@@ -35,12 +37,13 @@ IDEMPOTENCY: Final = EntitySchema(
     indexes=(Index({"made_at": 1}),),
 )
 """The answers to writes, in the database that they were made in; never served."""
+LOG: Final = logging.getLogger("objectkernel.plugin.system-dialect")
 LIFETIME: Final = timedelta(hours=24)
 LONGEST_KEY: Final = 255
 BATCH: Final = 500
 """Expired records that are removed at a time."""
 PAUSE: Final = timedelta(minutes=1)
-"""Between two removals, once nothing is left to remove."""
+"""Between two removals."""
 
 
 @attrs.frozen
@@ -67,7 +70,6 @@ class Idempotency:
     def __init__(self, dialect: Dialect, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._dialect = dialect
         self._clock = clock
-        self._swept = datetime.min.replace(tzinfo=UTC)
 
     async def once(self, account: str, key: str, request: str, run: Callable[[], Awaitable[Answer]]) -> Answer:
         """What `run` answers, or answered when this key came before.
@@ -140,17 +142,18 @@ class Idempotency:
         return {"made_at": {"$lte": self._clock() - LIFETIME}}
 
     async def sweep(self) -> None:
-        """Remove one batch of records that nobody may ask for any more, unless that was done just now."""
-        now = self._clock()
-        if now - self._swept < PAUSE:
-            return
-        self._swept = now
+        """Remove the records that nobody may ask for any more, in batches, between which others write."""
         try:
-            expired = self._expired()
-            rows = await self._dialect.find(IDEMPOTENCY, expired, sort={"made_at": 1}, limit=BATCH, select=["id"])
-            if rows:
-                await self._dialect.delete_many(IDEMPOTENCY, {"id": {"$in": [row["id"] for row in rows]}, **expired})
-            if len(rows) == BATCH:  # there may be more: the next write goes on
-                self._swept = datetime.min.replace(tzinfo=UTC)
-        except DataError:
-            pass  # whatever is the matter, the next write will say
+            if IDEMPOTENCY not in self._dialect.schemas():
+                await self._dialect.register(IDEMPOTENCY)
+            while await self._sweep_batch() == BATCH:
+                await anyio.lowlevel.checkpoint()
+        except DataError as error:
+            LOG.warning("records of Idempotency-Key that have come of age stay for now: %s", error.what)
+
+    async def _sweep_batch(self) -> int:
+        expired = self._expired()
+        rows = await self._dialect.find(IDEMPOTENCY, expired, sort={"made_at": 1}, limit=BATCH, select=["id"])
+        if rows:
+            await self._dialect.delete_many(IDEMPOTENCY, {"id": {"$in": [row["id"] for row in rows]}, **expired})
+        return len(rows)

@@ -6,11 +6,11 @@ import base64
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
-from objectkernel_contracts import Principal
-from starlette.background import BackgroundTask
+from objectkernel_contracts import Audit, Principal
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,12 +22,16 @@ from objectkernel_system_dialect.errors import (
     RowChanged,
     RowDamaged,
     RowMissing,
+    ValueInvalid,
 )
 from objectkernel_system_dialect.filters import chunked
+from objectkernel_system_dialect.http_changes import Change, Changes
 from objectkernel_system_dialect.http_entities import Asked, ServedEntities
+from objectkernel_system_dialect.http_entity_models import Document
 from objectkernel_system_dialect.http_idempotency import Answer, Idempotency, fingerprint
 from objectkernel_system_dialect.http_locks import RowLocks
 from objectkernel_system_dialect.http_route import HttpLimits, too_large, unreadable
+from objectkernel_system_dialect.patience import clashed, patiently
 from objectkernel_system_dialect.rest_api import (
     IDEMPOTENCY_HEADER,
     ROUTES,
@@ -51,6 +55,7 @@ class DataPlane:
         dialect: whose data it is.
         hidden: the schemas that are not served, such as the system's own where both share a database.
         limits: how much may be asked for at once.
+        audit: where every write is recorded.
     """
 
     def __init__(
@@ -58,12 +63,14 @@ class DataPlane:
         dialect: Dialect,
         hidden: Callable[[], Iterable[EntitySchema]] = tuple,
         limits: HttpLimits | None = None,
+        audit: Audit | None = None,
     ) -> None:
         self.limits = limits or HttpLimits()
         self._dialect = dialect
         self.entities = ServedEntities(dialect, hidden)
         self._idempotency = Idempotency(dialect)
         self._locks = RowLocks(dialect)
+        self._changes = Changes(audit)
 
     # --- reading --------------------------------------------------------------------------------------
 
@@ -180,75 +187,95 @@ class DataPlane:
 
     # --- writing ----------------------------------------------------------------------------------------
 
-    async def create(self, asked: Asked, given: models.Document) -> Response:
+    async def create(self, asked: Asked, given: Document) -> Response:
         """A new row."""
+        change = Change("create", details={"fields": list(given.root)})
 
         async def run() -> Answer:
             row = await asked.dialect.create(asked.schema, asked.entity.data_in(given.root))
-            names = asked.schema.key
-            parts = asked.entity.key_out(row[names[0]] if len(names) == 1 else tuple(row[name] for name in names))
-            place = f"{quote(asked.request.scope['path'])}/{key_path(parts)}"
+            change.key = _parts(asked, row)
+            place = f"{quote(asked.request.scope['path'])}/{key_path(change.key)}"
             return self._row(asked, row, 201, {"Location": place})
 
-        return await self._write(asked, run)
+        return await self._write(asked, change, run)
 
-    async def upsert(self, asked: Asked, given: models.Document) -> Response:
+    async def upsert(self, asked: Asked, given: Document) -> Response:
         """A row, new or changed."""
+        change = Change("upsert", details={"fields": list(given.root)})
 
         async def run() -> Answer:
-            return self._row(asked, await asked.dialect.upsert(asked.schema, asked.entity.data_in(given.root)))
+            row = await asked.dialect.upsert(asked.schema, asked.entity.data_in(given.root))
+            change.key = _parts(asked, row)
+            return self._row(asked, row)
 
-        return await self._write(asked, run)
+        return await self._write(asked, change, run)
 
     async def bulk(self, asked: Asked, given: models.Bulk) -> Response:
         """Many rows at once, all or none."""
         entity, schema, dialect = asked.entity, asked.schema, asked.dialect
+        change = Change("bulk")
 
         async def run() -> Answer:
             if given.create is not None:
                 if len(given.create) > self.limits.rows_max:
                     raise too_large(self.limits.rows_max, "rows")
                 rows = await dialect.create_many(schema, [entity.data_in(data) for data in given.create])
+                change.details = {"created": len(rows)}
                 return _answer({"rows": [entity.row_out(row) for row in rows]})
             if given.update is not None:
                 filter = self._filter(asked, given.update.filter)
                 changes = entity.data_in(given.update.changes)
-                return _answer({"count": await dialect.update_many(schema, filter, changes, all=given.update.all)})
+                count = await dialect.update_many(schema, filter, changes, all=given.update.all)
+                change.details = {"updated": count, "fields": list(changes)}
+                return _answer({"count": count})
             assert given.delete is not None  # one of the three is given
             filter, how = self._filter(asked, given.delete.filter), given.delete
-            return _answer({"count": await dialect.delete_many(schema, filter, all=how.all, hard=how.hard)})
+            count = await dialect.delete_many(schema, filter, all=how.all, hard=how.hard)
+            change.details = {"deleted": count, "hard": how.hard}
+            return _answer({"count": count})
 
-        return await self._write(asked, run)
+        return await self._write(asked, change, run)
 
-    async def patch(self, asked: Asked, segment: str, given: models.Document) -> Response:
+    async def patch(self, asked: Asked, segment: str, given: Document) -> Response:
         """A row, changed."""
         changes = asked.entity.data_in(given.root)
+        told = Change("patch", details={"fields": list(changes)})
         return await self._change(
-            asked, segment, lambda key: asked.dialect.update(asked.schema, key, changes), version=changes
+            asked, segment, told, lambda key: asked.dialect.update(asked.schema, key, changes), version=changes
         )
 
     async def increment(self, asked: Asked, segment: str, given: models.Increment) -> Response:
         """A row, one number of which is larger."""
         by = asked.entity.value_in(given.field, given.by)
         return await self._change(
-            asked, segment, lambda key: asked.dialect.increment(asked.schema, key, given.field, by)
+            asked,
+            segment,
+            Change("increment", details={"fields": [given.field]}),
+            lambda key: asked.dialect.increment(asked.schema, key, given.field, by),
         )
 
     async def add_to_set(self, asked: Asked, segment: str, given: models.SetChange) -> Response:
         """A row, one array of which has the value."""
         return await self._change(
-            asked, segment, lambda key: asked.dialect.add_to_set(asked.schema, key, given.field, given.value)
+            asked,
+            segment,
+            Change("add_to_set", details={"fields": [given.field]}),
+            lambda key: asked.dialect.add_to_set(asked.schema, key, given.field, given.value),
         )
 
     async def pull(self, asked: Asked, segment: str, given: models.SetChange) -> Response:
         """A row, one array of which has the value no more."""
         return await self._change(
-            asked, segment, lambda key: asked.dialect.pull(asked.schema, key, given.field, given.value)
+            asked,
+            segment,
+            Change("pull", details={"fields": [given.field]}),
+            lambda key: asked.dialect.pull(asked.schema, key, given.field, given.value),
         )
 
     async def undelete(self, asked: Asked, segment: str, given: models.Nothing) -> Response:
         """A row that was softly deleted."""
-        return await self._change(asked, segment, lambda key: asked.dialect.undelete(asked.schema, key))
+        change = Change("undelete")
+        return await self._change(asked, segment, change, lambda key: asked.dialect.undelete(asked.schema, key))
 
     async def delete(self, asked: Asked, segment: str, given: models.DeleteParameters) -> Response:
         """A row no more."""
@@ -260,18 +287,21 @@ class DataPlane:
                     raise _missing(asked)
                 return Answer(204)
 
-        return await self._write(asked, run)
+        change = Change("delete", key=key_parts(segment), details={"hard": given.hard})
+        return await self._write(asked, change, run)
 
     async def _change(
         self,
         asked: Asked,
         segment: str,
+        told: Change,
         change: Callable[[Any], Awaitable[Row | None]],
         *,
         version: Mapping[str, Any] | None = None,
     ) -> Response:
         """Change one row; `version`: the changes of an update, which the dialect itself can hold to a version."""
         key = self._key(asked, segment)
+        told.key = key_parts(segment)
         wanted = _version(asked) if version is not None else None
 
         async def run() -> Answer:
@@ -284,7 +314,7 @@ class DataPlane:
                 raise _missing(asked)
             return self._row(asked, row)
 
-        return await self._write(asked, run)
+        return await self._write(asked, told, run)
 
     @asynccontextmanager
     async def _unchanged(self, asked: Asked, key: Any) -> AsyncIterator[None]:
@@ -317,11 +347,11 @@ class DataPlane:
                 )
             yield
 
-    async def _write(self, asked: Asked, run: Callable[[], Awaitable[Answer]]) -> Response:
+    async def _write(self, asked: Asked, change: Change, run: Callable[[], Awaitable[Answer]]) -> Response:
         request, key = asked.request, asked.request.headers.get(IDEMPOTENCY_HEADER)
-        if key is None:
-            answer, after = await run(), None
-        else:
+        write = partial(self._changes.made, asked, change, run)
+        attempt = write
+        if key is not None:
             wanted = fingerprint(
                 request.method,
                 request.url.path,
@@ -330,9 +360,8 @@ class DataPlane:
                 request.headers.get(TENANT_HEADER, ""),
                 await request.body(),
             )
-            answer = await self._idempotency.once(asked.principal.account_id, key, wanted, run)
-            after = BackgroundTask(self._idempotency.sweep)
-        return _respond(answer, after)
+            attempt = partial(self._idempotency.once, asked.principal.account_id, key, wanted, write)
+        return _respond(await patiently(attempt, clashed))
 
     # --- values -----------------------------------------------------------------------------------------
 
@@ -384,7 +413,10 @@ class DataPlane:
         return self.limits.page_default if wanted is None else wanted
 
     def _key(self, asked: Asked, segment: str) -> Any:
-        return asked.entity.key_in(key_parts(segment))
+        try:
+            return asked.entity.key_in(key_parts(segment))
+        except ValueInvalid as error:  # what no key of this entity can look like has no row
+            raise _missing(asked, *error.why) from None
 
     def _row(self, asked: Asked, row: Row, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
         raw = asked.entity.row_out(row)
@@ -412,6 +444,15 @@ def etag(entity: WireEntity, row: Row) -> str:
     return f'"{base64.urlsafe_b64encode(digest).decode().rstrip("=")}"'
 
 
+def _parts(asked: Asked, row: Row) -> Iterable[Any]:
+    """The key of a row, as JSON has it."""
+    names = asked.schema.key
+    parts: Iterable[Any] = asked.entity.key_out(
+        row[names[0]] if len(names) == 1 else tuple(row[name] for name in names)
+    )
+    return parts
+
+
 def _version(asked: Asked) -> int | None:
     """The one version that ``If-Match`` names, of an entity that has versions."""
     header = asked.request.headers.get("if-match", "").strip()
@@ -426,17 +467,18 @@ def _wide(schema: EntitySchema, include: Iterable[str] | None) -> dict[str, Rela
     return {name: one for name, one in found.items() if one is not None and one.kind == "one-to-many"}
 
 
-def _missing(asked: Asked) -> RowMissing:
+def _missing(asked: Asked, *why: str) -> RowMissing:
     return RowMissing(
         f"{asked.schema.name} has no row with this key",
-        why="it is not there, or not the caller's",
+        why=why or ("it is not there, or not the caller's",),
         fix="",
         entity=asked.schema.name,
     )
 
 
 def _split(text: str | None) -> list[str] | None:
-    return None if text is None else text.split(",")
+    """The names in a parameter; none where it is empty, or not there."""
+    return text.split(",") if text else None
 
 
 def _answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
@@ -452,11 +494,10 @@ def _json(value: Any, headers: Mapping[str, str] | None = None) -> Response:
     return _respond(_answer(value, 200, headers))
 
 
-def _respond(answer: Answer, after: BackgroundTask | None = None) -> Response:
+def _respond(answer: Answer) -> Response:
     return Response(
         answer.body or None,
         answer.status,
         dict(answer.headers),
         media_type="application/json" if answer.body else None,
-        background=after,
     )

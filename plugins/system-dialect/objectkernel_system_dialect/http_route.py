@@ -11,13 +11,14 @@ from typing import Any, Final
 import attrs
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from objectkernel.errors import KernelError
+from objectkernel.errors import ConfigError, KernelError
+from objectkernel_contracts import REQUEST_ID
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from objectkernel_system_dialect.errors import IdempotencyKeyBusy, RequestInvalid, RequestTooLarge
+from objectkernel_system_dialect.errors import DataError, IdempotencyKeyBusy, RequestInvalid, RequestTooLarge
 from objectkernel_system_dialect.problems import RETRY_SECONDS, problem_of, status_of
 from objectkernel_system_dialect.rest_api import PROBLEM
 from objectkernel_system_dialect.wire import Unreadable, Unsendable, dump, load
@@ -112,7 +113,7 @@ def route_class(limits: HttpLimits) -> type[APIRoute]:
                     return problem_response(refused.error, close=refused.close)
                 except RequestValidationError as invalid:
                     return problem_response(_invalid(invalid, request))
-                except KernelError as error:
+                except (DataError, ConfigError) as error:
                     return problem_response(error)
 
             return handle
@@ -149,10 +150,10 @@ def expect_known(request: Request, parameters: bool, held: bool) -> None:
 
 
 def problem_response(error: KernelError, *, close: bool = False) -> Response:
-    """An error as an answer; one of the server's own is logged under an id that the answer has."""
+    """An error as an answer; one of the server's own is logged under the request's id, which the answer has."""
     status, instance = status_of(error), None
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        instance = uuid.uuid4().urn
+        instance = f"urn:uuid:{REQUEST_ID.get() or uuid.uuid4()}"
         LOG.error("request %s failed: %s", instance, error)
     headers = (
         {"Retry-After": str(RETRY_SECONDS)} if status in REPEATABLE or isinstance(error, IdempotencyKeyBusy) else {}

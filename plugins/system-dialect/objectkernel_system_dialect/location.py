@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 MEMORY: Final = ":memory:"
 DEFAULT_NAME: Final = "objectkernel.db"
+DATA_DIR: Final = "{data_dir}"
+"""Begins a bare file path, for the data folder."""
 
 
 def sqlite_path(uri: str) -> str:
@@ -53,24 +55,26 @@ def _parsed(uri: str) -> URL | None:
         return None
 
 
-def default_path(data_dir: Path) -> str:
-    """The database file in the data folder, which is made when it is missing.
+def within_data_dir(uri: str, data_dir: Path) -> str:
+    """The URI with the data folder in the place of `DATA_DIR`; the folder is made when it is meant and missing.
 
     Raises:
         DatabaseUnavailable: the folder cannot be made.
     """
-    path = data_dir / DEFAULT_NAME
+    if not uri.startswith(DATA_DIR):
+        return uri
+    path = f"{data_dir}{uri.removeprefix(DATA_DIR)}"
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # what lies in it is nobody else's to read
     except OSError as error:
         raise DatabaseUnavailable(
-            f"the data folder for {place_of(str(path))} cannot be made",
+            f"the data folder for {place_of(path)} cannot be made",
             why=f"the system reports {type(error).__name__}",
             fix="set OBJECTKERNEL_DATA_DIR to a folder that may be written",
-            database=place_of(str(path)),
+            database=place_of(path),
             reason=type(error).__name__,
         ) from error
-    return str(path)
+    return path
 
 
 def without_folder(path: str) -> DatabaseUnavailable | None:

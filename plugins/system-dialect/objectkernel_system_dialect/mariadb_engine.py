@@ -62,7 +62,6 @@ class MariadbEngine:
     updates_return_rows = False
     compares_rows = True
     limits_sorted_rows = False
-    clashes = frozenset({"ER_LOCK_DEADLOCK"})
     has_upsert = True
     sorts_missing_first = True
     json_types: Mapping[str, TypeEngine[Any]] = {"string": Text(), "number": Text(), "boolean": Text()}

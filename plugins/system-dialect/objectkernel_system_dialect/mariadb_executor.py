@@ -21,6 +21,7 @@ from objectkernel_system_dialect.mariadb_pool import Job, Pool
 from objectkernel_system_dialect.mariadb_statements import Limits, Statements
 from objectkernel_system_dialect.mariadb_transaction import BEGIN, MariadbTransaction
 from objectkernel_system_dialect.patience import patiently
+from objectkernel_system_dialect.usage import Usage
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -138,6 +139,10 @@ class MariadbExecutor:
 
     async def ping(self) -> None:
         await self._run(_ping, repeatable=True)
+
+    def usage(self) -> Usage:
+        """See `TellsUsage.usage`."""
+        return self._pool.usage()
 
     async def aclose(self) -> None:
         """Finish what is under way, also transactions, and close the connections; no cancellation interrupts it.

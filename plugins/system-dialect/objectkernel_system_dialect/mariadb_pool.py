@@ -13,6 +13,7 @@ from asyncmy.connection import Connection
 
 from objectkernel_system_dialect.errors import DatabaseBusy, DataError
 from objectkernel_system_dialect.mariadb_errors import LOST, RAISED, UNSENT, ServerError, reported
+from objectkernel_system_dialect.usage import Usage
 
 T = TypeVar("T")
 Connect: TypeAlias = Callable[[], Awaitable[Connection]]
@@ -59,6 +60,8 @@ class Pool:
         self._place = place
         self._slots = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
+        self._used = 0
+        self._waiting = 0
 
     async def run(self, job: Job[T], *, repeatable: bool) -> T:
         """Run a job on a connection.
@@ -105,6 +108,11 @@ class Pool:
         while self._idle:
             with suppress(RuntimeError):  # an event loop that has ended closed it
                 self._idle.pop().close()
+
+    def usage(self) -> Usage:
+        """See `TellsUsage.usage`."""
+        idle = len(self._idle)
+        return Usage(limit=self._size, used=self._used, idle=idle, waiting={"connection": self._waiting})
 
     async def aclose(self) -> None:
         """Wait for those in use, and take leave of all."""
@@ -163,6 +171,7 @@ class Pool:
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
+        self._waiting += 1
         try:
             async with asyncio.timeout(self._timeout):
                 await self._slots.acquire()
@@ -174,9 +183,13 @@ class Pool:
                 database=self._place,
                 reason="pool",
             ) from None
+        finally:
+            self._waiting -= 1
+        self._used += 1
         try:
             yield
         finally:
+            self._used -= 1
             self._slots.release()
 
 

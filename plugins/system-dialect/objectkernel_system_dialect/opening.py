@@ -36,6 +36,7 @@ class ConnectionOptions:
     statement_cache: int = 100
     synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
     busy_timeout: float = 5.0
+    immediate_reads: bool = True
     readers: int = 3
 
 
@@ -84,7 +85,10 @@ class SqlOpening:
                 return await SqliteEngine.open(
                     sqlite_path(uri),
                     SqliteOptions(
-                        readers=options.readers, synchronous=options.synchronous, busy_timeout=options.busy_timeout
+                        readers=options.readers,
+                        synchronous=options.synchronous,
+                        busy_timeout=options.busy_timeout,
+                        immediate_reads=options.immediate_reads,
                     ),
                 )
             case "postgres":

@@ -11,7 +11,7 @@ from objectkernel_system_dialect.config import SystemDialectConfig
 from objectkernel_system_dialect.data_plug import SchemaStrategy
 from objectkernel_system_dialect.databases import locate
 from objectkernel_system_dialect.generations import Opening
-from objectkernel_system_dialect.location import default_path
+from objectkernel_system_dialect.location import DATA_DIR, DEFAULT_NAME, within_data_dir
 from objectkernel_system_dialect.migrations import Migration
 from objectkernel_system_dialect.net_opening import ApiKeys, NetOpening
 from objectkernel_system_dialect.opening import ConnectionOptions, SqlOpening
@@ -71,6 +71,8 @@ def database_opening(
         DatabaseUnavailable: the data folder cannot be made.
     """
     location = locate(dialect, uri)
-    place = Secret(default_path(config.data_dir)) if location.uri is None else location.uri
+    place = location.uri or Secret(f"{DATA_DIR}/{DEFAULT_NAME}")
+    if location.database.name == "sqlite":
+        place = Secret(within_data_dir(place.reveal(), config.data_dir))
     options = {field.name: getattr(config, field.name) for field in attrs.fields(ConnectionOptions)}
     return SqlOpening(location.database, place, strategy, ConnectionOptions(**options), tuple(migrations))

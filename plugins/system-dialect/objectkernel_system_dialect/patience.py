@@ -8,12 +8,22 @@ from typing import Final, TypeVar
 
 import anyio
 
+from objectkernel_system_dialect.errors import DatabaseBusy
+
 T = TypeVar("T")
 
 RETRIES: Final = 5
 """How often, before the error is the caller's."""
 PAUSE: Final = 0.02
 """Seconds of the first pause before that, at most; each further one may be twice as long."""
+
+CLASHES: Final = frozenset({"40001", "40P01", "ER_LOCK_DEADLOCK"})
+"""What PostgreSQL and MariaDB report when others, at the same time, had a whole transaction undone."""
+
+
+def clashed(error: Exception) -> bool:
+    """Whether a transaction was undone because of what others did, so that it may be tried again as a whole."""
+    return isinstance(error, DatabaseBusy) and error.facts.get("reason") in CLASHES
 
 
 async def patiently(attempt: Callable[[], Awaitable[T]], undone: Callable[[Exception], bool]) -> T:

@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from objectkernel import Plugin, PluginContext, collects, configured_by, contributes, hookimpl, needs, provides, wants
+from objectkernel import (
+    Plugin,
+    PluginContext,
+    background,
+    collects,
+    configured_by,
+    contributes,
+    hookimpl,
+    needs,
+    provides,
+    wants,
+)
 from objectkernel.errors import KernelError
 from objectkernel.secret import Secret
-from objectkernel_contracts import COMMANDS, ROUTERS, CommandMaker, RouterMaker
+from objectkernel_contracts import (
+    AUDIT,
+    COMMANDS,
+    METRICS,
+    ROUTERS,
+    SCOPES,
+    CommandContext,
+    CommandMaker,
+    FigureSource,
+    GrantableScope,
+    RouterMaker,
+)
 
 from objectkernel_system_dialect.config import SystemDialectConfig
 from objectkernel_system_dialect.contracts import (
@@ -17,18 +40,23 @@ from objectkernel_system_dialect.contracts import (
     BUSINESS_SCHEMAS,
     DATA_PLUG,
     DIALECT,
+    OFFLINE_SYSTEM,
     SCHEMAS,
     SYSTEM_DIALECT,
     SYSTEM_SCHEMAS,
     DataPlug,
     Dialect,
+    OfflineDialect,
     Schemas,
 )
+from objectkernel_system_dialect.figures import connection_figures
+from objectkernel_system_dialect.http_idempotency import PAUSE, Idempotency
 from objectkernel_system_dialect.location import MEMORY
 from objectkernel_system_dialect.migrations import MIGRATIONS
 from objectkernel_system_dialect.net_opening import ApiKeys
 from objectkernel_system_dialect.openings import business_opening, business_schemas, system_opening
 from objectkernel_system_dialect.plug import Plug
+from objectkernel_system_dialect.rest_api import ADMIN, READ, TENANTS, WRITE
 from objectkernel_system_dialect.sharing import shared_system
 from objectkernel_system_dialect.switching import switchable
 
@@ -52,10 +80,12 @@ class SystemDialectPlugin(Plugin):
     system = needs(SYSTEM_DIALECT)
     plug = needs(DATA_PLUG)
     key_source = wants(API_KEY_SOURCE)
+    audit = wants(AUDIT)
 
     _in_memory = False
 
     def __init__(self) -> None:
+        self._served = False
         self._keys = ApiKeys(lambda: self.key_source)
 
     @classmethod
@@ -117,24 +147,58 @@ class SystemDialectPlugin(Plugin):
     def restore_command(self) -> CommandMaker:
         return lambda: _commands().restore
 
-    @contributes(ROUTERS, uses=("business", "system_schemas"))
+    @contributes(OFFLINE_SYSTEM, uses=())
+    def offline(self) -> OfflineDialect:
+        return _offline
+
+    @contributes(ROUTERS, uses=("business", "system_schemas", "audit"))
     def data_routes(self) -> RouterMaker:
         def make() -> APIRouter:
             from objectkernel_system_dialect.http import data_router
             from objectkernel_system_dialect.http_plane import DataPlane
 
-            return data_router(DataPlane(self.business, lambda: self.system_schemas, self._limits()))
+            self._served = True
+            return data_router(DataPlane(self.business, lambda: self.system_schemas, self._limits(), self.audit))
 
         return make
 
-    @contributes(ROUTERS, uses=("plug",))
+    @contributes(ROUTERS, uses=("plug", "audit"))
     def administration_routes(self) -> RouterMaker:
         def make() -> APIRouter:
             from objectkernel_system_dialect.http import admin_router
 
-            return admin_router(self.plug, self._limits())
+            return admin_router(self.plug, self._limits(), self.audit)
 
         return make
+
+    @contributes(SCOPES, uses=())
+    def read_scope(self) -> GrantableScope:
+        return GrantableScope(name=READ, description="Read the account's data", role="viewer")
+
+    @contributes(SCOPES, uses=())
+    def write_scope(self) -> GrantableScope:
+        return GrantableScope(name=WRITE, description="Create, change and delete the account's data", role="member")
+
+    @contributes(SCOPES, uses=())
+    def admin_scope(self) -> GrantableScope:
+        return GrantableScope(name=ADMIN, description="Switch the business database", role="operator")
+
+    @contributes(SCOPES, uses=())
+    def tenants_scope(self) -> GrantableScope:
+        return GrantableScope(name=TENANTS, description="Read and write the data of all accounts", role="operator")
+
+    @contributes(METRICS, uses=("business", "system"))
+    def connections(self) -> FigureSource:
+        own = {} if self.system is self.business else {"system": self.system}
+        return lambda: connection_figures({"business": self.business, **own})
+
+    @background(on_crash="restart")
+    async def expire_idempotency(self) -> None:
+        """Where the data plane is served, its records that have come of age go, whoever has left them."""
+        while True:
+            await anyio.sleep(PAUSE.total_seconds())
+            if self._served:
+                await Idempotency(self.business).sweep()
 
     @hookimpl
     def kernel_findings(self, kernel: PluginContext) -> Iterable[KernelError]:
@@ -160,6 +224,12 @@ class SystemDialectPlugin(Plugin):
 
     def _findings(self, business: Dialect, system: Dialect) -> tuple[KernelError, ...]:
         return (shared_system(business.name),) if system is business and not self._in_memory else ()
+
+
+def _offline(context: CommandContext) -> AbstractAsyncContextManager[Dialect] | None:
+    from objectkernel_system_dialect.command_places import system_offline
+
+    return system_offline(context)
 
 
 def _commands() -> Any:

@@ -46,7 +46,6 @@ class PostgresEngine:
     updates_return_rows = True
     compares_rows = True
     limits_sorted_rows = False
-    clashes = frozenset({"40001", "40P01"})
     has_upsert = True
     sorts_missing_first = False
     json_types: Mapping[str, TypeEngine[Any]] = {"string": Text(), "number": Numeric(), "boolean": Boolean()}

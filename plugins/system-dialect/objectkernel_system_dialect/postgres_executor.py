@@ -26,6 +26,7 @@ from objectkernel_system_dialect.postgres_transaction import (
     fetching,
     inserting,
 )
+from objectkernel_system_dialect.usage import Usage
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -91,6 +92,7 @@ class PostgresExecutor:
             reset=_keep,
         )
         self._under_way = 0
+        self._waiting = 0
         self._all_done = asyncio.Event()
         self._closed = False
 
@@ -167,6 +169,12 @@ class PostgresExecutor:
     async def ping(self) -> None:
         await self._read(changing("SELECT 1", ()))
 
+    def usage(self) -> Usage:
+        """See `TellsUsage.usage`."""
+        idle = self._pool.get_idle_size()
+        used = self._pool.get_size() - idle
+        return Usage(limit=self._options.pool_size, used=used, idle=idle, waiting={"connection": self._waiting})
+
     async def aclose(self) -> None:
         """Finish what is under way, also transactions, and close the connections; no cancellation interrupts it.
 
@@ -217,12 +225,15 @@ class PostgresExecutor:
 
     async def _acquire(self) -> Connection:
         limit = asyncio.timeout(self._options.pool_timeout)
+        self._waiting += 1
         try:
             async with limit:
                 return await self._pool.acquire()
         except TimeoutError:
             if not limit.expired():
                 raise
+        finally:
+            self._waiting -= 1
         raise DatabaseBusy(
             f"{self._place} got no connection for this within {self._options.pool_timeout:g} s; nothing was changed",
             why=f"all {self._options.pool_size} connections of the pool are in use",

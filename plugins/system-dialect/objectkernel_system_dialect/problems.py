@@ -25,11 +25,7 @@ STATUS: Final[Mapping[type[KernelError], HTTPStatus]] = {
     errors.VersionConflict: HTTPStatus.PRECONDITION_FAILED,
     errors.RowChanged: HTTPStatus.PRECONDITION_FAILED,
     errors.RequestTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    errors.DatabaseUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
-    errors.DatabaseFull: HTTPStatus.INSUFFICIENT_STORAGE,
-    errors.DialectClosed: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StatementFailed: HTTPStatus.INTERNAL_SERVER_ERROR,
-    errors.DatabaseDamaged: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.RowDamaged: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 SHOWN_FACTS: Final = frozenset({"entity", "field", "key", "reason"})
@@ -40,10 +36,18 @@ RETRY_SECONDS: Final = 1
 
 def status_of(error: KernelError) -> HTTPStatus:
     """The status that says what this error says; what a caller asked for wrongly is 422."""
-    for kind in type(error).__mro__:
-        if kind in STATUS:
-            return STATUS[kind]
-    return HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, DataError) else HTTPStatus.INTERNAL_SERVER_ERROR
+    return status_of_kind(type(error))
+
+
+def status_of_kind(kind: type[KernelError]) -> HTTPStatus:
+    """The status of all errors of a class."""
+    declared = getattr(kind, "http_status", None)
+    if declared is not None:
+        return HTTPStatus(declared)
+    for known in kind.__mro__:
+        if known in STATUS:
+            return STATUS[known]
+    return HTTPStatus.UNPROCESSABLE_ENTITY if issubclass(kind, DataError) else HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def problem_of(error: KernelError, *, instance: str | None = None) -> dict[str, Any]:

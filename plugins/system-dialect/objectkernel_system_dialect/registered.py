@@ -54,7 +54,23 @@ class Registered:
         new = [schema for schema in dict.fromkeys(schemas) if schema not in known]
         if not new:
             return None
-        together = (*known, *new)
+        return self._drafted((*known, *new), new, self._tables)
+
+    def exchanged(self, remove: Sequence[EntitySchema], add: Sequence[EntitySchema]) -> Draft:
+        """Work out everything anew without the entities of some schemas and with others, for `replace`.
+
+        Raises:
+            SchemaInvalid: what is left contradicts itself or each other.
+        """
+        check_are_schemas((*remove, *add))
+        gone = {schema.name for schema in remove}
+        together = tuple(dict.fromkeys((*(one for one in self.schemas() if one.name not in gone), *add)))
+        return self._drafted(together, together, {})
+
+    def _drafted(
+        self, together: Sequence[EntitySchema], new: Sequence[EntitySchema], others: dict[str, Table]
+    ) -> Draft:
+        """The draft of what is new among schemas, beside the tables that are there."""
         check_schemas(together)
         by_name = {schema.name: schema for schema in together}
         entities: list[Entity] = []
@@ -70,7 +86,7 @@ class Registered:
             for name in entity.links
         }
         tables |= {link.table.name: link.table for link in links.values()}
-        return Draft(tuple(entities), links, {**self._tables, **tables})
+        return Draft(tuple(entities), links, {**others, **tables})
 
     def keep(self, draft: Draft) -> None:
         """Take up what a draft adds."""
@@ -78,6 +94,11 @@ class Registered:
         self._tables = draft.tables
         for entity in draft.entities:
             self._entities[entity.schema.name] = entity, Statements(entity, self._engine, self)
+
+    def replace(self, draft: Draft) -> None:
+        """Forget everything but what a draft has; an operation that is under way ends with what it has taken."""
+        self._entities, self._links = {}, {}
+        self.keep(draft)
 
     def entity(self, name: str) -> Entity:
         """The registered entity of this name."""

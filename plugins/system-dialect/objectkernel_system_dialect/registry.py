@@ -13,7 +13,7 @@ from objectkernel_system_dialect.errors import SchemaInvalid
 from objectkernel_system_dialect.relation_problems import has_link_table, link_table, relation_problems
 from objectkernel_system_dialect.schema import DELETED_AT, TIMESTAMPS, VERSION, EntitySchema, Field, FieldType, Index
 from objectkernel_system_dialect.sharing_problems import sharing_problems
-from objectkernel_system_dialect.values import Misfit, type_check, write_check
+from objectkernel_system_dialect.values import FORMATS, Misfit, type_check, write_check
 
 T = TypeVar("T")
 
@@ -128,6 +128,9 @@ def _field_problems(field: Field) -> Iterator[str]:
         yield f"lists values although it is of type {field.type}"
     if _twice(field.enum):
         yield "lists an enum value twice"
+    if field.format is not None and (field.type != "string" or field.format not in FORMATS):
+        yield f"has the format {field.format!r}, which a {field.type} has not; a string may have {', '.join(FORMATS)}"
+        return
     if field.length < 1:
         yield "has no room: `length` is below 1"
     if field.type == "decimal" and not (1 <= field.precision <= DECIMAL_DIGITS and 0 <= field.scale <= field.precision):

@@ -26,6 +26,7 @@ FieldType = Literal[
     "sequence",
 ]
 ItemType = Literal["string", "integer", "number", "boolean"]
+TextFormat = Literal["date", "time"]
 OnDelete = Literal["restrict", "cascade", "set-null"]
 RelationKind = Literal["many-to-one", "one-to-one", "one-to-many", "many-to-many"]
 
@@ -82,6 +83,8 @@ class Field:
         enum: the texts that a field of that type takes.
         min, max: bounds of integers, numbers and decimals, both inclusive.
         length: of a ``string``: how many characters it has at most.
+        format: of a ``string``: what its text is. A ``date`` is ``2026-01-31``, a ``time`` is ``09:30``, with seconds
+            and a zone or without.
         precision, scale: of a ``decimal``: how many digits it has at most, and how many of them are fractional.
         items: the type of an array's elements.
     """
@@ -94,6 +97,7 @@ class Field:
     min: Any = attrs.field(default=None, kw_only=True)
     max: Any = attrs.field(default=None, kw_only=True)
     length: int = attrs.field(default=255, kw_only=True)
+    format: TextFormat | None = attrs.field(default=None, kw_only=True)
     precision: int = attrs.field(default=18, kw_only=True)
     scale: int = attrs.field(default=6, kw_only=True)
     items: ItemType = attrs.field(default="string", kw_only=True)

@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
-from sqlalchemy import Connection, MetaData, Table, inspect
+from sqlalchemy import Column, Connection, MetaData, Table, inspect
 from sqlalchemy.exc import OperationalError
 
 from objectkernel_system_dialect.data_plug import SchemaStrategy
@@ -161,16 +161,25 @@ def drop(connection: Connection) -> None:
     state = State.read(connection)
     made = {name for name, record in state.records.items() if record.temporary}
     alone = made.union(BOOKKEEPING) >= state.names
-    dropped = state.names.intersection(made | BOOKKEEPING if alone else made)
-    metadata = MetaData()
-    metadata.reflect(connection, only=lambda name, _: name in dropped, resolve_fks=False)
-    if connection.dialect.name == "sqlite":  # which minds no order
-        for table in metadata.tables.values():
-            table.drop(connection, checkfirst=False)
-    else:
-        metadata.drop_all(connection, checkfirst=False)
+    drop_named(connection, state.names.intersection(made | BOOKKEEPING if alone else made))
     if not alone:
         forget(connection, sorted(made))
+
+
+def drop_named(connection: Connection, names: Collection[str]) -> None:
+    """Drop tables that are there, whichever of them lead to each other."""
+    metadata = MetaData()
+    metadata.reflect(connection, only=lambda name, _: name in names, resolve_fks=False)
+    tables = list(metadata.tables.values())
+    if connection.dialect.name == "sqlite":  # which minds no order
+        for table in tables:
+            table.drop(connection, checkfirst=False)
+        return
+    for key in [key for table in tables for key in table.foreign_keys]:
+        target, column = key.target_fullname.rsplit(".", 1)
+        if target not in metadata.tables:  # it stays: a stand-in is enough to tell the order
+            Table(target, metadata, Column(column))
+    metadata.drop_all(connection, tables, checkfirst=False)
 
 
 def _update(

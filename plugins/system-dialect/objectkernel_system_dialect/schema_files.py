@@ -73,6 +73,23 @@ def read_schemas(paths: Iterable[Path]) -> tuple[EntitySchema, ...]:
     return tuple(schemas)
 
 
+def read_schema(document: Any) -> EntitySchema:
+    """The schema that a JSON value describes; whether it makes sense is checked on registration.
+
+    Raises:
+        SchemaInvalid: `problems` has each with its JSON path behind an @.
+    """
+    try:
+        return _converter().structure(document, EntitySchema)
+    except _Misfit as error:
+        problems = [f"{error} @ $"]
+    except BaseValidationError as error:
+        problems = transform_error(error, format_exception=_told)
+    raise SchemaInvalid(
+        "this is no entity schema", why=problems, fix="correct every place named above", problems=tuple(problems)
+    )
+
+
 def _files(paths: Iterable[Path], problems: list[str]) -> Iterator[Path]:
     for path in paths:
         if not path.is_dir():

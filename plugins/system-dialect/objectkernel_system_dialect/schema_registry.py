@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 from objectkernel.errors import nearest
 
@@ -12,6 +12,7 @@ from objectkernel_system_dialect.dialect import Dialect
 from objectkernel_system_dialect.errors import EntityUnknown
 from objectkernel_system_dialect.registry import validate_schemas
 from objectkernel_system_dialect.schema import EntitySchema
+from objectkernel_system_dialect.schema_exchange import ExchangesSchemas, inexchangeable
 from objectkernel_system_dialect.switching import SwitchableDialect
 
 
@@ -30,6 +31,18 @@ class SchemaRegistry:
 
     async def register_schemas(self, schemas: Sequence[EntitySchema]) -> None:
         await self._business.register(*schemas)
+
+    async def exchange_schemas(
+        self, remove: Sequence[EntitySchema], add: Sequence[EntitySchema] = (), *, drop: Collection[str] = ()
+    ) -> tuple[str, ...]:
+        if not isinstance(self._business, ExchangesSchemas):
+            raise inexchangeable(self._business.name)
+        return await self._business.exchange(remove, add, drop)
+
+    def read_schema(self, document: Any) -> EntitySchema:
+        from objectkernel_system_dialect.schema_files import read_schema
+
+        return read_schema(document)
 
     def get_schema(self, name: str) -> EntitySchema:
         for schema in self.get_all_schemas():

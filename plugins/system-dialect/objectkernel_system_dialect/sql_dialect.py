@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -30,7 +30,7 @@ from objectkernel_system_dialect.errors import (
     TenantRequired,
     VersionConflict,
 )
-from objectkernel_system_dialect.executor import Reader
+from objectkernel_system_dialect.executor import Fetch, Reader
 from objectkernel_system_dialect.filters import All, Compare, Condition, In, chunked, padded
 from objectkernel_system_dialect.migrations import Migration
 from objectkernel_system_dialect.pipelines import read_pipeline
@@ -38,7 +38,9 @@ from objectkernel_system_dialect.registered import Registered
 from objectkernel_system_dialect.rows import PLAIN, RowReader
 from objectkernel_system_dialect.schema import DELETED_AT, EntitySchema
 from objectkernel_system_dialect.schema_changes import Strategy, bring_up, drop
+from objectkernel_system_dialect.schema_exchange import exchange_tables, tables_to_drop
 from objectkernel_system_dialect.statements import Prepared, Statements
+from objectkernel_system_dialect.usage import TellsUsage, Usage
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -87,6 +89,11 @@ class SqlDialect(BaseDialect):
         self._registering = anyio.Lock()
         self._tenant: Any = None
 
+    def usage(self) -> Usage | None:
+        """See `TellsUsage.usage`."""
+        executor = self.engine.executor
+        return executor.usage() if isinstance(executor, TellsUsage) else None
+
     async def aclose(self) -> None:
         try:
             if self._strategy == "create-drop" and self._registered.tables():
@@ -107,6 +114,20 @@ class SqlDialect(BaseDialect):
         tables = tuple(draft.tables.values())
         await self._calls.schema_work(lambda core: bring_up(core, tables, self._strategy, migrations=self._migrations))
         self._registered.keep(draft)
+
+    async def exchange(
+        self, remove: Sequence[EntitySchema], add: Sequence[EntitySchema], drop: Collection[str]
+    ) -> tuple[str, ...]:
+        """See `ExchangesSchemas.exchange`."""
+        async with self._registering:
+            draft = self._registered.exchanged(remove, add)
+            tables = tuple(draft.tables.values())
+            gone = tables_to_drop(remove, drop, tables)
+            made = await self._calls.schema_work(
+                lambda core: exchange_tables(core, tables, gone, self._strategy, migrations=self._migrations)
+            )
+            self._registered.replace(draft)
+            return made
 
     async def schema_work(self, work: Callable[[sqlalchemy.Connection, Sequence[Table]], T]) -> T:
         """Run `work` with a SQLAlchemy connection and the tables of all entities, as the only one who changes them."""
@@ -223,7 +244,7 @@ class SqlDialect(BaseDialect):
         else:
             condition, found = entity.this(key, self._tenant)
             prepared, values = statements.find(entity.names, condition), tuple(found)
-        rows = await self._fetch(entity, prepared, values, entity.whole)
+        rows = await self._calls.fetch_by_key(schema.name, prepared, values, entity.whole)
         if include is not None:
             relations, names = self._including(entity, entity.names, include)
             await self._finish(schema, rows, names, entity.names, relations)
@@ -485,16 +506,18 @@ class SqlDialect(BaseDialect):
         encode = entity.codecs[field].encode or _same
         touched = entity.changes({}, self._clock(), self._tenant)
         bound = [*entity.encoded(touched), encode(amount), *values, *map(encode, limits)]
-        row = await self._changed(entity, statements, tuple(touched), All((condition, *bounds)), key, bound, add=field)
-        if row is None and await self._is_there(entity, key):
-            raise ConstraintViolated(
-                f"{schema.name}.{field} would leave its bounds",
-                why="the sum is below or above what the field can have",
-                fix="add less",
-                entity=schema.name,
-                constraint="bounds",
-            )
-        return row
+        within = All((condition, *bounds))
+        for _ in range(2):  # a row that is there only now may have been made after the first attempt
+            row = await self._changed(entity, statements, tuple(touched), within, key, bound, add=field)
+            if row is not None or not await self._is_there(entity, key):
+                return row
+        raise ConstraintViolated(
+            f"{schema.name}.{field} would leave its bounds",
+            why="the sum is below or above what the field can have",
+            fix="add less",
+            entity=schema.name,
+            constraint="bounds",
+        )
 
     async def add_to_set(self, schema: EntitySchema, key: Key, field: str, value: Any) -> Row | None:
         return await self._change_array(
@@ -627,7 +650,16 @@ class SqlDialect(BaseDialect):
         prepared = self._core_statements.prepared(statement, params)
         sql, values = prepared.bind(params)
         writes = prepared.writes
+        if not (writes or prepared.varies):
+            return await self._calls.fetch_short(sql, values, prepared)
         return await self._calls.run("", lambda session: session.fetch(sql, values, prepared, writes=writes))
+
+    async def execute_all(self, calls: Sequence[tuple[CoreStatement, Mapping[str, Any] | None]]) -> list[list[Row]]:
+        fetches: list[Fetch[Row]] = []
+        for statement, params in calls:
+            prepared = self._core_statements.prepared(statement, params)
+            fetches.append(Fetch(*prepared.bind(params), prepared, prepared.writes))
+        return await self._calls.fetch_together(fetches)
 
     async def ping(self) -> None:
         await self._calls.ping()

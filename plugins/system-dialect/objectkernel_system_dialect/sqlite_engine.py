@@ -41,7 +41,6 @@ class SqliteEngine:
     updates_return_rows = True
     compares_rows = True
     limits_sorted_rows = False
-    clashes: frozenset[str] = frozenset()
     has_upsert = True
     sorts_missing_first = True
     json_types: Mapping[str, TypeEngine[Any]] = MappingProxyType(dict.fromkeys(JSON_TYPES, Integer()))

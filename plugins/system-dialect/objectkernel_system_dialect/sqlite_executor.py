@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import anyio
 import attrs
+from anyio.lowlevel import checkpoint
 
 from objectkernel_system_dialect import sqlite_jobs
 from objectkernel_system_dialect.bridge import Bridge, Reply
 from objectkernel_system_dialect.closed import closed, other_loop
 from objectkernel_system_dialect.errors import DatabaseUnavailable
+from objectkernel_system_dialect.executor import Reader as RowReader
 from objectkernel_system_dialect.location import MEMORY, place_of
+from objectkernel_system_dialect.sqlite_immediate import ImmediateReader
 from objectkernel_system_dialect.sqlite_jobs import Job
 from objectkernel_system_dialect.sqlite_readers import Reader, Readers
 from objectkernel_system_dialect.sqlite_transaction import Call, SqliteTransaction, Statements
 from objectkernel_system_dialect.sqlite_writer import Alone, Worker, Writer
+from objectkernel_system_dialect.usage import Usage
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -39,11 +43,13 @@ class SqliteOptions:
         synchronous: ``NORMAL`` keeps every acknowledged write when the process dies, ``FULL`` also when the
         machine does.
         busy_timeout: seconds to wait for another process that holds the file.
+        immediate_reads: read a row by its key in the event loop's own thread, where that is short.
     """
 
     readers: int = 3
     synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
     busy_timeout: float = 5.0
+    immediate_reads: bool = True
 
 
 class SqliteExecutor(Statements):
@@ -65,6 +71,7 @@ class SqliteExecutor(Statements):
         self._writer = Writer(self._connect_writer, self._bridge)
         self._readers = Readers()
         self._put_read: Callable[[Call], None] = self._writer.calls.put if path == MEMORY else self._readers.put
+        self._immediate: ImmediateReader | None = None
         self._started: list[Worker] = []
         self._transactions: set[SqliteTransaction] = set()
         self._file = Path(path).absolute()
@@ -101,6 +108,16 @@ class SqliteExecutor(Statements):
     async def write(self, job: Job[T]) -> T:
         """Run `job` in a transaction; return after the commit."""
         return await self._run(job, writes=True)
+
+    async def fetch_by_key(self, sql: str, values: Sequence[Any], reader: RowReader[T]) -> list[T]:
+        immediate = self._immediate
+        if immediate is not None and not self._closed and self._bridge.is_here():
+            rows = immediate.fetch(sql, values, reader)
+            if immediate.is_turn_over():
+                await checkpoint()
+            if rows is not None:
+                return rows
+        return await self.fetch(sql, values, reader)
 
     async def _run(self, job: Job[T], *, writes: bool) -> T:
         reply = self._reply()
@@ -156,6 +173,11 @@ class SqliteExecutor(Statements):
                 reason="SQLITE_READONLY_DBMOVED",
             )
 
+    def usage(self) -> Usage:
+        """See `TellsUsage.usage`. What the event loop reads itself waits for nobody."""
+        waiting = {"reader": self._readers.calls.qsize(), "writer": self._writer.calls.qsize()}
+        return Usage(limit=len(self._started), waiting=waiting)
+
     async def aclose(self) -> None:
         """Finish what is queued, checkpoint, close and end the threads; no cancellation interrupts it.
 
@@ -166,6 +188,8 @@ class SqliteExecutor(Statements):
             return
         self._closed = True
         writer, readers = self._started[:1], self._started[1:]
+        if self._immediate is not None:
+            self._immediate.close()
         with anyio.CancelScope(shield=True):
             for transaction in tuple(self._transactions):
                 transaction.end()
@@ -176,9 +200,13 @@ class SqliteExecutor(Statements):
                         await worker.ended
                     worker.thread.join()
 
-    def _connect(self, *pragmas: str) -> sqlite3.Connection:
+    def _connect(self, *pragmas: str, own_thread: bool = True) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.path, timeout=self._options.busy_timeout, isolation_level=None, cached_statements=512
+            self.path,
+            timeout=self._options.busy_timeout,
+            isolation_level=None,
+            cached_statements=512,
+            check_same_thread=own_thread,
         )
         try:
             connection.create_function("fold", 1, sqlite_jobs.fold, deterministic=True)
@@ -199,6 +227,8 @@ class SqliteExecutor(Statements):
                 place_of(self.path),
                 mode,
             )
+        if mode == "wal" and self._options.immediate_reads:
+            self._immediate = ImmediateReader(self._connect("query_only = ON", "busy_timeout = 0", own_thread=False))
         return connection
 
     def _connect_reader(self) -> sqlite3.Connection:

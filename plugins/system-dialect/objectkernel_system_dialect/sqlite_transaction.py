@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from objectkernel_system_dialect import sqlite_jobs
 from objectkernel_system_dialect.bridge import Bridge, Reply
 from objectkernel_system_dialect.closed import transaction_ended
 from objectkernel_system_dialect.errors import DataError, TransactionFailed
-from objectkernel_system_dialect.executor import Insertion, Reader
+from objectkernel_system_dialect.executor import Fetch, Insertion, Reader
 from objectkernel_system_dialect.sqlite_jobs import Job
 
 T = TypeVar("T")
@@ -34,6 +35,12 @@ class Statements(ABC):
 
     async def fetch(self, sql: str, values: Sequence[Any], reader: Reader[T], *, writes: bool = False) -> list[T]:
         return await self._run(lambda connection: sqlite_jobs.fetch(connection, sql, values, reader), writes=writes)
+
+    async def fetch_together(self, fetches: Sequence[Fetch[T]]) -> list[list[T]]:
+        def job(connection: sqlite3.Connection) -> list[list[T]]:
+            return [sqlite_jobs.fetch(connection, fetch.sql, fetch.values, fetch.reader) for fetch in fetches]
+
+        return await self._run(job, writes=True)
 
     async def change(self, sql: str, values: Sequence[Any]) -> int:
         return await self._run(lambda connection: connection.execute(sql, values).rowcount, writes=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from functools import wraps
@@ -14,6 +14,7 @@ from objectkernel_system_dialect.dialect import Capability, Dialect, Filter, Row
 from objectkernel_system_dialect.errors import DatabaseUnavailable, OperationUnsupported, StatementFailed
 from objectkernel_system_dialect.generations import Generation, Generations, Opening
 from objectkernel_system_dialect.schema import EntitySchema
+from objectkernel_system_dialect.usage import TellsUsage, Usage
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -58,7 +59,7 @@ def _passed_on(
             raise
         except StatementFailed:
             # Of an operation on entities this is about a table, and nothing was changed: it may be done once more.
-            if name == "execute" or not generations.doubts(generation):
+            if name in ("execute", "execute_all") or not generations.doubts(generation):
                 raise
             if pinned or any(isinstance(argument, Iterator) for argument in (*args, *kwargs.values())):
                 # It is not repeated: within a transaction, or since it has used up what it was given.
@@ -174,6 +175,11 @@ class SwitchableDialect:
         """Finish what is under way and close the connections."""
         await self._generations.aclose()
 
+    def usage(self) -> Usage | None:
+        """See `TellsUsage.usage`: of the present database, or the last one."""
+        dialect = self._generations.latest
+        return dialect.usage() if isinstance(dialect, TellsUsage) else None
+
     # --- Dialect: what is answered without a connection ---------------------------------------------------
 
     @property
@@ -219,13 +225,28 @@ class SwitchableDialect:
         if self._pinned(_pins.get()) is None:
             await self._generations.register(schemas)
         elif unknown := [schema for schema in schemas if schema not in self.schemas()]:
-            raise OperationUnsupported(
-                f"{unknown[0].name} cannot be registered within a transaction",
-                why="to change tables is to wait for the end of all transactions, also of this one",
-                fix="register it before the transaction begins",
-                dialect=self.name,
-                capability="transaction",
-            )
+            raise self._within_a_transaction(unknown[0].name)
+
+    async def exchange(
+        self, remove: Sequence[EntitySchema], add: Sequence[EntitySchema], drop: Collection[str]
+    ) -> tuple[str, ...]:
+        """See `ExchangesSchemas.exchange`: it holds for every database that follows.
+
+        Raises:
+            OperationUnsupported: within a transaction, or the present dialect cannot.
+        """
+        if self._pinned(_pins.get()) is not None:
+            raise self._within_a_transaction(", ".join(schema.name for schema in (*remove, *add)))
+        return await self._generations.exchange(remove, add, drop)
+
+    def _within_a_transaction(self, what: str) -> OperationUnsupported:
+        return OperationUnsupported(
+            f"{what} cannot be registered within a transaction",
+            why="to change tables is to wait for the end of all transactions, also of this one",
+            fix="register it before the transaction begins",
+            dialect=self.name,
+            capability="transaction",
+        )
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -284,6 +305,7 @@ class SwitchableDialect:
     delete_many = _passed_on(Dialect.delete_many)
     undelete = _passed_on(Dialect.undelete)
     execute = _passed_on(Dialect.execute)
+    execute_all = _passed_on(Dialect.execute_all)
     ping = _passed_on(Dialect.ping)
 
 

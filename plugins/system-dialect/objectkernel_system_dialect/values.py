@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import decimal
 import math
+import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -24,6 +25,12 @@ OBJECTS: Final = (dict, Mapping)
 """What a JSON object is made of; the first is found sooner."""
 PRECISE: Final = decimal.Context(prec=60)
 """A context of our own: the caller's may round."""
+_CLOCK: Final = "([01][0-9]|2[0-3]):[0-5][0-9]"
+FORMATS: Final[Mapping[str, tuple[str, Callable[[str], Any], str]]] = {
+    "date": ("(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}", date.fromisoformat, "2026-01-31"),
+    "time": (rf"{_CLOCK}(:[0-5][0-9](\.[0-9]{{1,6}})?)?(Z|[+-]{_CLOCK})?", time.fromisoformat, "09:30"),
+}
+"""Of each format of texts its pattern, what reads it, and an example."""
 
 
 class Misfit(Exception):
@@ -61,7 +68,7 @@ def write_check(field: Field) -> Check:
     check = type_check(field)
     match field.type:
         case "string":
-            return _length_check(check, field.length)
+            return _length_check(check if field.format is None else _format_check(check, field.format), field.length)
         case "enum":
             return _enum_check(field.enum)
         case "integer" | "number" | "decimal" if field.min is not None or field.max is not None:
@@ -236,6 +243,23 @@ def _length_check(check: Check, length: int) -> Check:
         return text
 
     return limited
+
+
+def _format_check(check: Check, format: str) -> Check:
+    pattern, read, example = FORMATS[format]
+    shape = re.compile(pattern)
+
+    def formed(value: Any) -> Any:
+        text = check(value)
+        try:
+            if shape.fullmatch(text):
+                read(text)
+                return text
+        except ValueError:
+            pass
+        raise Misfit(f"it is no {format} such as {example}")
+
+    return formed
 
 
 def _enum_check(values: tuple[str, ...]) -> Check:

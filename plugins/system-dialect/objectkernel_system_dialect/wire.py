@@ -1,7 +1,8 @@
 """Values as JSON has them, by the type of their field, there and back without loss.
 
 A decimal is a text of digits, a time a text of RFC 3339 in UTC, a UUID its text, bytes are base64 (RFC 4648, section
-4); all others are what JSON has itself, with integers of any size exact.
+4); all others are what JSON has itself, with integers of any size exact. JSON knows one kind of numbers: ``7.0`` is a
+whole one.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ def from_wire(field: Field, value: Any) -> Any:
     Raises:
         Misfit: the value is not how JSON holds one of this field.
     """
+    if field.type == "array" and isinstance(value, list):
+        return [_NUMBERS[field.items](item) for item in value] if field.items in _NUMBERS else value
     convert = DECODE.get(field.type)
     return value if convert is None or value is None else convert(value)
 
@@ -184,6 +187,11 @@ def _number_in(value: Any) -> Any:
     return float(value) if type(value) is int and abs(value) <= _EXACT else value
 
 
+def whole(value: Any) -> Any:
+    """A whole number is an integer, also where another writer of JSON has given it a point; but never a rounded one."""
+    return int(value) if type(value) is float and value.is_integer() and abs(value) < _EXACT else value
+
+
 ENCODE: Final[Mapping[str, Convert]] = {
     "decimal": _decimal_out,
     "datetime": _time_out,
@@ -196,4 +204,8 @@ DECODE: Final[Mapping[str, Convert]] = {
     "uuid": _uuid_in,
     "binary": _binary_in,
     "number": _number_in,
+    "integer": whole,
+    "sequence": whole,
 }
+_NUMBERS: Final[Mapping[str, Convert]] = {"number": _number_in, "integer": whole}
+"""How the items of an array are read; others are what JSON has."""

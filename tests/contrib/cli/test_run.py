@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
@@ -117,7 +118,14 @@ def test_a_signal_ends_the_import_of_the_host(write_app, folder, number):
     """Before there is a kernel a signal ends the program too, with its own exit code and no traceback."""
     app = write_app("import sys, time\nprint('importing', file=sys.stderr, flush=True)\ntime.sleep(3600)")
     command = [sys.executable, "-m", "objectkernel_cli", "--app", app, "check"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # which a shell's background jobs ignore
+    ) as process:
         assert process.stderr.readline() == "importing\n"
         process.send_signal(number)
         out, err = process.communicate(timeout=60)

@@ -118,9 +118,10 @@ class Host:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Host]]:
-    """Start ``objectkernel serve`` on a free port; it is killed if the test leaves it running."""
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Host]]:
+    """Start ``objectkernel serve`` on a free port, without an access log; whatever is left running is killed."""
     hosts: list[Host] = []
+    monkeypatch.setenv("OBJECTKERNEL_PLUGINS__HTTP__ACCESS_LOG", "false")
 
     def start(*options: str, more: str = "") -> Host:
         (tmp_path / "shop.py").write_text(APP + more + REST)

@@ -90,7 +90,7 @@ def shop_kernel(*plugins: Plugin, identity: Any = None) -> ObjectKernel:
     return kernel.provide(IDENTITY, identity or Tokens())
 
 
-def routed(add: Callable[[APIRouter], object]) -> ObjectKernel:
+def routed(add: Callable[[APIRouter], object], identity: Any = None) -> ObjectKernel:
     """A kernel of a shop whose routes are those that `add` gives to a router."""
 
     def make() -> APIRouter:
@@ -98,7 +98,7 @@ def routed(add: Callable[[APIRouter], object]) -> ObjectKernel:
         add(router)
         return router
 
-    return shop_kernel(Shop(make))
+    return shop_kernel(Shop(make), identity=identity)
 
 
 def granted(*scopes: str) -> dict[str, str]:

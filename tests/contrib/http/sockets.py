@@ -51,6 +51,6 @@ async def served(kernel: ObjectKernel, **settings: Any) -> AsyncIterator[Served]
             tasks.create_task(server.serve([sock]))
             await up.wait()
             try:
-                yield Served(address_of(sock, config), sock.getsockname()[1])
+                yield Served(address_of(sock, config), 0 if config.uds else sock.getsockname()[1])
             finally:
                 server.should_exit = True

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from fastapi import APIRouter, Request
 from objectkernel import Plugin, provides
 from objectkernel_contracts import IDENTITY, Credentials, Identity, Principal, Scope, requires
 from objectkernel_http.admission import credentials_of
-from starlette.requests import HTTPConnection
+from objectkernel_http.exchange import Exchange
+from objectkernel_http.navigation import sign_in_url
 
 from tests.contrib.http.shops import Shop, Tokens, granted, routed, serving, shop_kernel
 
@@ -24,6 +26,82 @@ async def test_without_a_credential_a_request_is_asked_for_one() -> None:
         answer = await client.post("/ledger/red", json=LINE)
     assert (answer.status_code, answer.json()["code"]) == (401, "H401")
     assert answer.headers["www-authenticate"] == "Bearer"
+
+
+PAGE = {"Accept": "text/html,*/*;q=0.8", "Sec-Fetch-Mode": "navigate"}
+
+
+class SignIn(Tokens):
+    def sign_in_url(self, return_to: str) -> str:
+        return f"/who?return_to={quote(return_to, safe='')}"
+
+
+def paged(router: APIRouter) -> None:
+    @router.api_route("/pages/{name:path}", methods=["GET", "POST"])
+    @requires(Scope("x"))
+    async def page(request: Request, name: str) -> str:
+        return name
+
+
+@pytest.mark.parametrize(
+    ("path", "back"),
+    [
+        ("/pages/a", "/pages/a"),
+        ("/pages/a?b=1&c=%2F", "/pages/a?b=1&c=%2F"),
+        ("/pages/%C3%A9%20%5C%0D%0A", "/pages/%C3%A9%20%5C%0D%0A"),
+    ],
+)
+async def test_people_who_look_at_a_page_sign_in_first(path: str, back: str) -> None:
+    """A browser that goes to a page is led to the sign-in, which leads back; nobody keeps that."""
+    async with serving(routed(paged, identity=SignIn())) as client:
+        for headers in (PAGE, {"Accept": "text/html"}, {**PAGE, "Cookie": "theme=dark"}):
+            answer = await client.get(path, headers=headers)
+            assert (answer.status_code, answer.headers["cache-control"], answer.content) == (303, "no-store", b"")
+            assert answer.headers["location"] == f"/who?return_to={quote(back, safe='')}"
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("GET", {"Accept": "*/*"}, 401),
+        ("GET", {**PAGE, "Sec-Fetch-Mode": "cors"}, 401),
+        ("GET", {**PAGE, **granted("expired")}, 401),
+        ("GET", {**PAGE, "Authorization": "Basic YTpi"}, 401),
+        ("POST", PAGE, 401),
+        ("GET", {**PAGE, **granted("y")}, 403),
+        ("GET", {**PAGE, **granted("x")}, 200),
+    ],
+    ids=["program", "script", "token", "password", "change", "other scope", "right one"],
+)
+async def test_everybody_else_is_told(method: str, headers: dict[str, str], status: int) -> None:
+    """A program, a script, a form, and whoever is known, are led nowhere."""
+    async with serving(routed(paged, identity=SignIn())) as client:
+        assert (await client.request(method, "/pages/a", headers=headers)).status_code == status
+
+
+async def test_nobody_is_led_back_to_another_host() -> None:
+    """A path that begins with two slashes would name one."""
+    identity = SignIn()
+    kernel = routed(paged, identity=identity)
+    scope = {"type": "http", "method": "GET", "path": "//evil.test/x", "query_string": b"", "headers": []}
+    scope["headers"] = [(b"accept", b"text/html")]
+    async with serving(kernel):
+        assert await sign_in_url(kernel, scope) == "/who?return_to=%2Fevil.test%2Fx"
+
+
+async def test_cookies_over_plain_http_are_known_as_such() -> None:
+    """Identity is told whether others could have set a cookie, or read it."""
+    told: list[bool] = []
+
+    class Listening(Tokens):
+        async def principal(self, credentials: Credentials) -> Principal | None:
+            told.append(credentials.secure)
+            return None
+
+    async with serving(routed(paged, identity=Listening())) as client:
+        for base in ("http://shop.test", "https://shop.test"):
+            await client.get(f"{base}/pages/a", headers={"Cookie": "a=b"})
+    assert told == [False, True]
 
 
 async def test_a_token_that_is_not_known_is_called_invalid() -> None:
@@ -149,5 +227,5 @@ async def test_an_identity_that_fails_lets_nobody_in() -> None:
 def test_which_header_shows_a_token(header: str, bearer: str | None) -> None:
     """The scheme has no case (RFC 9110, section 11.1); another scheme is no credential."""
     scope = {"type": "http", "headers": [(b"authorization", header.encode())]}
-    found = credentials_of(HTTPConnection(scope))
+    found = credentials_of(Exchange(scope), scope)
     assert (None if found is None else found.bearer) == bearer

@@ -38,8 +38,15 @@ class Untidy(Plugin):
         raise OSError("no disk")
 
 
-async def events_of(app: FastAPI) -> list[dict[str, Any]]:
-    """What an application answers to the two events of its lifespan."""
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+async def events_of(
+    app: FastAPI, state: dict[str, Any] | None = None, told: list[str] | None = None
+) -> list[dict[str, Any]]:
+    """What an application answers to the two events of its lifespan; their types are `told` as well."""
     sent: list[dict[str, Any]] = []
     asked = iter(["lifespan.startup", "lifespan.shutdown"])
 
@@ -48,8 +55,11 @@ async def events_of(app: FastAPI) -> list[dict[str, Any]]:
 
     async def send(message: Any) -> None:
         sent.append(message)
+        if told is not None:
+            told.append(message["type"])
 
-    await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
+    state = {} if state is None else state
+    await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": state}, receive, send)
     return sent
 
 
@@ -79,6 +89,22 @@ async def test_a_failed_boot_fails_the_lifespan_with_the_kernels_report() -> Non
     assert failed["type"] == "lifespan.startup.failed"
     assert failed["message"].startswith("[K510] BootError: the kernel did not start: 1 problem\n")
     assert "Traceback" not in failed["message"]
+
+
+async def test_a_lifespan_of_the_hosts_own(told: list[str]) -> None:
+    """One that fails is told too, or its server would go on; what it yields is the state of requests."""
+    app, state = asgi_app(shop_kernel()), dict[str, Any]()
+
+    @asynccontextmanager
+    async def life(of: FastAPI) -> AsyncIterator[dict[str, str]]:
+        yield {"pool": "open"}
+        raise OSError("no disk")
+
+    app.include_router(APIRouter(lifespan=life))
+    with pytest.raises(OSError, match="no disk"):
+        await events_of(app, state, told)
+    assert told == ["lifespan.startup.complete", "lifespan.shutdown.failed"]
+    assert state == {"pool": "open"}
 
 
 async def test_a_failed_stop_fails_the_lifespan_too() -> None:

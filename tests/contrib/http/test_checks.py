@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, Body, FastAPI, Form, WebSocket
+from fastapi.routing import APIRoute
 from objectkernel.errors import BootError, KernelError
 from objectkernel_contracts import Scope, public, requires
-from objectkernel_http import asgi_app, kernel_lifespan
+from objectkernel_http import asgi_app, include_kernel, kernel_lifespan
 from objectkernel_http.checks import conflicts, declared_routes
 from objectkernel_http.errors import RouteConflict, RouteInvalid, RouterBroken, RouteUndeclared
-from pydantic import BaseModel, ConfigDict, RootModel
+from pydantic import BaseModel, ConfigDict, RootModel, dataclasses, with_config
+from typing_extensions import TypedDict
 
-from tests.contrib.http.shops import Entry, Shop, serving, shop_kernel
+from tests.contrib.http.shops import Entry, Shop, routed, serving, shop_kernel
 
 
 class Loose(BaseModel):
@@ -75,7 +79,40 @@ def test_a_scope_names_parameters_of_the_path_only() -> None:
     assert "{shelf}" in problem.what
 
 
-@pytest.mark.parametrize("model", [Loose, Holder, list[Loose], Loose | None])
+@dataclass
+class LooseClass:
+    """A dataclass, of which pydantic makes a model that ignores what it does not know."""
+
+    amount: int
+
+
+class LooseDict(TypedDict):
+    """So it does of a TypedDict."""
+
+    amount: int
+
+
+@dataclass
+class Around:
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    one: Loose
+
+
+@with_config(ConfigDict(extra="forbid"))
+class StrictDict(TypedDict):
+    amount: int
+
+
+@dataclasses.dataclass(config=ConfigDict(extra="forbid"))
+class StrictClass:
+    amount: int
+
+
+LOOSE = [Loose, Holder, list[Loose], Loose | None, LooseClass, list[LooseClass], LooseDict, Around]
+
+
+@pytest.mark.parametrize("model", LOOSE, ids=str)
 def test_a_body_refuses_unknown_fields(model: Any) -> None:
     """At any depth: a model that lets them pass is named."""
 
@@ -119,6 +156,14 @@ def test_what_a_body_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
         @public()
         async def keeper(body: Keeper) -> None: ...
 
+        @router.post("/class")
+        @public()
+        async def of_class(body: StrictClass) -> None: ...
+
+        @router.post("/dict")
+        @public()
+        async def of_dict(body: StrictDict) -> None: ...
+
         @router.post("/any")
         @public()
         async def anything(body: Annotated[Any, Body()]) -> None: ...
@@ -145,6 +190,72 @@ def test_two_routes_with_one_path() -> None:
     (problem,) = problems_of(add)
     assert isinstance(problem, RouteConflict)
     assert problem.facts == {"route": "GET /api/books"}
+
+
+def test_the_names_of_parameters_make_no_other_path() -> None:
+    """One route would hide the other; a convertor does make another path."""
+
+    def add(router: APIRouter) -> None:
+        async def book(book: str) -> None: ...
+
+        async def number(number: int) -> None: ...
+
+        router.get("/books/{book}")(public()(book))
+        router.get("/books/{number}")(public()(number))
+        router.get("/books/{number:int}")(public()(number))
+
+    (problem,) = problems_of(add)
+    assert problem.facts == {"route": "GET /api/books/{number}"}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", ["/livez", "/openapi.json", "/metrics"])
+async def test_a_route_where_the_host_answers_itself(path: str) -> None:
+    """It would be hidden."""
+    kernel = routed(lambda router: router.get(path)(public()(lambda: "mine")))
+    with pytest.raises(BootError) as caught:
+        async with kernel_lifespan(kernel)(asgi_app(kernel)):
+            pass
+    (problem,) = caught.value.exceptions
+    assert isinstance(problem, RouteConflict)
+    assert "a route of the host" in problem.why[0]
+
+
+@pytest.mark.anyio
+async def test_a_route_where_an_including_host_answers() -> None:
+    """Below the prefix, by the same method."""
+    kernel = routed(lambda router: router.get("/own")(public()(lambda: "mine")))
+    app = FastAPI()
+    app.post("/shop/own")(lambda: "another method")
+    app.get("/own")(lambda: "another path")
+    include_kernel(app, kernel, prefix="/shop")
+    async with app.router.lifespan_context(app):
+        pass
+    second = routed(lambda router: router.get("/own")(public()(lambda: "mine")))
+    app.get("/shop/own")(lambda: "own")
+    include_kernel(app, second, prefix="/shop")
+    with pytest.raises(BootError) as caught:
+        async with kernel_lifespan(second)(app):
+            pass
+    assert caught.value.codes == ("H103",)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_folder_of_files_is_not_contributed(nested: bool, tmp_path: Path) -> None:
+    """FastAPI keeps it beside the routes of a router, where nobody would guard it."""
+
+    def add(router: APIRouter) -> None:
+        inner = APIRouter()
+        inner.frontend("/ui", directory=tmp_path)
+        if nested:
+            router.include_router(inner)
+        else:
+            router.frontend("/ui", directory=tmp_path)
+
+    (problem,) = problems_of(add)
+    assert isinstance(problem, RouteInvalid)
+    assert "a folder" in problem.what
+    assert "'mounts'" in problem.fix
 
 
 def test_only_http_routes_are_contributed() -> None:
@@ -192,6 +303,30 @@ async def test_routes_of_included_routers_are_served_and_guarded() -> None:
 
     async with serving(shop_kernel(Shop(make))) as client:
         assert (await client.get("/outer/inner/books")).status_code == 401
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("nested", [False, True])
+async def test_a_route_that_comes_too_late(nested: bool, tmp_path: Path) -> None:
+    """It is refused where it is declared, and not served: nobody has guarded it."""
+    kept: list[APIRouter] = []
+
+    def make() -> APIRouter:
+        router, inner = APIRouter(), APIRouter()
+        inner.get("/early")(public()(lambda: "early"))
+        router.include_router(inner)
+        kept.append(inner if nested else router)
+        return router
+
+    async with serving(shop_kernel(Shop(make))) as client:
+        with pytest.raises(RouteInvalid, match="/late was added to a router that is served already"):
+            kept[0].get("/late")(lambda: "late")
+        with pytest.raises(RouteInvalid):
+            kept[0].include_router(APIRouter(routes=[APIRoute("/late", lambda: "late")]))
+        with pytest.raises(RouteInvalid):
+            kept[0].frontend("/late", directory=tmp_path)
+        assert (await client.get("/late")).status_code == 404
+        assert (await client.get("/early")).json() == "early"
 
 
 @pytest.mark.anyio

@@ -16,7 +16,18 @@ from objectkernel_http.plugin import HttpPlugin
 def test_the_limits_are_those_of_an_application() -> None:
     """Every one is a setting, with the same default."""
     assert HttpConfig().limits == HttpLimits()
-    changed = {"body_bytes": 1, "header_bytes": 2, "body_seconds": 3.0, "body_rate": 4}
+    changed = {
+        "body_bytes": 1,
+        "header_bytes": 2,
+        "body_seconds": 3.0,
+        "body_rate": 4,
+        "key_rate": 5.0,
+        "account_rate": 6.0,
+        "address_rate": 7.0,
+        "rate_window": 8,
+        "rate_exempt": ("10.0.0.0/8",),
+        "origins": ("https://app.example.com",),
+    }
     assert HttpConfig(**changed).limits == HttpLimits(**changed)
     assert set(changed) == {field.name for field in attrs.fields(HttpLimits)}
 
@@ -30,6 +41,9 @@ def test_the_limits_are_those_of_an_application() -> None:
         {"keyfile": Path("key.pem")},
         {"root_path": "shop"},
         {"root_path": "/shop/"},
+        {"proxies": ("*",)},
+        {"proxies": ("10.0.0.1/8",)},
+        {"proxies": ("proxy.example",)},
         {"header_seconds": 0},
         {"idle_seconds": 0},
         {"stop_seconds": 0},
@@ -37,6 +51,16 @@ def test_the_limits_are_those_of_an_application() -> None:
         {"header_bytes": 0},
         {"body_seconds": 0},
         {"body_rate": 0},
+        {"key_rate": -1},
+        {"account_rate": -1},
+        {"address_rate": -1},
+        {"rate_window": 0},
+        {"rate_exempt": ("10.0.0.1/8",)},
+        {"origins": ("app.example.com",)},
+        {"origins": ("https://app.example.com/",)},
+        {"metrics": "everybody"},
+        {"metrics_from": ("localhost",)},
+        {"log_format": "xml"},
     ],
 )
 def test_what_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:

@@ -47,6 +47,7 @@ async def test_the_page_describes_every_route() -> None:
     assert "Needs the scope ledger:write or ledger:write:{book}." in seen.text
     assert '"$ref": "#/components/schemas/Entry"' in seen.text
     assert "application/problem+json" in seen.text
+    assert "H413 The body is too long" in seen.text
 
 
 async def test_the_page_loads_nothing_and_runs_nothing() -> None:

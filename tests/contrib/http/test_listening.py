@@ -34,7 +34,7 @@ def test_addresses_of_other_kinds() -> None:
         assert address_of(sock, config) == f"https://[::1]:{sock.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid", "192.0.2.1"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid", "192.0.2.1", "a..b"])
 def test_a_place_that_cannot_be_had(host: str) -> None:
     """Taken, unknown, or another machine's: what, why and which option."""
     with listener(HttpConfig(port=0)) as taken:

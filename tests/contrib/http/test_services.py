@@ -6,17 +6,19 @@ from typing import Annotated, Any
 
 import anyio
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, WebSocket
-from objectkernel import Scope
-from objectkernel_contracts import public
+from fastapi import APIRouter, Depends, FastAPI, Request, WebSocket
+from objectkernel import Plugin, Scope, Service, provides, wants
+from objectkernel_contracts import PRINCIPAL, Principal, public, requires
+from objectkernel_contracts import Scope as Required
 from objectkernel_http import include_kernel, kernel_lifespan, request_scope, service
 from objectkernel_http.errors import LifespanMissing
 from starlette.responses import StreamingResponse
 
-from tests.contrib.http.shops import BASKET, LEDGER, Shop, client_of, shop_kernel
+from tests.contrib.http.shops import BASKET, LEDGER, Shop, client_of, granted, serving, shop_kernel
 
 pytestmark = pytest.mark.anyio
 
+CART = Service[str]("shop.cart")
 Basket = Annotated[list[Any], Depends(service(BASKET))]
 
 
@@ -190,3 +192,56 @@ async def test_a_websocket_of_the_host_has_a_scope_too() -> None:
         await app(scope, receive, send)
     assert sent == ["websocket.accept", "websocket.close"]
     assert shop.baskets == ["made", "gone"]
+
+
+class Carts(Plugin):
+    """Has a cart for each request, of whoever sends it."""
+
+    name = "carts"
+    principal = wants(PRINCIPAL)
+
+    @provides(CART, lifetime="scoped")
+    def cart(self) -> str:
+        return "nobody's" if self.principal is None else f"{self.principal.account_id}'s"
+
+
+async def test_a_scoped_service_knows_who_sends_the_request() -> None:
+    """The principal that was admitted is a service of the request's scope; without a credential there is none."""
+
+    def make() -> APIRouter:
+        router = APIRouter()
+
+        @router.get("/cart")
+        @public()
+        async def cart(cart: Annotated[str, Depends(service(CART))]) -> str:
+            return cart
+
+        @router.get("/me")
+        @requires(Required())
+        async def me(principal: Annotated[Principal, Depends(service(PRINCIPAL))]) -> str:
+            return principal.account_id
+
+        return router
+
+    async with serving(shop_kernel(Shop(make), Carts())) as client:
+        assert (await client.get("/cart", headers=granted("any"))).json() == "ada's"
+        assert (await client.get("/cart")).json() == "nobody's"
+        assert (await client.get("/me", headers=granted("any"))).json() == "ada"
+
+
+async def test_a_route_of_the_host_has_no_principal() -> None:
+    """Nobody was admitted to it, whatever the host itself calls so."""
+    app = FastAPI()
+    include_kernel(app, shop_kernel(Shop(), Carts()))
+
+    @app.middleware("http")
+    async def admit(request: Request, go_on: Any) -> Any:
+        request.state.principal = "somebody"
+        return await go_on(request)
+
+    @app.get("/cart")
+    async def cart(cart: Annotated[str, Depends(service(CART))]) -> str:
+        return cart
+
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        assert (await client.get("/cart", headers=granted("any"))).json() == "nobody's"

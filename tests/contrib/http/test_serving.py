@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import socket
 import ssl
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -139,3 +142,53 @@ def test_settings_that_are_refused(serve: Callable[..., Host], monkeypatch: pyte
     code, _, err = serve().end()
     assert code == 1
     assert "OBJECTKERNEL_PLUGINS__HTTP__PORT" in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_five_hundred_that_run_finish(serve: Callable[..., Host], number: int) -> None:
+    """Each on a connection of its own: none is cut, a new one is refused while they run, the exit code is 0."""
+    host = serve().wait_until_served()
+    count = 500
+    port = int(host.url.rpartition(":")[2])
+    request = b"GET /slow/4 HTTP/1.1\r\nHost: a\r\n\r\n"
+    with ExitStack() as stack:
+        connections = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(count)]
+        for connection in connections:
+            connection.sendall(request)
+        for _ in range(count):
+            host.wait_for("asked")
+        host.process.send_signal(number)
+        host.until_refused()
+        assert host.process.poll() is None
+        answers = [read_all(connection) for connection in connections]
+    assert {(answer[:12], answer[-8:]) for answer in answers} == {(b"HTTP/1.1 200", b'\r\n"slow"')}
+    assert host.end() == (0, "stopped\n", "")
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """What comes until the other end closes."""
+    connection.settimeout(60)
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize("log_format", ["auto", "console"])
+def test_the_log_has_a_line_for_each_request(
+    serve: Callable[..., Host], monkeypatch: pytest.MonkeyPatch, log_format: str
+) -> None:
+    """As JSON where nobody sits before it; what is printed for people stays on standard output."""
+    monkeypatch.setenv("OBJECTKERNEL_PLUGINS__HTTP__ACCESS_LOG", "true")
+    monkeypatch.setenv("OBJECTKERNEL_PLUGINS__HTTP__LOG_FORMAT", log_format)
+    host = serve().wait_until_served()
+    id = host.get("/quick?token=hunter2", headers={"Authorization": "Bearer hunter3"}).headers["x-request-id"]
+    host.process.send_signal(signal.SIGTERM)
+    code, out, err = host.end()
+    assert (code, out) == (0, "stopped\n")
+    assert "hunter" not in err
+    (line,) = err.splitlines()
+    if log_format == "auto":
+        told = json.loads(line)
+        assert (told["request_id"], told["route"], told["status"], told["bytes"]) == (id, "/quick", 200, 7)
+    else:
+        assert "GET /quick 200" in line
+        assert line.endswith(f"[request_id={id}]")

@@ -13,59 +13,18 @@ import pytest
 from click.testing import CliRunner
 from objectkernel_package_service.canonical import canonical
 from objectkernel_package_service.commands import packages
+from objectkernel_package_service.commands_reading import written
 from objectkernel_package_service.contracts import (
     PACKAGES,
     FileFailed,
     PackageDamaged,
-    PackageInvalid,
     PackageMissing,
     PackageStoreUnavailable,
 )
-from objectkernel_package_service.package import Limits
+from objectkernel_package_service.http_models import Description, Entry, Summary
 from objectkernel_package_service.registry import PackageRegistry
-from objectkernel_package_service.storage import PackageStore
 
-
-@attrs.define
-class Context:
-    """What the `objectkernel` program gives to commands, without the program."""
-
-    open_dialect: object
-    json: bool = False
-
-    def run(self, job):
-        async def with_service():
-            async with self.open_dialect() as dialect:
-                limits = Limits(manifest=10_000, metadata=10_000)
-                return await job({PACKAGES: PackageRegistry(PackageStore(dialect), limits)})
-
-        return anyio.run(with_service)
-
-    def progress(self, items, label, total=None):
-        return iter(items)
-
-
-def package(id="crm", version="1.0.0", **manifest):
-    return {"manifest": {"id": id, "version": version, **manifest}, "metadata": {"objects": [{"name": "a"}]}}
-
-
-@pytest.fixture
-def run(open_dialect):
-    def call(*arguments):
-        return CliRunner().invoke(packages, [str(argument) for argument in arguments], obj=Context(open_dialect))
-
-    return call
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Three packages in files of a folder, beside something that is none."""
-    place = tmp_path / "packages"
-    place.mkdir()
-    for id in ("crm", "hr", "shop"):
-        (place / f"{id}.json").write_text(json.dumps(package(id, name=f"{id} é"), indent=1))
-    (place / "notes.txt").write_text("not a package")
-    return place
+from tests.plugins.package_service.command_line import Context, package
 
 
 def test_publish_takes_a_folder_and_files(run, folder):
@@ -105,9 +64,9 @@ def test_no_more_of_a_file_is_read_than_can_be_published(run, tmp_path, monkeypa
     """A file of any size costs no more memory than the largest package."""
     read, publish = [], PackageRegistry.publish
 
-    async def watched(self, package):
+    async def watched(self, package, **said):
         read.append(len(package))
-        return await publish(self, package)
+        return await publish(self, package, **said)
 
     monkeypatch.setattr(PackageRegistry, "publish", watched)
     with (tmp_path / "huge.json").open("wb") as file:
@@ -144,7 +103,10 @@ def test_a_refused_file_keeps_no_other_from_being_published(run, folder):
     assert [one["id"] for one in told["published"]] == ["crm", "shop"]
     (refused,) = told["refused"]
     assert refused["file"].endswith("hr.json")
-    assert [line.split(":")[0] for line in refused["why"]] == ["$.manifest.id", "$.manifest.version"]
+    assert [line.split(": ")[0] for line in refused["why"]] == [
+        "hr.json:1 $.manifest.id",
+        "hr.json:1 $.manifest.version",
+    ]
     told_in_words = run("publish", folder / "hr.json")
     assert told_in_words.exit_code == 1
     assert "$.manifest.version" in told_in_words.stderr
@@ -168,8 +130,18 @@ def test_list_pages(run, folder):
 
 def test_list_of_an_empty_registry(run):
     """Nothing published is an empty table and an empty list."""
-    assert run("list").output.split() == ["ID", "VERSION", "HASH", "PUBLISHED"]
+    assert run("list").output.split() == ["ID", "VERSION", "HASH", "PUBLISHED", "NOTES"]
     assert json.loads(run("list", "--json").output) == {"items": [], "damaged": [], "after": None}
+
+
+def test_a_row_has_the_names_that_it_has_over_http(run, folder):
+    """Who reads one in a script reads the other."""
+    run("publish", folder)
+    (one, *_) = json.loads(run("list", "--json").stdout)["items"]
+    assert list(one) == list(Summary.model_fields)
+    assert list(json.loads(run("show", "crm", "--json").stdout)) == list(Description.model_fields)
+    (entry,) = json.loads(run("history", "crm", "--json").stdout)["items"]
+    assert list(entry) == list(Entry.model_fields)
 
 
 def test_show_tells_what_the_package_says_of_itself(run, folder):
@@ -225,8 +197,38 @@ def test_delete_wants_a_version_or_all_of_them_by_name(run, folder):
         "all_versions": True,
     }
     assert isinstance(run("delete", "crm@1.0.0").exception, PackageMissing)
-    assert isinstance(run("delete", "crm@").exception, PackageInvalid)
     assert [item["id"] for item in json.loads(run("list", "--json").output)["items"]] == ["shop"]
+
+
+def test_two_that_write_one_file_do_not_mix(tmp_path):
+    """The file is what one of them wrote; what was said of who may read it stays."""
+    target = tmp_path / "all.zip"
+    target.write_text("before")
+    target.chmod(0o600)
+    with written(target) as first, written(target) as second:
+        first.write(b"first" * 1000)
+        second.write(b"second")
+    assert target.read_bytes() == b"first" * 1000
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in tmp_path.iterdir()] == ["all.zip"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(("show",), ("get",), ("verify",), ("delete",), ("tag", "stable"), ("deprecate", "old"), ("yank",)),
+        *(("install",), ("upgrade",), ("export",)),
+    ],
+    ids=lambda command: command[0],
+)
+def test_no_version_behind_the_at_sign_is_a_mistake(run, folder, tmp_path, command):
+    """A script whose variable is not set means neither all versions nor the latest: nothing is done."""
+    run("publish", folder)
+    name, *rest = command
+    done = run(name, *([tmp_path / "a.zip"] if name == "export" else []), "crm@", *rest)
+    assert done.exit_code == 2
+    assert "'crm@' names no version" in done.stderr
+    assert json.loads(run("show", "crm", "--json").stdout)["deprecated"] is None
 
 
 @pytest.mark.parametrize("command", ["show", "get", "verify"])
@@ -275,7 +277,7 @@ def test_verify_finds_what_the_lists_cannot_read(run, folder, database):
     }
     listed = run("list")
     assert listed.exit_code == 0
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["ID", "shop"]
+    assert [line.split()[:2] for line in listed.stdout.splitlines()[1:]] == [["shop", "1.0.0"]]
     assert "crm@2.0.0 is damaged" in listed.stderr
     everything = json.loads(run("list", "--json", "--all-versions").stdout)
     assert (len(everything["items"]), len(everything["damaged"])) == (3, 3)
@@ -304,8 +306,12 @@ def test_a_database_that_fails_ends_the_command_with_its_error(command):
 
 
 def test_the_group_has_every_command():
-    """The commands of the first slice, each with a help text and --json."""
-    assert set(packages.commands) == {"publish", "list", "show", "get", "delete", "verify"}
+    """Each with a help text and --json."""
+    assert set(packages.commands) == {
+        *("publish", "list", "search", "show", "get", "versions", "tags", "history", "verify"),
+        *("delete", "tag", "untag", "deprecate", "yank", "configure", "export", "import"),
+        *("install", "upgrade", "uninstall", "installed"),
+    }
     for command in packages.commands.values():
         assert command.help
         assert "--json" in {option for parameter in command.params for option in parameter.opts}

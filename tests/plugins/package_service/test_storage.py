@@ -8,16 +8,14 @@ import threading
 from contextlib import closing
 from functools import partial
 
-import anyio
 import pytest
+from objectkernel_package_service import reading as reading_module
 from objectkernel_package_service import registry as registry_module
-from objectkernel_package_service import storage as storage_module
 from objectkernel_package_service.contracts import PackageDamaged, PackageStoreUnavailable
 from objectkernel_package_service.package import Limits
 from objectkernel_package_service.registry import PackageRegistry
 from objectkernel_package_service.storage import PackageStore
-from objectkernel_package_service.table import PACKAGE
-from sqlalchemy.dialects import mysql, postgresql, sqlite
+from objectkernel_package_service.table import SCHEMAS
 
 pytestmark = pytest.mark.anyio
 
@@ -26,17 +24,6 @@ LIMITS = Limits(manifest=10_000, metadata=10_000)
 
 def package(id="crm", version="1.0.0"):
     return {"manifest": {"id": id, "version": version}, "metadata": {"objects": [{"name": "account"}]}}
-
-
-@pytest.fixture
-def tamper(database):
-    """Change the file behind the service's back."""
-
-    def change(statement, *values):
-        with closing(sqlite3.connect(database)) as connection, connection:
-            assert connection.execute(statement, values).rowcount == 1
-
-    return change
 
 
 DAMAGES = {
@@ -122,21 +109,44 @@ async def test_a_row_with_another_key_is_never_delivered(registry, tamper, damag
 
 @pytest.mark.parametrize("which", ["what is no id", "an id that is no UTF-8", "the type of the id"])
 async def test_a_newest_row_with_an_impossible_id_hides_no_older_one(registry, tamper, which):
-    """What is the newest of its package without that row is listed, on the page where it belongs."""
+    """What is the newest of its package without that row is listed; the row itself among all versions."""
     for id in ("bad", "good"):
         await registry.publish(package(id))
         await registry.publish(package(id, "2.0.0"))
     tamper(f"UPDATE sys_packages SET {DAMAGED_KEYS[which]} WHERE id = 'bad' AND version = '2.0.0'")
-    sound, damaged = await every_page(registry.list)
-    assert sound == [("good", "2.0.0"), ("bad", "1.0.0")]
+    assert await every_page(registry.list) == ([("good", "2.0.0"), ("bad", "1.0.0")], [])
+    _, damaged = await every_page(registry.list, all_versions=True)
     assert [version for _, version in damaged] == ["2.0.0"]
+    assert "repair" in [entry.action for entry in (await registry.history("bad")).items]
+
+
+async def test_two_damaged_rows_hide_no_third(store, registry, tamper):
+    """A newest row without an id leads to the older version also where another row cannot be read; both are told."""
+    for id in ("bad", "worse"):
+        await registry.publish(package(id))
+        await registry.publish(package(id, "2.0.0"))
+    tamper("UPDATE sys_packages SET id = x'00' WHERE id = 'bad' AND version = '2.0.0'")
+    tamper("UPDATE sys_packages SET created_at = 'never' WHERE id = 'worse' AND version = '2.0.0'")
+    assert await every_page(registry.list) == ([("bad", "1.0.0")], [("worse", "2.0.0")])
+
+
+async def test_damage_that_a_range_or_a_publication_passes_over_is_counted(store, registry, tamper):
+    """What was found is logged and counted, whether or not somebody was to get it."""
+    await registry.publish(package(), policy="immutable")
+    await registry.publish(package(version="1.1.0"))
+    tamper("UPDATE sys_packages SET version = x'00' WHERE version = '1.1.0'")
+    assert (await registry.get("crm", "^1.0.0")).version == "1.0.0"
+    assert [figure.value for figure in store.integrity.figures()] == [1]
+    tamper("UPDATE sys_packages SET manifest = '{}' WHERE version = '1.0.0'")
+    await registry.publish(package())
+    assert [figure.value for figure in store.integrity.figures()] == [2]
 
 
 async def test_an_error_shows_nothing_that_steers_a_terminal(registry, tamper):
     """What somebody wrote into a key is quoted."""
     await registry.publish(package())
     tamper("UPDATE sys_packages SET id = char(27) || '[2J'")
-    (error,) = (await registry.list()).damaged
+    (error,) = (await registry.list(all_versions=True)).damaged
     assert "\x1b" not in str(error)
 
 
@@ -204,7 +214,7 @@ async def test_a_restart_finds_the_table_and_its_rows(open_dialect):
     async with open_dialect() as dialect:
         first = await PackageRegistry(PackageStore(dialect), LIMITS).publish(package())
     async with open_dialect() as dialect:
-        await dialect.register(PACKAGE)
+        await dialect.register(*SCHEMAS)
         again = PackageRegistry(PackageStore(dialect), LIMITS)
         assert await again.get("crm") == first
         assert (await again.publish(package(version="1.1.0"))).version == "1.1.0"
@@ -221,133 +231,10 @@ async def test_the_table_has_the_described_columns_key_and_index(registry, datab
             for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql LIKE 'CREATE % sys_packages%'")
         ]
     described = {"id", "version", "manifest", "metadata", "hash", "created_at", "updated_at"}
-    assert columns == described | {"sequence", "latest", "previous_hash"}
+    assert columns == described | {"sequence", "previous_hash", "size", "deprecated", "yanked"}
     assert "(id, version)" in table
     assert table.index("manifest") > table.index("updated_at")  # no list reads past the large columns
     assert any("(id, created_at DESC)" in sql for sql in indexes)
-
-
-@pytest.mark.parametrize("which", ["newest", "versions", "everything"])
-async def test_a_page_of_a_list_is_read_through_indexes_alone(store, database, which):
-    """No table is scanned or sorted: the cost of a page does not grow with the registry."""
-    compiled = getattr(store._statements, which).compile(dialect=sqlite.dialect(paramstyle="qmark"))
-    with closing(sqlite3.connect(database)) as connection:
-        plan = connection.execute(f"EXPLAIN QUERY PLAN {compiled}", [1] * len(compiled.positiontup)).fetchall()
-    steps = [step for *_, step in plan if step.startswith(("SCAN", "SEARCH", "USE"))]
-    assert steps
-    assert all(step.startswith("SEARCH") for step in steps), steps
-    if which == "newest":
-        assert "(latest=? AND sequence<?)" in steps[0]
-
-
-async def test_old_versions_make_no_page_dearer(registry, store, database):
-    """The last page takes the database as many steps with 40 versions lying between the packages as with one."""
-    compiled = store._statements.newest.compile(dialect=sqlite.dialect(paramstyle="qmark"))
-
-    def steps_of_the_last_page():
-        values = [{"before": 10**9, "rows": 3}.get(name, compiled.params[name]) for name in compiled.positiontup]
-        steps = []
-        with closing(sqlite3.connect(database)) as connection:
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-            connection.set_progress_handler(lambda: steps.append(1) and None, 1)
-            assert len(connection.execute(str(compiled), [1 if v is True else v for v in values]).fetchall()) == 3
-        return len(steps)
-
-    for id in ("a", "b", "c", "d"):
-        await registry.publish(package(id))
-    few = steps_of_the_last_page()
-    for id in ("d", "c", "b"):
-        for number in range(1, 41):
-            await registry.publish(package(id, f"1.{number}.0"))
-    assert steps_of_the_last_page() <= few * 1.1
-
-
-async def marks(registry, database):
-    """(id, version) of each row that is marked, and of each that is the newest of its package."""
-    with closing(sqlite3.connect(database)) as connection:
-        marked = set(connection.execute("SELECT id, version FROM sys_packages WHERE latest"))
-        newest = connection.execute("SELECT id, version, max(sequence) FROM sys_packages GROUP BY id")
-        return marked, {(id, version) for id, version, _ in newest}
-
-
-async def test_the_newest_version_alone_is_marked_whatever_happens(registry, database):
-    """Publishing, publishing again, deleting the newest, an older one and all of them keep the mark right."""
-    for version in ("1.0.0", "2.0.0", "3.0.0", "4.0.0"):
-        await registry.publish(package(version=version))
-        await registry.publish(package("hr", version))
-    await registry.publish(package(version="2.0.0"))
-    await registry.delete("crm", "4.0.0")
-    await registry.delete("crm", "1.0.0")
-    await registry.delete("hr", all_versions=True)
-    marked, newest = await marks(registry, database)
-    assert marked == newest == {("crm", "3.0.0")}
-    await registry.delete("crm", "3.0.0")
-    await registry.delete("crm", "2.0.0")
-    assert await marks(registry, database) == (set(), set())
-
-
-async def test_a_mark_that_a_dying_publisher_left_behind_shows_nothing_twice(registry, tamper):
-    """A list goes by the sequence; marks only say where to look."""
-    await registry.publish(package())
-    await registry.publish(package(version="2.0.0"))
-    tamper("UPDATE sys_packages SET latest = 1 WHERE version = '1.0.0'")
-    assert await every_page(registry.list) == ([("crm", "2.0.0")], [])
-
-
-async def test_publishing_again_sets_a_mark_right(registry, tamper):
-    """A package whose newest row was taken away past the service is listed again once it is published again."""
-    await registry.publish(package())
-    await registry.publish(package(version="2.0.0"))
-    tamper("DELETE FROM sys_packages WHERE version = '2.0.0'")
-    await registry.publish(package())
-    assert await every_page(registry.list) == ([("crm", "1.0.0")], [])
-
-
-async def test_a_version_is_deleted_only_once_its_successor_is_marked(registry, store, database, monkeypatch):
-    """Another host that takes the mark away between the two statements of a delete hides no package."""
-    await registry.publish(package())
-    await registry.publish(package(version="2.0.0"))
-    execute, taken = store._execute, []
-
-    async def interrupted(statement, params):
-        rows = await execute(statement, params)
-        if statement is store._statements.promote and not taken:
-            taken.append(await execute(store._statements.supersede, {"package": "crm", "this": "2.0.0"}))
-        return rows
-
-    monkeypatch.setattr(store, "_execute", interrupted)
-    assert await registry.delete("crm", "2.0.0") is True
-    assert taken
-    marked, newest = await marks(registry, database)
-    assert marked == newest == {("crm", "1.0.0")}
-
-
-async def test_publishers_and_deleters_at_once_lose_no_package(registry, database):
-    """16 tasks publish and delete versions of three packages: every newest version is marked and listed."""
-
-    async def work(number):
-        for step in range(6):
-            id = f"p{(number + step) % 3}"
-            await registry.publish(package(id, f"{number}.{step}.0"))
-            if step % 2:
-                latest = await registry.get(id)
-                await registry.delete(id, latest.version)
-
-    for id in ("p0", "p1", "p2"):
-        await registry.publish(package(id, "0.0.0"))
-    async with anyio.create_task_group() as tasks:
-        for number in range(1, 17):
-            tasks.start_soon(work, number)
-    marked, newest = await marks(registry, database)
-    assert newest <= marked
-    assert set((await every_page(registry.list))[0]) == newest
-
-
-@pytest.mark.parametrize("dialect_of", [sqlite.dialect, postgresql.dialect, mysql.dialect])
-async def test_the_statements_are_of_every_database(store, dialect_of):
-    """The queries of our own compile for SQLite, PostgreSQL and MariaDB."""
-    for query in (store._statements.newest, store._statements.versions, store._statements.everything):
-        assert "sys_packages" in str(query.compile(dialect=dialect_of()))
 
 
 async def test_a_large_package_is_read_and_hashed_off_the_event_loop(registry, monkeypatch):
@@ -361,7 +248,7 @@ async def test_a_large_package_is_read_and_hashed_off_the_event_loop(registry, m
         )
 
     watched("check", registry_module)
-    watched("record", storage_module)
+    watched("record", reading_module)
     large = {"manifest": {"id": "large", "version": "1.0.0"}, "metadata": {"objects": [{"name": "x" * 90_000}]}}
     for form in (large, json.dumps(large)):
         published = await registry.publish(form)

@@ -39,13 +39,16 @@ async def queries(dialect: SqlDialect, monkeypatch: pytest.MonkeyPatch) -> list[
     await dialect.update_many(PLAYER, {}, {"captain": "p0"}, all=True)
     await dialect.update(PLAYER, "p1", {"friends": ["p2", "p3"]})
     made: list[str] = []
-    fetch = dialect._calls.fetch
 
-    async def counted(entity: str, *args: Any, **options: Any) -> Any:
-        made.append(entity)
-        return await fetch(entity, *args, **options)
+    def counted(fetch: Any) -> Any:
+        def call(entity: str, *args: Any, **options: Any) -> Any:
+            made.append(entity)
+            return fetch(entity, *args, **options)
 
-    monkeypatch.setattr(dialect._calls, "fetch", counted)
+        return call
+
+    for name in ("fetch", "fetch_by_key"):
+        monkeypatch.setattr(dialect._calls, name, counted(getattr(dialect._calls, name)))
     return made
 
 

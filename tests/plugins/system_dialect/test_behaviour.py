@@ -83,6 +83,7 @@ class Place:
         where: the fixture that gives the address, or the name of a file.
         loops: the event loops that it knows.
         marks: what the machine has to have.
+        slow_on: the loops on which only `make check` runs it, for it takes long and differs little from another place.
     """
 
     open: Callable[[str], Awaitable[Dialect]]
@@ -90,25 +91,30 @@ class Place:
     way: Callable[[Open], AbstractAsyncContextManager[Open]] = directly
     loops: tuple[str, ...] = ("asyncio", "trio")
     marks: tuple[pytest.MarkDecorator, ...] = ()
+    slow_on: tuple[str, ...] = ()
 
 
 POSTGRES, MARIADB = pytest.mark.postgres, pytest.mark.mariadb
 MEMORY = {"sqlite-memory": Place(sqlite, ":memory:")}
-GENERIC = {"generic": Place(generic, "suite.db")}
+GENERIC = {"generic": Place(generic, "suite.db", slow_on=("trio",))}
 SHARED = {
     "sqlite": Place(sqlite, "suite.db"),
     "postgres": Place(postgres, "postgres_database", loops=("asyncio",), marks=(POSTGRES,)),
-    "pgbouncer": Place(pgbouncer, "pgbouncer_database", loops=("asyncio",), marks=(POSTGRES,)),
+    "pgbouncer": Place(pgbouncer, "pgbouncer_database", loops=("asyncio",), marks=(POSTGRES,), slow_on=("asyncio",)),
     "mariadb": Place(mariadb, "mariadb_database", loops=("asyncio",), marks=(MARIADB,)),
-    "net-sqlite": Place(sqlite, "suite.db", over_net),
-    "net-postgres": Place(postgres, "postgres_database", over_net, ("asyncio",), (POSTGRES,)),
+    "net-sqlite": Place(sqlite, "suite.db", over_net, slow_on=("trio",)),
+    "net-postgres": Place(postgres, "postgres_database", over_net, ("asyncio",), (POSTGRES,), ("asyncio",)),
 }
 
 
 def on(places: dict[str, Place]) -> pytest.MarkDecorator:
     """Each place with each event loop that it knows."""
     params = [
-        pytest.param((place, loop), id=f"{name}-{loop}", marks=place.marks)
+        pytest.param(
+            (place, loop),
+            id=f"{name}-{loop}",
+            marks=(*place.marks, pytest.mark.slow) if loop in place.slow_on else place.marks,
+        )
         for name, place in places.items()
         for loop in place.loops
     ]

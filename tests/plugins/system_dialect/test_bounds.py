@@ -11,8 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from objectkernel_system_dialect.bounds import within_bounds
-from objectkernel_system_dialect.contracts import Field
+from objectkernel_system_dialect.contracts import ConstraintViolated, EntitySchema, Field
 from objectkernel_system_dialect.filters import NEVER, All, AnyOf, Compare, Condition, Missing
+from objectkernel_system_dialect.sqlite_dialect import open_sqlite
 
 INTEGERS = st.integers(-(2**63), 2**63 - 1) | st.integers(-5, 5) | st.sampled_from([2**63 - 1, -(2**63)])
 CENTS = st.integers(-99999, 99999).map(lambda cents: Decimal(cents).scaleb(-2))
@@ -86,3 +87,27 @@ def test_decimals(present: Decimal | None, amount: Decimal, low: Decimal | None,
 def test_floats(present: float | None, amount: float, expected: bool) -> None:
     """Within the field's bounds, and never beyond what a float can hold."""
     assert admits(Field("number", max=2), present, amount) is expected
+
+
+@pytest.mark.anyio
+async def test_a_row_that_is_made_meanwhile_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that somebody makes just after an increment has not found it is counted up, not called out of bounds."""
+    fields = {"id": Field("string", length=10, required=True), "count": Field("integer", max=2)}
+    schema = EntitySchema(name="Counter", collection="counters", fields=fields)
+    dialect = await open_sqlite(":memory:")
+    try:
+        await dialect.register(schema)
+        look = dialect._is_there
+
+        async def late(*row: Any) -> bool:
+            monkeypatch.undo()
+            await dialect.create(schema, {"id": "a", "count": 1})
+            return await look(*row)
+
+        monkeypatch.setattr(dialect, "_is_there", late)
+        assert (await dialect.increment(schema, "a", "count") or {})["count"] == 2
+        with pytest.raises(ConstraintViolated):
+            await dialect.increment(schema, "a", "count")
+        assert await dialect.increment(schema, "b", "count") is None
+    finally:
+        await dialect.aclose()

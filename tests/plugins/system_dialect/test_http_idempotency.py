@@ -13,12 +13,13 @@ import pytest
 from objectkernel_contracts import Principal
 from objectkernel_system_dialect.contracts import (
     ConstraintViolated,
+    DatabaseBusy,
     Dialect,
     IdempotencyKeyBusy,
     IdempotencyKeyReused,
     RequestInvalid,
 )
-from objectkernel_system_dialect.http_idempotency import BATCH, IDEMPOTENCY, LIFETIME, PAUSE, Answer, Idempotency
+from objectkernel_system_dialect.http_idempotency import BATCH, IDEMPOTENCY, LIFETIME, Answer, Idempotency
 
 from tests.plugins.system_dialect.net_entities import THING, opened
 from tests.plugins.system_dialect.served import serve
@@ -143,27 +144,49 @@ async def test_unfinished(dialect: Dialect) -> None:
         await idempotency.once("ada", "k", "request", Writer(dialect))
 
 
-async def test_sweep(dialect: Dialect) -> None:
-    """Expired records go in batches, one with each write until none is left, and then once a minute; others stay."""
+async def test_sweep(dialect: Dialect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records that have come of age go in batches, between which others write; younger ones stay."""
     clock = Clock()
     idempotency = Idempotency(dialect, clock)
     await dialect.register(IDEMPOTENCY)
-
-    async def expire(count: int) -> None:
-        old = {"request": "r", "made_at": clock.now - LIFETIME}
-        await dialect.create_many(IDEMPOTENCY, [{"id": f"{number}", **old} for number in range(count)])
-
-    await expire(BATCH + 1)
+    old = {"request": "r", "made_at": clock.now - LIFETIME}
+    for batch in range(4):
+        await dialect.create_many(IDEMPOTENCY, [{"id": f"{batch} {number}", **old} for number in range(BATCH)])
     await idempotency.once("ada", "k", "request", Writer(dialect))
-    for left in (2, 1):
+    left: list[int] = []
+
+    async def write() -> None:
+        while True:
+            await dialect.create(THING, {"name": str(len(left))})
+            left.append(await dialect.count(IDEMPOTENCY))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(write)
         await idempotency.sweep()
-        assert await dialect.count(IDEMPOTENCY) == left
-    await expire(1)
-    await idempotency.sweep()
-    assert await dialect.count(IDEMPOTENCY) == 2
-    clock.now += PAUSE
-    await idempotency.sweep()
-    assert [row["request"] for row in await dialect.find(IDEMPOTENCY)] == ["request"]
+        tasks.cancel_scope.cancel()
+    assert await dialect.count(IDEMPOTENCY) == 1
+    assert {count for count in left if 1 < count < 4 * BATCH}
+
+
+async def test_sweep_of_what_others_have_left(dialect: Dialect) -> None:
+    """A host that has had no write yet removes what was there when it came."""
+    clock = Clock()
+    other = Idempotency(dialect, clock)
+    await other.once("ada", "k", "request", Writer(dialect))
+    clock.now += LIFETIME
+    await Idempotency(dialect, clock).sweep()
+    assert await dialect.count(IDEMPOTENCY) == 0
+
+
+async def test_a_sweep_that_fails(dialect: Dialect, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    """It is told, and the next one comes in its time."""
+    monkeypatch.setattr(dialect, "find", refuse)
+    await Idempotency(dialect).sweep()
+    assert "stay for now" in caplog.text
+
+
+async def refuse(*_: Any, **__: Any) -> Any:
+    raise DatabaseBusy("the database is busy", why="it is", fix="wait", database="d", reason="lock")
 
 
 async def test_expired_and_made_anew(dialect: Dialect, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from objectkernel_system_dialect.contracts import DatabaseUnavailable, DialectUnsupported
-from objectkernel_system_dialect.location import default_path, place_of, sqlite_path, without_folder
+from objectkernel_system_dialect.location import place_of, sqlite_path, within_data_dir, without_folder
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,14 @@ def test_a_missing_folder_is_told_and_not_shown(tmp_path: Path) -> None:
 
 
 def test_the_data_folder_is_made(tmp_path: Path) -> None:
-    """A missing data folder is made with its parents; where it cannot be, the error names the setting."""
-    assert default_path(tmp_path / "a" / "b") == str(tmp_path / "a" / "b" / "objectkernel.db")
+    """A missing one is made with its parents, for its owner alone; where it cannot be, the error names the setting."""
+    folder = tmp_path / "a" / "b"
+    assert within_data_dir("{data_dir}/app.db", folder) == str(folder / "app.db")
+    assert folder.stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "a" / "b").is_dir()
     (tmp_path / "file").touch()
     with pytest.raises(DatabaseUnavailable, match="OBJECTKERNEL_DATA_DIR"):
-        default_path(tmp_path / "file" / "data")
+        within_data_dir("{data_dir}/app.db", tmp_path / "file" / "data")
+    for other in ("app.db", ":memory:", "sqlite:///app.db"):
+        assert within_data_dir(other, tmp_path / "none") == other
+    assert not (tmp_path / "none").exists()

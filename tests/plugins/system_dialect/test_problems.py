@@ -6,6 +6,7 @@ import json
 
 import pytest
 from objectkernel.errors import KernelError
+from objectkernel_http.problems import status_of as of_host
 from objectkernel_system_dialect import errors
 from objectkernel_system_dialect.contracts import DatabaseBusy, DataError, DuplicateKey, UnknownField
 from objectkernel_system_dialect.problems import BY_CODE, error_of, problem_of, status_of
@@ -44,6 +45,14 @@ def test_own_errors_tell_only_their_kind() -> None:
     error = error_of(problem, "server:80")
     assert isinstance(error, DatabaseBusy)
     assert error.facts == {"reason": "BUSY", "database": "server:80"}
+
+
+@pytest.mark.parametrize("code", BY_CODE)
+def test_a_host_tells_the_same(code: str) -> None:
+    """A database that is away is 503 on routes of any plugin; what a 4xx tells stays with this plugin's."""
+    error = BY_CODE[code]("what", database="db7", reason="x")
+    own, hosts = status_of(error), of_host(error)
+    assert hosts == (own if own in (503, 507) else 500)
 
 
 def test_errors_of_others() -> None:

@@ -44,6 +44,9 @@ PROBLEMS: list[tuple[EntitySchema, str]] = [
     (schema(fields={"a": Field("string", enum=("x",))}), "lists values although"),
     (schema(fields={"a": Field("enum", enum=("x", "x"))}), "value twice"),
     (schema(fields={"a": Field("string", length=0)}), "no room"),
+    (schema(fields={"a": Field("text", format="date")}), "which a text has not"),
+    (schema(fields={"a": Field("string", format="day")}), "may have date, time"),  # type: ignore[arg-type]
+    (schema(fields={"a": Field("string", format="time", default="noon")}), "no time such as 09:30"),
     (schema(fields={"a": Field("decimal", precision=19)}), "precision <= 18"),
     (schema(fields={"a": Field("decimal", precision=3, scale=4)}), "scale <= precision"),
     (schema(fields={"a": Field("text", unique=True)}), "cannot be unique"),

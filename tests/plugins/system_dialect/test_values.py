@@ -25,6 +25,8 @@ VALUE = EntitySchema(
     fields={
         "number": Field("integer"),
         "string": Field("string", length=5),
+        "day": Field("string", length=10, format="date"),
+        "clock": Field("string", length=24, format="time"),
         "text": Field("text"),
         "integer": Field("integer"),
         "small": Field("integer", min=-2, max=2),
@@ -55,6 +57,8 @@ async def stored(dialect: SqlDialect) -> Repository:
 EAST = timezone(timedelta(hours=5, minutes=30))
 ROUND_TRIPS: list[tuple[str, Any, Any]] = [
     ("string", "é😀 x ", "é😀 x "),
+    ("day", "2024-02-29", "2024-02-29"),
+    *(("clock", time, time) for time in ("09:30", "23:59:59", "09:30:00.123456+05:30", "09:30Z")),
     ("text", "x" * 200_000, "x" * 200_000),
     ("text", "", ""),
     ("integer", 2**63 - 1, 2**63 - 1),
@@ -111,6 +115,8 @@ REFUSED: list[tuple[str, Any]] = [
     ("string", "123456"),
     ("string", 5),
     ("string", b"x"),
+    *(("day", day) for day in ("", "2026-02-29", "31.1.2026", "20260131", "0000-01-01", "2026-01-3٣", "2026-01-31 ")),
+    *(("clock", time) for time in ("", "9:30", "24:00", "0930", "T09:30", "09:30+5", "09:30:00,5", "now")),
     ("text", "a\0b"),
     ("text", "\ud800"),
     ("integer", 2**63),

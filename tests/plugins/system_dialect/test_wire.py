@@ -96,6 +96,15 @@ def test_numbers_without_a_point() -> None:
     assert load(b"9007199254740993", 1) == 2**53 + 1
 
 
+def test_whole_numbers_with_a_point() -> None:
+    """Whether an integer has a point is nothing to JSON; one that reading may have rounded is refused by its field."""
+    assert repr(from_wire(Field("integer"), load(b"7.0", 1))) == "7"
+    assert repr(from_wire(Field("sequence"), -7.0)) == "-7"
+    assert repr(from_wire(Field("array", items="integer"), [7.0, 7.5, True])) == "[7, 7.5, True]"
+    for kept in (7.5, float(2**53), float("inf"), True, "7.0"):
+        assert repr(from_wire(Field("integer"), kept)) == repr(kept)
+
+
 @pytest.mark.parametrize(
     ("text", "value"), [("42", 42), ("-7", -7), ("4.0", None), ("+4", None), ("0x1", None), ("", None), ("٤", None)]
 )

@@ -1,0 +1,1 @@
+"""Accounts, people and sessions of a host, its secrets and its audit trail."""

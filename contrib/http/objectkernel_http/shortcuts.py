@@ -1,0 +1,83 @@
+"""Routes that are found again without looking for them: a framework tries one after the other, each time anew."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+from fastapi import APIRouter
+from starlette.routing import BaseRoute, Host
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from objectkernel_http.exchange import REMEMBER
+
+MOST: Final = 1000
+"""Shortcuts that are kept."""
+TELEMETRY: Final = "fastapi.telemetry"
+"""In the scope of a request that FastAPI traces: its router has to see it."""
+
+
+@attrs.frozen
+class Shortcut:
+    """What a router came to: the guarded route, and what it has left in the scope.
+
+    Attributes:
+        left: by its name in the scope.
+        own: the dictionaries of that, of which each request has copies.
+    """
+
+    route: ASGIApp
+    left: dict[str, Any]
+    own: dict[str, dict[Any, Any]]
+
+    def take(self, scope: Scope) -> None:
+        """Leave in a scope what the router would."""
+        scope.update(self.left)
+        for name, value in self.own.items():
+            scope[name] = value.copy()
+
+
+class Shortcuts:
+    """Stands before a router, and goes straight to a route whose path, without parameters, has led there before.
+
+    Which route a method and a path lead to changes only with the list of routes; then everything is looked for anew.
+    Where a route of the list looks at the host's name, everything is looked for each time.
+    """
+
+    def __init__(self, router: APIRouter) -> None:
+        self._router = router
+        self._search: ASGIApp = router.middleware_stack
+        self._routes: list[BaseRoute] = []
+        self._known: dict[tuple[str, str, str], Shortcut] = {}
+        self._by_path = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or TELEMETRY in scope:
+            await self._search(scope, receive, send)
+            return
+        if self._routes != self._router.routes:
+            self._routes = list(self._router.routes)
+            self._known.clear()
+            self._by_path = not any(isinstance(route, Host) for route in self._routes)
+        asked = (scope["method"], scope["path"], scope.get("root_path", ""))
+        known = self._known.get(asked)
+        if known is not None:
+            known.take(scope)
+            await known.route(scope, receive, send)
+            return
+        before, routes = frozenset(scope), self._routes
+
+        def remember(route: ASGIApp) -> None:
+            still = self._by_path and routes is self._routes and len(self._known) < MOST
+            if still and not scope["path_params"]:
+                left = {name: value for name, value in scope.items() if name not in before}
+                own = {name: left.pop(name).copy() for name in list(left) if type(left[name]) is dict}
+                self._known[asked] = Shortcut(route, left, own)
+
+        scope[REMEMBER] = remember
+        await self._search(scope, receive, send)
+
+
+def add_shortcuts(router: APIRouter) -> None:
+    """Let the router of an application find routes again by itself."""
+    router.middleware_stack = Shortcuts(router)

@@ -1,0 +1,107 @@
+"""The whole story of all plugins, told over HTTP by somebody who has just signed in."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+from objectkernel import ObjectKernel
+from objectkernel_accounts.contracts import PEOPLE
+from objectkernel_http import asgi_app, kernel_lifespan
+
+ADDRESS = "http://127.0.0.1"
+
+
+def tell(make_kernel: Callable[[], ObjectKernel], packages: Path) -> None:
+    """Run the story in a fresh data folder, which is removed behind it."""
+    with tempfile.TemporaryDirectory(prefix="objectkernel-demo-") as folder:
+        os.environ["OBJECTKERNEL_DATA_DIR"] = folder
+        anyio.run(_tell, make_kernel(), packages, Path(folder))
+
+
+async def _tell(kernel: ObjectKernel, packages: Path, folder: Path) -> None:
+    app = asgi_app(kernel)
+    async with kernel_lifespan(kernel)(app):
+        _step("boot", f"{len(kernel.timeline.entries)} parts up in {kernel.timeline.total * 1000:.0f} ms")
+        password = secrets.token_urlsafe(12)
+        admin = await kernel.get(PEOPLE).create_admin("demo", password, account="Demo")
+        _step("account", f"{admin.account.name!r}, owned by {admin.user.login!r}, who runs the host")
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url=ADDRESS, headers={"Sec-Fetch-Site": "same-origin"}
+        ) as client:
+            await _sign_in(client, password)
+            await _publish(client, packages)
+            await _install(client)
+            await _store(client)
+            await _switch(client, folder)
+            await _look_back(client)
+
+
+async def _sign_in(client: httpx.AsyncClient, password: str) -> None:
+    refused = await client.get("/api/v1/account")
+    page = _good(await client.get("/sign-in")).text
+    token = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert token is not None
+    form = {"csrf": token[1], "login": "demo", "password": password}
+    answer = await client.post("/sign-in", data=form)
+    me = _good(await client.get("/api/v1/account")).json()
+    _step(
+        "sign in",
+        f"{refused.status_code} before, {answer.status_code}, then {me['role']} with {len(me['scopes'])} scopes",
+    )
+
+
+async def _publish(client: httpx.AsyncClient, packages: Path) -> None:
+    for file in sorted(packages.glob("*.json")):
+        published = _good(
+            await client.post(
+                "/api/v1/packages", content=file.read_bytes(), headers={"Content-Type": "application/json"}
+            )
+        ).json()
+        _step("publish", f"{published['id']}@{published['version']} {published['hash'][:16]}")
+    first = _good(await client.get("/api/v1/packages/acme.crm/%5E1.0.0"))
+    again = await client.get("/api/v1/packages/acme.crm/1.2.0", headers={"If-None-Match": first.headers["ETag"]})
+    _step("resolve", f"acme.crm@^1.0.0 is {len(first.content)} bytes; asked again with their hash: {again.status_code}")
+
+
+async def _install(client: httpx.AsyncClient) -> None:
+    answer = _good(await client.put("/api/v1/installations/acme.crm")).json()
+    for installed in answer["items"]:
+        _step("install", f"{installed['id']}@{installed['version']}: {', '.join(installed['entities'])}")
+
+
+async def _store(client: httpx.AsyncClient) -> None:
+    served = _good(await client.get("/api/v1/data")).json()
+    name = next(name for name in served["entities"] if name.endswith("account"))
+    row = _good(await client.post(f"/api/v1/data/{name}", json={"name": "Ada"})).json()
+    found = _good(await client.get(f"/api/v1/data/{name}/{row['id']}"))
+    _step("store", f"a row of {name}, read back with the tag {found.headers['ETag']}")
+
+
+async def _switch(client: httpx.AsyncClient, folder: Path) -> None:
+    uri = str(folder / "elsewhere.db")
+    _good(await client.post("/api/change-dialect", json={"dialect": "sqlite", "uri": uri}))
+    kept = _good(await client.get("/api/v1/packages")).json()["items"]
+    _step("switch", f"the business data goes to another database; the system's stays: {len(kept)} packages")
+
+
+async def _look_back(client: httpx.AsyncClient) -> None:
+    entries = _good(await client.get("/api/v1/audit")).json()["entries"]
+    _step("audit", f"{len(entries)} entries: {', '.join(sorted({entry['action'] for entry in entries}))}")
+
+
+def _good(answer: httpx.Response) -> httpx.Response:
+    if answer.status_code >= 400:
+        raise RuntimeError(f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text}")
+    return answer
+
+
+def _step(what: str, told: Any) -> None:
+    print(f"{what:<10}{told}")

@@ -1,0 +1,117 @@
+"""``objectkernel packages delete``, tag, untag, deprecate, yank and configure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from objectkernel_contracts import CommandContext, Services
+
+from objectkernel_package_service.commands_output import as_json, missing, named, one_version, plain, print_json
+from objectkernel_package_service.contracts import PACKAGES, PackageMissing
+
+
+@click.command()
+@click.argument("package", type=named, metavar="ID[@VERSION]")
+@click.option("--all-versions", is_flag=True, help="Delete every version of the package.")
+@click.option("--force", is_flag=True, help="Also what other packages depend on.")
+@as_json
+@click.pass_obj
+def delete(obj: CommandContext, package: str, all_versions: bool, force: bool) -> None:
+    """Delete one version of a package, or all of them when asked by name."""
+    id, at, version = package.partition("@")
+    if bool(at) == all_versions:
+        raise click.UsageError(f"name one version, {id}@VERSION, or give {id} --all-versions")
+
+    async def job(kernel: Services) -> bool:
+        service = kernel.get(PACKAGES)
+        if all_versions:
+            return await service.delete(id, all_versions=True, force=force)
+        return await service.delete(id, version, force=force)
+
+    if not obj.run(job):
+        raise missing(id, version)
+    _tell(
+        obj,
+        f"deleted {package}{', all versions' if all_versions else ''}",
+        {"deleted": package, "all_versions": all_versions},
+    )
+
+
+@click.command()
+@click.argument("package", type=named, metavar="ID@VERSION")
+@click.argument("tag")
+@as_json
+@click.pass_obj
+def tag(obj: CommandContext, package: str, tag: str) -> None:
+    """Let a dist-tag name a version, whatever it named before."""
+    id, version = one_version(package)
+    obj.run(lambda kernel: kernel.get(PACKAGES).tag(id, tag, version))
+    _tell(obj, f"{id}: {tag} is {version}", {"id": id, "tag": tag, "version": version})
+
+
+@click.command()
+@click.argument("package", metavar="ID")
+@click.argument("tag")
+@as_json
+@click.pass_obj
+def untag(obj: CommandContext, package: str, tag: str) -> None:
+    """Remove a dist-tag."""
+    if not obj.run(lambda kernel: kernel.get(PACKAGES).untag(package, tag)):
+        fix = f"`objectkernel packages tags {package}` names those that there are"
+        raise PackageMissing(f"{package} has no tag {tag!r}", fix=fix, id=package, version=tag)
+    _tell(obj, f"{package}: {tag} is removed", {"id": package, "tag": tag, "version": None})
+
+
+@click.command()
+@click.argument("package", type=named, metavar="ID[@VERSION]")
+@click.argument("message", required=False)
+@click.option("--undo", is_flag=True, help="Take it back.")
+@as_json
+@click.pass_obj
+def deprecate(obj: CommandContext, package: str, message: str | None, undo: bool) -> None:
+    """Say why a version, or every one that there is, should not be used any more."""
+    if (message is None) != undo:
+        raise click.UsageError("give the reason, or --undo to take it back")
+    id, _, version = package.partition("@")
+    obj.run(lambda kernel: kernel.get(PACKAGES).deprecate(id, version or None, message))
+    said = f"{package} is deprecated: {message}" if message is not None else f"{package} is not deprecated any more"
+    _tell(obj, said, {"id": id, "version": version or None, "deprecated": message})
+
+
+@click.command()
+@click.argument("package", type=named, metavar="ID@VERSION")
+@click.option("--undo", is_flag=True, help="Let it be found again.")
+@as_json
+@click.pass_obj
+def yank(obj: CommandContext, package: str, undo: bool) -> None:
+    """Let a version be found by its exact version alone: by no range, and not as the latest."""
+    id, version = one_version(package)
+    obj.run(lambda kernel: kernel.get(PACKAGES).yank(id, version, not undo))
+    _tell(
+        obj,
+        f"{package} is {'not yanked any more' if undo else 'yanked'}",
+        {"id": id, "version": version, "yanked": not undo},
+    )
+
+
+@click.command()
+@click.argument("package", metavar="ID")
+@click.option("--visibility", type=click.Choice(["public", "private"]), help="Who sees it: everybody, or its owner.")
+@click.option("--policy", type=click.Choice(["mutable", "immutable"]), help="Whether a version may be overwritten.")
+@as_json
+@click.pass_obj
+def configure(obj: CommandContext, /, package: str, **said: Any) -> None:
+    """Change what is said of a package as a whole."""
+    given = {name: value for name, value in said.items() if value is not None}
+    if not given:
+        raise click.UsageError("give --visibility or --policy")
+    obj.run(lambda kernel: kernel.get(PACKAGES).configure(package, **given))
+    _tell(obj, f"{package} is {' and '.join(given.values())}", {"id": package, **given})
+
+
+def _tell(obj: CommandContext, words: str, value: dict[str, Any]) -> None:
+    if obj.json:
+        print_json(value)
+    else:
+        click.echo(plain(words))

@@ -1,0 +1,34 @@
+"""Damage that was found: logged, and counted for whoever watches the host."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from objectkernel_contracts import Figure
+
+from objectkernel_package_service.contracts import PackageDamaged
+
+log = logging.getLogger("objectkernel.plugin.package-service")
+
+
+class Integrity:
+    """What was found damaged since the start."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def noted(self, error: PackageDamaged) -> PackageDamaged:
+        """Log and count a failure, and give it back."""
+        self._failures += 1
+        log.error("%s: %s", error.what, error.why)
+        return error
+
+    def figures(self) -> Iterator[Figure]:
+        """What a host reports."""
+        yield Figure(
+            name="package_integrity_failures",
+            help="Rows of the package registry that were read and were not what had been published",
+            value=self._failures,
+            kind="counter",
+        )

@@ -1,0 +1,89 @@
+"""Something of an account behind each path that has parameters, and where nothing of the kind is."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+from objectkernel import ObjectKernel
+from objectkernel_accounts.contracts import PEOPLE
+from objectkernel_accounts.storage import ACCOUNT
+from objectkernel_http.testing import OTHER, TESTER, Found
+from objectkernel_system_dialect.contracts import SYSTEM_DIALECT
+
+DATA = "/api/v1/data/"
+PACKAGES = "/api/v1/packages/"
+MEMBERS = "/api/v1/account/members/"
+NEW_ROWS: Mapping[str, dict[str, Any]] = {
+    "authors": {"name": "SECRET of an author"},
+    "books": {"title": "SECRET of a book", "blurb": "SECRET", "words": ["SECRET"], "pages": 7},
+    "shelves": {"note": "SECRET of a shelf"},
+}
+ROW_BODIES: Mapping[str, Any] = {
+    "": {"blurb": "changed"},
+    "increment": {"field": "pages"},
+    "add-to-set": {"field": "words", "value": "new"},
+    "pull": {"field": "words", "value": "new"},
+    "undelete": {},
+}
+"""What is done with a row by a path that names any entity, which the document has not."""
+POSSIBLE: Mapping[str, tuple[str, ...]] = {
+    "increment": ("books",),
+    "add-to-set": ("books",),
+    "pull": ("books",),
+    "undelete": ("shelves",),
+}
+"""The rows that can have these operations; others have a path for them too, and refuse whatever it names."""
+
+
+async def found_at(kernel: ObjectKernel, client: httpx.AsyncClient, path: str) -> Found | None:
+    """Make, as the client's account, what a path leads to; None: it is nobody's."""
+    if path.startswith(DATA):
+        return await _row(client, path.removeprefix(DATA))
+    if path.startswith(PACKAGES):
+        return await _package(client)
+    if path.startswith(MEMBERS):
+        return await _member(kernel)
+    raise AssertionError(f"say in {__name__} what {path} leads to, so that it can be asked for by another account")
+
+
+async def _row(client: httpx.AsyncClient, path: str) -> Found | None:
+    entity, _, rest = path.partition("/")
+    named = entity.startswith("{")
+    operation = rest.removeprefix("{id}").strip("/")
+    collection = ("shelves" if operation == "undelete" else "books") if named else entity
+    if not rest.startswith("{id}") or collection not in POSSIBLE.get(operation, (collection,)):
+        return None
+    there, missing = _key(collection), _key(collection)
+    made = await client.post(DATA + collection, json={**NEW_ROWS[collection], **there})
+    assert made.status_code == 201, made.text
+    keys = [",".join(str(part) for part in key.values()) for key in (there, missing)]
+    more = {"entity": collection} if named else {}
+    body = ROW_BODIES[operation] if named else None
+    return Found(there={**more, "id": keys[0]}, missing={**more, "id": keys[1]}, body=body)
+
+
+def _key(collection: str) -> dict[str, Any]:
+    if collection == "shelves":
+        return {"room": str(uuid.uuid4()), "place": 1}
+    return {"id": str(uuid.uuid4())}
+
+
+async def _package(client: httpx.AsyncClient) -> Found:
+    there, missing = (f"acme.p{uuid.uuid4().hex}" for _ in range(2))
+    package = {"manifest": {"id": there, "version": "1.2.0", "name": "SECRET"}, "metadata": {}}
+    made = await client.post(PACKAGES.rstrip("/"), json=package, params={"visibility": "private", "tag": "beta"})
+    assert made.status_code == 201, made.text
+    more = {"version": "1.2.0", "tag": "beta"}
+    return Found(there={"id": there, **more}, missing={"id": missing, **more})
+
+
+async def _member(kernel: ObjectKernel) -> Found:
+    """Somebody who has joined the account that the tokens name; it and the other one are there."""
+    for id in (TESTER, OTHER):
+        await kernel.get(SYSTEM_DIALECT).upsert(ACCOUNT, {"id": id, "name": id})
+    link = await kernel.get(PEOPLE).invite(f"{uuid.uuid4().hex}@example.org", TESTER)
+    joined = await kernel.get(PEOPLE).accept(link.token.reveal(), "a long enough passphrase", name="SECRET")
+    return Found(there={"user_id": joined.user.id}, missing={"user_id": str(uuid.uuid4())})

@@ -1,0 +1,93 @@
+"""``objectkernel packages publish``: folders, what is said of a package, and checking without publishing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from objectkernel_package_service.contracts import PackageConflict
+
+from tests.plugins.package_service.command_line import package
+
+
+@pytest.fixture
+def crm(tmp_path):
+    """A package as a folder."""
+    folder = tmp_path / "crm"
+    (folder / "objects").mkdir(parents=True)
+    (folder / "manifest.yaml").write_text("id: crm\nversion: 1.0.0\n")
+    (folder / "objects" / "account.yaml").write_text("fields:\n  name: {type: text}\n")
+    return folder
+
+
+def test_a_folder_is_published_as_one_package(run, crm):
+    """Its manifest and its objects, under one hash."""
+    done = json.loads(run("publish", "--json", crm).stdout)
+    assert [(one["id"], one["version"]) for one in done["published"]] == [("crm", "1.0.0")]
+    assert json.loads(run("show", "crm", "--json").stdout)["counts"] == {"objects": 1}
+
+
+def test_a_refused_folder_tells_file_and_line(run, crm):
+    """So that an editor can jump to it; the exit code is 1."""
+    (crm / "objects" / "account.yaml").write_text("fields:\n  name: {type: text}\n  name: {type: date}\n")
+    done = run("publish", crm)
+    assert done.exit_code == 1
+    assert "objects/account.yaml:3: the name 'name' stands twice" in done.stderr
+
+
+def test_check_publishes_nothing_and_starts_nothing(run, crm, folder, database):
+    """It tells what publishing would refuse, by the limits that the host has, and each hash."""
+    (folder / "hr.json").write_text(json.dumps(package("H R")))
+    (folder / "shop.json").write_text(
+        json.dumps(package("shop", metadata_of_its_own=1) | {"metadata": {"a": ["x" * 10_000]}})
+    )
+    done = run("publish", "--check", "--json", crm, folder)
+    told = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert [one["id"] for one in told["checked"]] == ["crm", "crm"]
+    assert [one["file"].rpartition("/")[2] for one in told["refused"]] == ["hr.json", "shop.json"]
+    assert not database.exists()
+    assert run("publish", "--check", crm).exit_code == 0
+    assert told["checked"][0]["hash"] == json.loads(run("publish", "--json", crm).stdout)["published"][0]["hash"]
+
+
+def test_what_is_said_of_a_package(run, crm):
+    """Tag, visibility, policy and owner come with the publish."""
+    done = run(
+        "publish",
+        "--json",
+        crm,
+        "--tag",
+        "stable",
+        "--visibility",
+        "private",
+        "--policy",
+        "immutable",
+        "--owner",
+        "acme",
+    )
+    (record,) = json.loads(done.stdout)["published"]
+    assert (record["tags"], record["visibility"], record["policy"], record["owner"]) == (
+        ["stable"],
+        "private",
+        "immutable",
+        "acme",
+    )
+
+
+def test_a_conflict_keeps_no_other_from_being_published(run, crm, folder):
+    """Other content of an immutable version is told with its code; what comes after it is published."""
+    run("publish", crm, "--policy", "immutable")
+    done = run("publish", "--json", folder)
+    told = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert [one["code"] for one in told["refused"]] == [PackageConflict.code]
+    assert [one["id"] for one in told["published"]] == ["hr", "shop"]
+
+
+def test_yaml_files_of_a_folder_are_packages_too(run, tmp_path):
+    """A file with manifest and metadata may be either."""
+    (tmp_path / "a.yaml").write_text("manifest: {id: a, version: 1.0.0}\nmetadata: {objects: [{name: x}]}\n")
+    (tmp_path / "b.json").write_text(json.dumps(package("b")))
+    told = json.loads(run("publish", "--json", tmp_path).stdout)
+    assert [one["id"] for one in told["published"]] == ["a", "b"]
