@@ -38,7 +38,9 @@ from pathlib import Path
 
 import attrs
 import pytest
+from click.testing import CliRunner
 from markdown_it import MarkdownIt
+from objectkernel_cli.root import root
 
 ROOT = Path(__file__).parents[2]
 PATTERNS = ("README.md", "kernel/**/*.md", "[a-z]*/*/README.md", "[a-z]*/*/docs/*.md")
@@ -120,7 +122,7 @@ class Runner:
         for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
             command, _, expected = part.partition("\n")
             if "usage" in block.words:
-                self.command(f"{command} --help")
+                usage(command)
             elif expected.strip():
                 compare(expected, self.command(command))
             else:
@@ -137,6 +139,16 @@ class Runner:
             assert wanted <= ours, f"not ours to install: {wanted - ours}"
             return ""
         return shell(line, self.folder)
+
+
+def usage(line: str) -> None:
+    """Check the sub-commands and options of a command that a reader would type."""
+    program, *words = shlex.split(line, comments=True)
+    if program != "objectkernel":
+        shell(f"{line} --help", Path())
+        return
+    done = CliRunner().invoke(root, [*words, "--help"], prog_name=program)  # here: a process for each would take long
+    assert done.exit_code == 0, f"$ {line}\n{done.output}"
 
 
 def shell(line: str, folder: Path) -> str:
@@ -190,6 +202,10 @@ WRONG = {
     "a failing command": Block(language="sh", words={}, text="false", line=1),
     "another answer": Block(language="console", words={}, text="$ echo yes\nno\n", line=1),
     "an unknown option": Block(language="console", words={"usage": ""}, text="$ ruff --nonsense", line=1),
+    "an unknown sub-command": Block(language="console", words={"usage": ""}, text="$ objectkernel coffee", line=1),
+    "an unknown option of ours": Block(
+        language="console", words={"usage": ""}, text="$ objectkernel doctor --coffee", line=1
+    ),
     "an unknown target": Block(language="sh", words={}, text="make coffee", line=1),
     "a stranger installed": Block(language="sh", words={}, text="pip install left-pad", line=1),
     "no TOML": Block(language="toml", words={}, text="a = ", line=1),
