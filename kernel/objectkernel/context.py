@@ -74,6 +74,18 @@ class PluginContext:
         """
         return self._kernel._read_settings(self._record)
 
+    def more_time(self, seconds: float) -> None:
+        """Let the provider that runs now take `seconds` from here on, should its time limit end sooner.
+
+        For a service that waits for a person: also the provider of another plugin that has called it may wait then.
+        Where nothing starts or stops there is no limit, and a shutdown's limit stays.
+        """
+        from objectkernel.host import current_host
+
+        host = current_host.get()
+        if host is not None:
+            host.owner.engine.deadlines.extend(host, seconds)
+
     async def emit(self, event: object) -> None:
         """Await every handler of the event; the first error comes to the caller."""
         await self._kernel.emit(event)

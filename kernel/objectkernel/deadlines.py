@@ -57,6 +57,13 @@ class Deadlines:
         elif host.deadline < self._asleep_until:
             self._wake.set()
 
+    def extend(self, host: Host, seconds: float) -> None:
+        """Let a watched host go on for `seconds` from now, if its deadline is sooner and has not come."""
+        deadline = self.until(seconds)
+        if host in self._watched and not host.scope.cancel_called and deadline > host.deadline:
+            host.deadline = deadline
+            host.seconds = seconds
+
     def drop(self, host: Host) -> None:
         """`host` is done."""
         self._watched.pop(host, None)

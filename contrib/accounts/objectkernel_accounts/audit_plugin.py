@@ -58,7 +58,12 @@ class AuditPlugin(Plugin):
 
     @contributes(SCOPES, uses=())
     def read_scope(self) -> GrantableScope:
-        return GrantableScope(name="audit:read", description="Read who changed what in the account", role="admin")
+        return GrantableScope(
+            name="audit:read",
+            description="Read who changed what in the account",
+            role="admin",
+            translations={"fr": "Lire qui a changé quoi dans le compte"},
+        )
 
     @contributes(OFFLINE_AUDIT, uses=())
     def offline(self) -> OfflineAudit:

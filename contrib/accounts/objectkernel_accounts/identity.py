@@ -28,10 +28,15 @@ class Grants:
             self._by_role[role] = held
         self._operators = frozenset(scope.name for scope in scopes if scope.role == "operator") | {OPERATE}
 
-    def of(self, session: Session) -> frozenset[str]:
-        """The scopes of a session."""
-        scopes = self._by_role[session.role]
-        return scopes | self._operators if session.user.operator else scopes
+    def of(self, role: Role, *, operator: bool) -> frozenset[str]:
+        """The scopes of somebody in an account."""
+        scopes = self._by_role[role]
+        return scopes | self._operators if operator else scopes
+
+    @property
+    def everything(self) -> frozenset[str]:
+        """All that anybody can have: what an account's own credential keeps of that, whoever granted it has decided."""
+        return self.of(ROLES[-1], operator=True)
 
 
 class HostIdentity:
@@ -56,7 +61,7 @@ class HostIdentity:
             return Principal(
                 account_id=session.account.id,
                 user_id=session.user.id,
-                scopes=self._grants.of(session),
+                scopes=self._grants.of(session.role, operator=session.user.operator),
                 session_id=session.id,
             )
         for verifier in self._verifiers:

@@ -16,10 +16,12 @@ from objectkernel_contracts import (
     KEYRING,
     ROUTERS,
     SCOPES,
+    STANDING,
     CommandMaker,
     GrantableScope,
     Identity,
     RouterMaker,
+    Standing,
 )
 from objectkernel_system_dialect.contracts import SYSTEM_DIALECT, SYSTEM_SCHEMAS, DataError, EntitySchema
 
@@ -28,6 +30,7 @@ from objectkernel_accounts.config import AccountsConfig
 from objectkernel_accounts.contracts import ACCOUNTS, PEOPLE, Accounts, People
 from objectkernel_accounts.identity import Grants, HostIdentity
 from objectkernel_accounts.parts import PARTS, Parts, assemble
+from objectkernel_accounts.standing import HostStanding
 from objectkernel_accounts.sweeping import sweep
 
 if TYPE_CHECKING:
@@ -62,6 +65,10 @@ class AccountsPlugin(Plugin):
     @provides(IDENTITY, uses=("parts", "verifiers", "scopes"))
     def identity(self) -> Identity:
         return HostIdentity(self.parts.sessions, Grants(self.scopes), self.verifiers, self.config.base_url)
+
+    @provides(STANDING, uses=("dialect", "scopes"))
+    def standing(self) -> Standing:
+        return HostStanding(self.dialect, Grants(self.scopes))
 
     @background(on_crash="restart")
     async def tidy(self) -> None:
@@ -115,11 +122,21 @@ class AccountsPlugin(Plugin):
 
     @contributes(SCOPES, uses=())
     def read_members(self) -> GrantableScope:
-        return GrantableScope(name="members:read", description="See who is in the account", role="viewer")
+        return GrantableScope(
+            name="members:read",
+            description="See who is in the account",
+            role="viewer",
+            translations={"fr": "Voir qui fait partie du compte"},
+        )
 
     @contributes(SCOPES, uses=())
     def write_members(self) -> GrantableScope:
-        return GrantableScope(name="members:write", description="Invite people, change their roles", role="admin")
+        return GrantableScope(
+            name="members:write",
+            description="Invite people, change their roles",
+            role="admin",
+            translations={"fr": "Inviter des personnes, changer leurs rôles"},
+        )
 
     @contributes(ROUTERS, uses=("parts", "scopes"))
     def routes(self) -> RouterMaker:

@@ -9,10 +9,12 @@ from objectkernel_contracts.identity import (
     CREDENTIAL_VERIFIERS,
     IDENTITY,
     PRINCIPAL,
+    STANDING,
     Credentials,
     CredentialVerifier,
     Identity,
     Principal,
+    Standing,
 )
 from objectkernel_contracts.keyring import KEY_NAMES, KEYRING, Keyring, NamedKey
 from objectkernel_contracts.metrics import METRICS, Figure, FigureSource
@@ -38,6 +40,7 @@ __all__ = [
     "ROLES",
     "ROUTERS",
     "SCOPES",
+    "STANDING",
     "Access",
     "AccountDeleting",
     "ApplicationMaker",
@@ -62,6 +65,7 @@ __all__ = [
     "RouterMaker",
     "Scope",
     "Services",
+    "Standing",
     "Unstarted",
     "access_of",
     "error_shape_of",

@@ -83,3 +83,18 @@ class CredentialVerifier(Protocol):
 
 CREDENTIAL_VERIFIERS = Extension[CredentialVerifier]("credential-verifiers")
 """Kinds of credentials that plugins add: `IDENTITY` asks each, and the first that answers wins."""
+
+
+class Standing(Protocol):
+    """Tells what somebody may now, for credentials that act for them without their being there."""
+
+    async def scopes(self, account_id: str, user_id: str | None) -> frozenset[str] | None:
+        """What this person may in this account; without a person, what the account itself may be granted.
+
+        None: nothing at all: one of them is unknown, disabled or deleted, or the person is no longer in the account.
+        """
+        ...
+
+
+STANDING = Service[Standing]("standing")
+"""What people may now. A plugin wants it, and goes by what was granted where there is none."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
@@ -22,6 +24,10 @@ def _well_named(spec: Any, attribute: attrs.Attribute[Any], name: str) -> None:
         raise ValueError(f"{name!r} is no scope: write lower-case words joined by colons, such as packages:write")
 
 
+def _translations(translations: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType(dict(translations))
+
+
 @attrs.frozen(kw_only=True)
 class GrantableScope:
     """A scope that a plugin's routes require, for those who grant it.
@@ -31,11 +37,17 @@ class GrantableScope:
         description: what it allows, in a few words that its owner understands: "Publish and change packages".
         role: the least role that has it in its account; ``operator``: only those who run the host have it, and no
         account gives it.
+        translations: the description in other languages, by their primary tags (RFC 5646): ``{"fr": "..."}``.
     """
 
     name: str = attrs.field(validator=_well_named)
     description: str
     role: Role | Literal["operator"] = "member"
+    translations: Mapping[str, str] = attrs.field(factory=dict, converter=_translations, hash=False)
+
+    def described(self, language: str) -> str:
+        """What it allows in a language, or in English where nobody has said it in that one."""
+        return self.translations.get(language, self.description)
 
 
 SCOPES = Extension[GrantableScope]("scopes")

@@ -30,4 +30,5 @@ class HttpPlugin(Plugin):
     @contributes(SCOPES, uses=())
     def operate_scope(self) -> GrantableScope:
         description = "See how the host is: every service at /readyz, its figures at /metrics"
-        return GrantableScope(name=OPERATE, description=description, role="operator")
+        french = "Voir l’état de l’hôte : chaque service à /readyz, ses chiffres à /metrics"
+        return GrantableScope(name=OPERATE, description=description, role="operator", translations={"fr": french})

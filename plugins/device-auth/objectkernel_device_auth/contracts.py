@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 from objectkernel.keys import Service
@@ -23,6 +24,10 @@ from objectkernel_device_auth.errors import (
 )
 
 # --- keys -------------------------------------------------------------------------------------------
+
+
+UNTIL_REVOKED: Final = timedelta.max
+"""The time of a key that does not end by itself."""
 
 
 @attrs.frozen(kw_only=True)
@@ -77,6 +82,11 @@ class ApiKeys(Protocol):
     ) -> IssuedKey:
         """Make a key.
 
+        Args:
+            user_id: whose it is; None: the account's alone, which somebody needs the scope ``keys:manage`` for.
+            expires_in: how long it goes on; None: as long as a setting says; `UNTIL_REVOKED`: no end by itself. What a
+                key makes ends with that key at the latest.
+
         Raises:
             InvalidRequest: name, scopes or time are not allowed; all problems are listed.
         """
@@ -103,7 +113,10 @@ class ApiKeys(Protocol):
         ...
 
     async def revoke(self, account_id: str, key_id: str, *, by: Principal | None = None) -> bool:
-        """End a key, with the refresh tokens that came with it; whether there was a good one."""
+        """End a key, with the refresh tokens that came with it, what it has replaced and what was made with it.
+
+        Whether there was a good one that `by` may end: one of their own, or any with the scope ``keys:manage``.
+        """
         ...
 
     async def verify(self, token: str) -> ApiKey | None:
@@ -180,6 +193,10 @@ class Asker:
     user_agent: str | None = None
 
 
+NOBODY: Final = Asker()
+"""The host itself, or somebody of whom nothing is known."""
+
+
 @attrs.frozen(kw_only=True)
 class DeviceAuthorization:
     """What a device is told (RFC 8628 section 3.2); times in seconds."""
@@ -238,11 +255,16 @@ class DeviceAuth(Protocol):
         scope: str | None = None,
         *,
         client_secret: str | None = None,
-        asker: Asker = Asker(),
+        asker: Asker = NOBODY,
         code_challenge: str | None = None,
         code_challenge_method: str | None = None,
+        base_url: str | None = None,
     ) -> DeviceAuthorization:
         """Begin a device flow (RFC 8628 section 3.1).
+
+        Args:
+            code_challenge, code_challenge_method: of PKCE (RFC 7636), ``S256`` alone.
+            base_url: where the host was reached, for the address of the page where the setting says nothing.
 
         Raises:
             OAuthError: with the standard's code.
@@ -256,7 +278,7 @@ class DeviceAuth(Protocol):
         *,
         client_secret: str | None = None,
         code_verifier: str | None = None,
-        asker: Asker = Asker(),
+        asker: Asker = NOBODY,
     ) -> TokenAnswer:
         """Exchange an approved device code, once (RFC 8628 section 3.4).
 
@@ -272,7 +294,7 @@ class DeviceAuth(Protocol):
         *,
         client_secret: str | None = None,
         scope: str | None = None,
-        asker: Asker = Asker(),
+        asker: Asker = NOBODY,
     ) -> TokenAnswer:
         """Exchange a refresh token for the next (RFC 6749 section 6, RFC 9700 section 4.14).
 
@@ -286,14 +308,15 @@ class DeviceAuth(Protocol):
         ...
 
     async def introspect(self, token: str, caller: Principal | Client) -> ApiKey | None:
-        """What is known of a token (RFC 7662); None: nothing that this caller may know."""
+        """What is known of an access token (RFC 7662), and what it may now; None: nothing that this caller may know."""
         ...
 
-    async def claim(self, user_code: str, by: Principal, *, asker: Asker = Asker()) -> PendingRequest | None:
+    async def claim(self, user_code: str, by: Principal, *, asker: Asker = NOBODY) -> PendingRequest | None:
         """What waits for this code: from now on only this session decides it; None for every code that is no good.
 
         Raises:
             TooManyTries: codes were guessed; `retry_after` says when to go on.
+            InvalidRequest: it is nobody who has signed in, but a key.
         """
         ...
 
@@ -310,7 +333,15 @@ class DeviceAuth(Protocol):
         scopes: Iterable[str] | None = None,
         name: str | None = None,
     ) -> bool:
-        """Approve or deny what this session has claimed; False when it is no longer there to be decided."""
+        """Approve or deny what this session has claimed; False when it is no longer there to be decided.
+
+        Args:
+            scopes: what is granted; all of `PendingRequest.scopes` without it.
+            name: of the key; the client's without it.
+
+        Raises:
+            InvalidRequest: nothing would be granted, or more than there is to grant.
+        """
         ...
 
 
@@ -340,12 +371,14 @@ class StoredToken:
     Attributes:
         expires_at: aware, UTC; None: it does not end by itself.
         issuer, client_id, scope: of whom, as whom and for what it was asked.
+        granted_scope: what the server gave where that differs; None: what was asked.
     """
 
     access_token: Secret[str]
     issuer: str
     client_id: str
     scope: str = ""
+    granted_scope: str | None = None
     expires_at: datetime | None = None
     refresh_token: Secret[str] | None = None
 
@@ -363,6 +396,15 @@ class TokenStore(Protocol):
 
     async def clear(self) -> None:
         """Forget all; nothing to forget is no error."""
+        ...
+
+
+@runtime_checkable
+class ExclusiveStore(TokenStore, Protocol):
+    """A store that several processes share: while one gets a key, the others wait for that."""
+
+    def exclusive(self) -> AbstractAsyncContextManager[None]:
+        """Keep everybody else out until the block ends, and be sure that `save` will work in it."""
         ...
 
 
@@ -417,6 +459,8 @@ __all__ = [
     "API_KEY_SOURCE",
     "CLIENTS",
     "DEVICE_AUTH",
+    "NOBODY",
+    "UNTIL_REVOKED",
     "ApiKey",
     "ApiKeySource",
     "ApiKeys",
@@ -432,6 +476,7 @@ __all__ = [
     "DeviceAuthError",
     "DeviceAuthorization",
     "DeviceKeySource",
+    "ExclusiveStore",
     "InvalidRequest",
     "IssuedKey",
     "KeyMissing",

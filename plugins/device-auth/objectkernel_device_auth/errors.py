@@ -24,6 +24,22 @@ OAuthCode: TypeAlias = Literal[
 """RFC 6749 sections 4.1.2.1 and 5.2, RFC 7009 section 2.2.1, RFC 8628 section 3.5."""
 
 
+FailureReason: TypeAlias = Literal[
+    "address",
+    "denied",
+    "elsewhere",
+    "expired",
+    "issuer",
+    "no-terminal",
+    "not-kept",
+    "opted-out",
+    "refused",
+    "unreachable",
+    "unsupported",
+]
+"""Why a host has no key: where to ask, who decided, what is missing here, or what the server does."""
+
+
 class DeviceAuthError(KernelError):
     """The base of this plugin's errors. `http_status` is what a host answers."""
 
@@ -69,12 +85,13 @@ class TooManyTries(DeviceAuthError):
 
 
 class OAuthError(DeviceAuthError):
-    """An answer of the authorization server. Attributes: error (the standard's code), status, interval.
+    """An answer of the authorization server. Attributes: error (the standard's code), status, interval, retry_after.
 
     Args:
         error: the standard's code.
         description: for developers, ASCII, without quotes or backslashes (RFC 6749 section 5.2).
         interval: of ``slow_down``: the seconds that the client has to wait from now on.
+        retry_after: the seconds after which the same request may do better; told by the header of that name.
     """
 
     code = "O105"
@@ -82,9 +99,13 @@ class OAuthError(DeviceAuthError):
     error: OAuthCode
     description: str
     interval: int | None
+    retry_after: int | None
 
-    def __init__(self, error: OAuthCode, description: str, *, interval: int | None = None) -> None:
-        super().__init__(f"{error}: {description}", error=error, description=description, interval=interval)
+    def __init__(
+        self, error: OAuthCode, description: str, *, interval: int | None = None, retry_after: int | None = None
+    ) -> None:
+        facts = {"error": error, "description": description, "interval": interval, "retry_after": retry_after}
+        super().__init__(f"{error}: {description}", **facts)
 
     @property
     def status(self) -> int:
@@ -97,7 +118,8 @@ class OAuthError(DeviceAuthError):
 
 
 class AuthorizationFailed(DeviceAuthError):
-    """No key could be had from the authorization server; `why` and `fix` say what to set or do."""
+    """No key could be had from the authorization server; `why` and `fix` say what to set or do. Attributes: reason."""
 
     code = "O106"
     http_status = HTTPStatus.SERVICE_UNAVAILABLE
+    reason: FailureReason

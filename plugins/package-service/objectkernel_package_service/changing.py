@@ -16,12 +16,12 @@ from weakref import WeakValueDictionary
 import anyio
 import attrs
 from objectkernel_contracts import Audit
-from objectkernel_system_dialect.contracts import DatabaseBusy, Dialect, DuplicateKey, Row
+from objectkernel_system_dialect.contracts import DatabaseBusy, Dialect, DuplicateKey, Row, ValueInvalid
 from sqlalchemy import Delete, Insert, Update
 
 from objectkernel_package_service.answering import answering
 from objectkernel_package_service.calling import Caller
-from objectkernel_package_service.contracts import HistoryAction, PackageDamaged
+from objectkernel_package_service.contracts import HistoryAction, PackageDamaged, PackageInvalid, Problem
 from objectkernel_package_service.integrity import Integrity
 from objectkernel_package_service.queries import OF_HEAD, Queries, Query
 from objectkernel_package_service.state import Head, State, States
@@ -78,7 +78,7 @@ class Changes:
     def __init__(self, dialect: Dialect, queries: Queries, integrity: Integrity, audit: Audit | None) -> None:
         self.dialect = dialect
         self.queries = queries
-        self._states = States(dialect, queries)
+        self._states = States(dialect, queries, integrity)
         self.integrity = integrity
         self._audit = audit
         self._turns: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
@@ -94,6 +94,8 @@ class Changes:
                     return await self._make(id, version, caller, plan)
                 except PackageDamaged as error:
                     raise self.integrity.noted(error) from error
+                except ValueInvalid as error:
+                    raise _not_taken(doing, error) from error
 
     async def _make(self, id: str, version: str | None, caller: Caller, plan: Plan[T]) -> T:
         for attempt in range(1, PATIENCE + 1):
@@ -144,6 +146,15 @@ class Changes:
             return head, (self.queries.make_head, {**made, **attrs.asdict(head)})
         mended: dict[str, Any] = {name: getattr(state.head, name) for name in OF_HEAD if name in state.illegible}
         return attrs.evolve(state.head, **said), (self.queries.settle, {"package": state.id, **mended, **columns})
+
+
+def _not_taken(doing: str, error: ValueInvalid) -> PackageInvalid:
+    """The error for what passed every check here, and is too large for this database all the same."""
+    return PackageInvalid(
+        f"{doing}: the database does not take it, and nothing was changed",
+        [Problem("$", why) for why in error.why or (error.what,)],
+        fix="make the package smaller, or let the server take more at once (MariaDB and MySQL: max_allowed_packet)",
+    )
 
 
 def _numbered(state: State, change: Change[T], caller: Caller) -> list[dict[str, Any]]:

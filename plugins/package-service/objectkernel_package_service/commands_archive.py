@@ -11,8 +11,9 @@ import attrs
 import click
 from objectkernel_contracts import CommandContext, Services
 
+from objectkernel_package_service.absence import missing
 from objectkernel_package_service.archive import ArchivedPackage, ArchivedVersion, ArchiveReader, ArchiveWriter
-from objectkernel_package_service.commands_output import as_json, damage, document, missing, named, plain, print_json
+from objectkernel_package_service.commands_output import as_json, damage, document, named, plain, print_json
 from objectkernel_package_service.commands_publish import REFUSALS
 from objectkernel_package_service.commands_reading import every_page, written
 from objectkernel_package_service.contracts import (
@@ -122,7 +123,7 @@ async def _chosen(service: PackageService, packages: Sequence[str], done: Export
         id, _, version = package.partition("@")
         found, damaged = await _versions(service, id, version)
         if not found and not damaged:
-            raise missing(id, version)
+            raise await missing(service, id, version)
         done.damaged += damaged
         chosen |= {one.sequence: one for one in found}
     return [one for _, one in sorted(chosen.items())]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import click
 from objectkernel_contracts import CommandContext, Services
 
-from objectkernel_package_service.commands_output import as_json, missing, named, one_version, plain, print_json
-from objectkernel_package_service.contracts import PACKAGES, PackageMissing
+from objectkernel_package_service.absence import explained, missing
+from objectkernel_package_service.commands_output import as_json, named, one_version, plain, print_json
+from objectkernel_package_service.contracts import PACKAGES, PackageMissing, PackageService
 
 
 @click.command()
@@ -23,14 +25,16 @@ def delete(obj: CommandContext, package: str, all_versions: bool, force: bool) -
     if bool(at) == all_versions:
         raise click.UsageError(f"name one version, {id}@VERSION, or give {id} --all-versions")
 
-    async def job(kernel: Services) -> bool:
+    async def job(kernel: Services) -> None:
         service = kernel.get(PACKAGES)
         if all_versions:
-            return await service.delete(id, all_versions=True, force=force)
-        return await service.delete(id, version, force=force)
+            done = await service.delete(id, all_versions=True, force=force)
+        else:
+            done = await service.delete(id, version, force=force)
+        if not done:
+            raise await missing(service, id, version)
 
-    if not obj.run(job):
-        raise missing(id, version)
+    obj.run(job)
     _tell(
         obj,
         f"deleted {package}{', all versions' if all_versions else ''}",
@@ -46,7 +50,7 @@ def delete(obj: CommandContext, package: str, all_versions: bool, force: bool) -
 def tag(obj: CommandContext, package: str, tag: str) -> None:
     """Let a dist-tag name a version, whatever it named before."""
     id, version = one_version(package)
-    obj.run(lambda kernel: kernel.get(PACKAGES).tag(id, tag, version))
+    _run(obj, lambda service: service.tag(id, tag, version))
     _tell(obj, f"{id}: {tag} is {version}", {"id": id, "tag": tag, "version": version})
 
 
@@ -57,9 +61,14 @@ def tag(obj: CommandContext, package: str, tag: str) -> None:
 @click.pass_obj
 def untag(obj: CommandContext, package: str, tag: str) -> None:
     """Remove a dist-tag."""
-    if not obj.run(lambda kernel: kernel.get(PACKAGES).untag(package, tag)):
-        fix = f"`objectkernel packages tags {package}` names those that there are"
-        raise PackageMissing(f"{package} has no tag {tag!r}", fix=fix, id=package, version=tag)
+
+    async def job(kernel: Services) -> None:
+        service = kernel.get(PACKAGES)
+        if not await service.untag(package, tag):
+            there = ", ".join(sorted(await explained(service, service.tags(package)))) or "none"
+            raise PackageMissing(f"{package} has no tag {tag!r}", why=f"its tags: {there}", id=package, version=tag)
+
+    obj.run(job)
     _tell(obj, f"{package}: {tag} is removed", {"id": package, "tag": tag, "version": None})
 
 
@@ -74,7 +83,7 @@ def deprecate(obj: CommandContext, package: str, message: str | None, undo: bool
     if (message is None) != undo:
         raise click.UsageError("give the reason, or --undo to take it back")
     id, _, version = package.partition("@")
-    obj.run(lambda kernel: kernel.get(PACKAGES).deprecate(id, version or None, message))
+    _run(obj, lambda service: service.deprecate(id, version or None, message))
     said = f"{package} is deprecated: {message}" if message is not None else f"{package} is not deprecated any more"
     _tell(obj, said, {"id": id, "version": version or None, "deprecated": message})
 
@@ -87,7 +96,7 @@ def deprecate(obj: CommandContext, package: str, message: str | None, undo: bool
 def yank(obj: CommandContext, package: str, undo: bool) -> None:
     """Let a version be found by its exact version alone: by no range, and not as the latest."""
     id, version = one_version(package)
-    obj.run(lambda kernel: kernel.get(PACKAGES).yank(id, version, not undo))
+    _run(obj, lambda service: service.yank(id, version, not undo))
     _tell(
         obj,
         f"{package} is {'not yanked any more' if undo else 'yanked'}",
@@ -106,8 +115,16 @@ def configure(obj: CommandContext, /, package: str, **said: Any) -> None:
     given = {name: value for name, value in said.items() if value is not None}
     if not given:
         raise click.UsageError("give --visibility or --policy")
-    obj.run(lambda kernel: kernel.get(PACKAGES).configure(package, **given))
+    _run(obj, lambda service: service.configure(package, **given))
     _tell(obj, f"{package} is {' and '.join(given.values())}", {"id": package, **given})
+
+
+def _run(obj: CommandContext, call: Callable[[PackageService], Awaitable[None]]) -> None:
+    async def job(kernel: Services) -> None:
+        service = kernel.get(PACKAGES)
+        await explained(service, call(service))
+
+    obj.run(job)
 
 
 def _tell(obj: CommandContext, words: str, value: dict[str, Any]) -> None:

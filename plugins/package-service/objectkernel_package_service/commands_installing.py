@@ -95,7 +95,8 @@ def _print_changed(obj: CommandContext, found: tuple[Installed, ...], what: str)
     for one in found:
         for warning in one.warnings:
             click.echo(plain(f"{one.id}@{one.version} {warning}"), err=True)
-    _print_installed(found)
+    if found:
+        _print_installed(found)
     click.echo(f"{len(found)} {what}" if found else "nothing to do: it is installed already")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from objectkernel_package_service.contracts import PackageDamaged, PackageMissing, PackageSummary
+from objectkernel_package_service.contracts import PackageDamaged, PackageSummary
 
 
 def _ask_for_json(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
@@ -58,20 +58,11 @@ def damage(error: PackageDamaged) -> dict[str, Any]:
 
 def notes(item: PackageSummary) -> str:
     """In words: what is said of a version."""
-    found = [f"tag {tag}" for tag in item.tags]
+    found = ["private"] if item.visibility == "private" else []
+    found += [f"tag {tag}" for tag in item.tags]
     found += ["yanked"] if item.yanked else []
     found += [f"deprecated: {item.deprecated}"] if item.deprecated is not None else []
     return ", ".join(found)
-
-
-def missing(id: str, version: str | None) -> PackageMissing:
-    """The error for what a command names and is not there."""
-    return PackageMissing(
-        f"{id}@{version} is not published" if version else f"no version of {id} is published",
-        fix="`objectkernel packages list` names what is",
-        id=id,
-        version=version or None,
-    )
 
 
 def one_version(package: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -23,8 +24,9 @@ from objectkernel_package_service.contracts import (
     PackageRecord,
     PackageService,
 )
-from objectkernel_package_service.package import Canonical, Limits, check
+from objectkernel_package_service.package import Limits, check
 from objectkernel_package_service.package_files import packages_in, read_package
+from objectkernel_package_service.remarks import remarks
 
 REFUSALS: Final = (PackageInvalid, PackageConflict, PackageForeign, FileFailed)
 """What is wrong with one package, and keeps no other from being published."""
@@ -55,6 +57,8 @@ def publish(context: click.Context, /, paths: tuple[Path, ...], only_check: bool
     A folder is a package if it has a manifest (manifest.yaml or manifest.json): then each folder in it is a kind of
     metadata (objects/, views/ ...) and each file there one item, or a list of them. A folder without a manifest holds
     packages.
+
+    --check also warns of what an installation would not take as it is written, such as fields of an unknown type.
 
     A refused package does not keep the others from being published; the exit code is 1 if there was one.
     """
@@ -100,19 +104,22 @@ def _check_all(sources: Iterable[Path], limits: Limits) -> Outcome:
     outcome = Outcome()
     for path in sources:
         try:
-            sound = _check(path, limits)
-            outcome.checked.append((path, {"id": sound.id, "version": sound.version, "hash": sound.hash}))
+            outcome.checked.append((path, _check(path, limits)))
         except REFUSALS as error:
             outcome.refused.append((path, error))
     return outcome
 
 
-def _check(path: Path, limits: Limits) -> Canonical:
+def _check(path: Path, limits: Limits) -> dict[str, Any]:
+    """What is printed of a sound package: its hash, and what of it will not be as it is written."""
     files = read_package(path, limits.text)
     try:
-        return check(files.package, limits)
+        sound = check(files.package, limits)
     except PackageInvalid as error:
         raise files.located(error) from None
+    found = files.placed(remarks(json.loads(sound.manifest), json.loads(sound.metadata)))
+    warnings = [attrs.asdict(one) for one in found]
+    return {"id": sound.id, "version": sound.version, "hash": sound.hash, "warnings": warnings}
 
 
 def _limits(obj: CommandContext) -> Limits:
@@ -132,12 +139,22 @@ def _print_document(outcome: Outcome, only_check: bool) -> None:
 
 def _print_words(outcome: Outcome, only_check: bool) -> None:
     rows = [
-        (one["id"], one["version"], one["hash"], "sound" if only_check else _change(one), str(path))
+        (one["id"], one["version"], one["hash"], _soundness(one) if only_check else _change(one), str(path))
         for path, one in (outcome.checked if only_check else outcome.published)
     ]
-    print_table(("ID", "VERSION", "HASH", "CHECK" if only_check else "CHANGE", "FILE"), rows)
+    if rows:
+        print_table(("ID", "VERSION", "HASH", "CHECK" if only_check else "CHANGE", "FILE"), rows)
+    for path, one in outcome.checked:
+        for warning in one["warnings"]:
+            click.echo(plain(f"{path}: {warning['path']}: {warning['what']}"), err=True)
     for path, error in outcome.refused:
         click.echo(f"\n{plain(str(path))}\n{plain(str(error))}", err=True)
+
+
+def _soundness(one: Mapping[str, Any]) -> str:
+    """In words: what checking found."""
+    count = len(one["warnings"])
+    return "sound" if not count else f"sound, {count} warning{'s' if count > 1 else ''}"
 
 
 def _change(one: Mapping[str, Any]) -> str:

@@ -13,14 +13,14 @@ from typing import IO, Final
 
 import attrs
 import click
-from objectkernel_contracts import CommandContext
+from objectkernel_contracts import CommandContext, Services
 
+from objectkernel_package_service.absence import explained, missing
 from objectkernel_package_service.commands_output import (
     as_json,
     as_text,
     damage,
     document,
-    missing,
     named,
     notes,
     plain,
@@ -31,6 +31,7 @@ from objectkernel_package_service.contracts import (
     LATEST,
     PACKAGES,
     FileFailed,
+    HistoryPage,
     PackageDamaged,
     PackageRecord,
     PackageService,
@@ -75,9 +76,15 @@ def search(obj: CommandContext, words: tuple[str, ...], limit: int, after: str |
 @click.pass_obj
 def versions(obj: CommandContext, package: str, limit: int, after: str | None) -> None:
     """List the versions of a package, newest first, the yanked ones too."""
-    page = obj.run(lambda kernel: kernel.get(PACKAGES).versions(package, limit, after))
-    if not page.items and not page.damaged and after is None:
-        raise missing(package, None)
+
+    async def job(kernel: Services) -> Page:
+        service = kernel.get(PACKAGES)
+        page = await service.versions(package, limit, after)
+        if not page.items and not page.damaged and after is None:
+            raise await missing(service, package)
+        return page
+
+    page = obj.run(job)
     _print_page(obj, page, f"versions {package} --limit {limit}")
 
 
@@ -87,7 +94,12 @@ def versions(obj: CommandContext, package: str, limit: int, after: str | None) -
 @click.pass_obj
 def tags(obj: CommandContext, package: str) -> None:
     """List the dist-tags of a package, and the version that each names."""
-    found = obj.run(lambda kernel: kernel.get(PACKAGES).tags(package))
+
+    async def job(kernel: Services) -> dict[str, str]:
+        service = kernel.get(PACKAGES)
+        return await explained(service, service.tags(package))
+
+    found = obj.run(job)
     if obj.json:
         print_json({"id": package, "tags": found})
     else:
@@ -102,18 +114,27 @@ def tags(obj: CommandContext, package: str) -> None:
 @click.pass_obj
 def history(obj: CommandContext, package: str, limit: int, after: str | None) -> None:
     """Show each publish and delete of a package, newest first, also of what is gone."""
-    page = obj.run(lambda kernel: kernel.get(PACKAGES).history(package, limit, after))
-    if not page.items and after is None:
-        raise missing(package, None)
+
+    async def job(kernel: Services) -> HistoryPage:
+        service = kernel.get(PACKAGES)
+        page = await service.history(package, limit, after)
+        if not page.items and after is None:
+            raise await missing(service, package)
+        return page
+
+    page = obj.run(job)
     if obj.json:
         items = [{**attrs.asdict(one), "details": dict(one.details), "at": one.at.isoformat()} for one in page.items]
         print_json({"id": package, "items": items, "after": page.after})
         return
     rows = [
-        (f"{one.at:%Y-%m-%d %H:%M:%S} UTC", one.action, one.version or "-", (one.hash or "-")[:12], one.by or "-")
+        (
+            *(f"{one.at:%Y-%m-%d %H:%M:%S} UTC", one.action, one.version or "-", (one.hash or "-")[:12], one.by or "-"),
+            ", ".join(f"{name} {as_text(value)}" for name, value in sorted(one.details.items())),
+        )
         for one in page.items
     ]
-    print_table(("AT", "ACTION", "VERSION", "HASH", "BY"), rows)
+    print_table(("AT", "ACTION", "VERSION", "HASH", "BY", "DETAILS"), rows)
     _print_more(f"history {package} --limit {limit}", page.after)
 
 
@@ -193,7 +214,7 @@ async def wanted(service: PackageService, package: str) -> PackageRecord:
     id, at, version = package.partition("@")
     record = await service.get(id, version if at else LATEST)
     if record is None:
-        raise missing(id, version)
+        raise await missing(service, id, version)
     return record
 
 

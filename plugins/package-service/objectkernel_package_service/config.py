@@ -19,3 +19,5 @@ class PackageServiceConfig:
     """The longest body of a package that is published over HTTP."""
     anonymous_reads: bool = False
     """Whether anybody may read public packages over HTTP, without a credential too."""
+    account_of_older_rows: str = ""
+    """Whose the rows are that were written before their object kept those of accounts apart; empty: nobody's yet."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from http import HTTPStatus
 from typing import Any, Final
@@ -54,6 +55,7 @@ class PackageRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             _expect_kept(request)
+            _expect_once(request)
             try:
                 return await inner(PackageRequest(request.scope, request.receive))
             except PackageInvalid as error:
@@ -76,6 +78,18 @@ def _expect_kept(request: Request) -> None:
     if unmet:
         what = "the route does not keep to it"
         raise RequestValidationError([{"loc": ("header", name), "msg": what, "type": "precondition"} for name in unmet])
+
+
+def _expect_once(request: Request) -> None:
+    """Refuse a parameter that is given twice, of which one would be passed over.
+
+    Raises:
+        RequestValidationError
+    """
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    if twice := [name for name, count in given.items() if count > 1]:
+        what = "it is given more than once"
+        raise RequestValidationError([{"loc": ("query", name), "msg": what, "type": "repeated"} for name in twice])
 
 
 def expect_json(request: Request) -> None:

@@ -1,5 +1,7 @@
 """What is installed, in `sys_installations` and `sys_installation_state`: packages in, verified packages out.
 
+`sys_package_tables` has the tables that packages have made; see `installed_tables`.
+
 The state counts changes, so that of two hosts that change something at once one is refused, and so that a host sees
 with one short question whether another has changed something.
 """
@@ -28,6 +30,7 @@ from objectkernel_system_dialect.contracts import (
 from objectkernel_package_service.canonical import digest
 from objectkernel_package_service.contracts import Owner, PackageDamaged
 from objectkernel_package_service.install_contracts import InstallationsChanged, Installed
+from objectkernel_package_service.installed_tables import InstalledTables
 from objectkernel_package_service.naming import LONGEST_ID, LONGEST_VERSION
 from objectkernel_package_service.rows import damaged
 
@@ -77,10 +80,11 @@ class Stored:
 
 
 class InstallationStore:
-    """Installed packages in one dialect, whose `INSTALLATION` and `STATE` are registered."""
+    """Installed packages in one dialect, whose `INSTALLATION`, `STATE` and `INSTALLED_TABLE` are registered."""
 
     def __init__(self, dialect: Dialect, audit: Audit | None) -> None:
         self._dialect = dialect
+        self.tables: Final = InstalledTables(dialect)
         self._rows = Repository(dialect, INSTALLATION)
         self._state = Repository(dialect, STATE)
         self._audit = audit
@@ -127,6 +131,8 @@ class InstallationStore:
         put: Collection[Installed] = (),
         removing: Collection[Installed] = (),
         gone: Collection[Installed | str] = (),
+        made: Mapping[str, str] | None = None,
+        dropped: Collection[str] = (),
         actions: Mapping[str, str],
         owner: Owner | None,
     ) -> int:
@@ -137,6 +143,8 @@ class InstallationStore:
             put: packages as they are from now on.
             removing: packages whose tables are to be dropped.
             gone: packages that are not there any more; just the id of one that cannot be read.
+            made: tables that have come with it, each with the package that it is for.
+            dropped: tables that have gone.
             actions: what the audit trail says of a package, by id; nothing of the others.
 
         Raises:
@@ -150,6 +158,8 @@ class InstallationStore:
                 await self._rows.upsert(_row(package, removing=True))
             for one in gone:
                 await self._rows.delete(_id(one))
+            await self.tables.note(made or {}, made=True)
+            await self.tables.forget(dropped)
             for one in (*put, *removing, *gone):
                 if _id(one) in actions:
                     await self._record(actions[_id(one)], one, owner)

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
 import attrs
 from objectkernel.errors import KernelError
-from objectkernel_system_dialect.contracts import DataError, EntitySchema, SchemaInvalid, Schemas, StatementFailed
+from objectkernel_system_dialect.contracts import DataError, SchemaInvalid
 
 from objectkernel_package_service.answering import answering
 from objectkernel_package_service.consumers import ConsumerFailed, Consumers, Undo, undoing
@@ -29,13 +28,14 @@ from objectkernel_package_service.install_contracts import (
     InstallRefused,
     PackageConsumer,
     PackageNotInstalled,
-    PackageNotLoaded,
 )
+from objectkernel_package_service.install_problems import not_loaded, stays, told
 from objectkernel_package_service.install_storage import InstallationStore, Stored
+from objectkernel_package_service.installed_entities import Entities
+from objectkernel_package_service.installed_tables import strange, tables_of, taken
 from objectkernel_package_service.loading import Loaded, load
 from objectkernel_package_service.naming import check_request
 from objectkernel_package_service.resolution import Piece, Resolution, in_order, refused, unmet
-from objectkernel_package_service.row_size import excesses
 
 log = logging.getLogger("objectkernel.plugin.package-service")
 
@@ -47,7 +47,7 @@ class Installer:
 
     Args:
         registry: where packages come from.
-        schemas: the entities of the business data.
+        entities: those of the business data.
         store: what is installed.
         consumers: who is told of packages.
         host: the version of this host.
@@ -56,14 +56,16 @@ class Installer:
     def __init__(
         self,
         registry: PackageService,
-        schemas: Schemas,
+        entities: Entities,
         store: InstallationStore,
         consumers: Sequence[PackageConsumer],
         host: str,
     ) -> None:
         self._registry = registry
-        self._schemas = schemas
+        self._entities = entities
+        self._schemas = entities.schemas
         self._store = store
+        self._tables = store.tables
         self._consumers = Consumers(consumers)
         self._host = host
         self._live: dict[str, Loaded] = {}
@@ -172,14 +174,15 @@ class Installer:
             return ()
         packages = [after[one].package for one in new]
         actions = {one: "package.upgrade" if one in self._live else "package.install" for one in new}
+        tables = _wanted({one: after[one] for one in new})
 
         async def commit() -> int:
-            return await self._store.change(self._revision, put=packages, actions=actions, owner=owner)
+            return await self._store.change(self._revision, put=packages, made=tables, actions=actions, owner=owner)
 
         try:
-            await self._go(after, commit)
+            await self._go(after, commit, tables)
         except (DataError, ConsumerFailed) as error:
-            raise refused(id, after[id].package.version, _told(id, error)) from error
+            raise refused(id, after[id].package.version, told(id, error)) from error
         for one in new:
             self._idle.pop(one, None)
         self._looks_again = bool(self._idle)  # what was not in use for the lack of these may be now
@@ -193,14 +196,22 @@ class Installer:
         try:
             after = self._mapped(chosen)
         except SchemaInvalid as error:
-            raise refused(id, version, _told(id, error)) from error
+            raise refused(id, version, told(id, error)) from error
         new = [one for one in after if one not in here or here[one].package.hash != chosen[one].package.hash]
-        problems = [*self._clashes(after)]
+        problems = [*self._clashes(after)] or await self._taken({one: after[one] for one in new})
         for one in new:
             problems += await self._consumers.problems(after[one])
         if problems:
             raise refused(id, version, problems)
         return after, new
+
+    async def _taken(self, packages: Mapping[str, Loaded]) -> list[Problem]:
+        """Tables that packages want, and that are there and not their own."""
+        with answering("reading whose tables are there"):
+            holders = await self._tables.holders()
+        if not (unknown := strange(_wanted(packages), holders)):
+            return []
+        return [*taken(unknown, await self._entities.tables(), holders)]
 
     async def _uninstall(self, loaded: Loaded, data: Data, owner: Owner | None) -> None:
         package = loaded.package
@@ -216,7 +227,7 @@ class Installer:
             else:
                 await self._go(after, keep)
         except (DataError, ConsumerFailed) as error:
-            raise _stays(f"{package.id}@{package.version}", _told(package.id, error)) from error
+            raise stays(f"{package.id}@{package.version}", told(package.id, error)) from error
         log.info("uninstalled %s@%s, its data %s", package.id, package.version, "kept" if data == "keep" else "removed")
 
     async def _uninstall_idle(self, id: str, data: Data, owner: Owner | None) -> None:
@@ -229,12 +240,12 @@ class Installer:
             )
         elif package is None:
             problem = Problem(id, "what is stored of it cannot be read, nor which tables are its own")
-            raise _stays(id, [problem], "uninstall it with its data kept, or install it again and then uninstall it")
+            raise stays(id, [problem], "uninstall it with its data kept, or install it again and then uninstall it")
         else:
             try:
                 await self._remove(self._with_own_tables(package), self._live, actions, owner)
             except DataError as error:
-                raise _stays(id, _told(id, error)) from error
+                raise stays(id, told(id, error)) from error
         del self._idle[id]
         self._failed = tuple(one for one in self._failed if one.facts.get("id") != id)
         log.info("uninstalled %s, which was not in use, its data %s", id, "kept" if data == "keep" else "removed")
@@ -264,29 +275,38 @@ class Installer:
                 self._revision = await self._store.change(revision, put=[package], actions={}, owner=owner)
 
             undo.append(take_back)
-            await self._drop(loaded.schemas)
+            dropped = await self._drop(loaded)
         self._live, self._revision = after, revision
-        await self._forget(package)
+        await self._forget(package, dropped)
 
-    async def _drop(self, schemas: Sequence[EntitySchema]) -> None:
-        with answering("dropping the tables of a package"), _refusals():
-            await self._schemas.exchange_schemas(schemas, drop=[schema.collection for schema in schemas])
+    async def _drop(self, loaded: Loaded) -> Sequence[str]:
+        """Drop the tables that a package has made; their names."""
+        with answering("reading whose tables are there"):
+            holders = await self._tables.holders()
+        own = [name for name, one in holders.items() if one.package == loaded.package.id]
+        await self._entities.drop(loaded.schemas, own)
+        return own
 
-    async def _forget(self, package: Installed) -> None:
+    async def _forget(self, package: Installed, tables: Sequence[str]) -> None:
         """Say that the tables of a package are dropped; a start does it where this fails."""
         try:
             self._revision = await self._committed(
-                lambda: self._store.change(self._revision, gone=[package], actions={}, owner=None)
+                lambda: self._store.change(self._revision, gone=[package], dropped=tables, actions={}, owner=None)
             )
         except KernelError as error:
             log.warning("the tables of %s are dropped, which is not recorded yet: %s", package.id, error.what)
 
     # --- the one way from what is in use to something else ------------------------------------------------------
 
-    async def _go(self, after: dict[str, Loaded], commit: Commit) -> None:
-        """Bring into use what `after` has and out of use what it has not, and commit; undo it if anything fails."""
+    async def _go(self, after: dict[str, Loaded], commit: Commit, tables: Mapping[str, str] | None = None) -> None:
+        """Bring into use what `after` has and out of use what it has not, and commit; undo it if anything fails.
+
+        Args:
+            tables: those that what is new has, by package; noted first, so that whoever dies leaves none unknown.
+        """
         before = self._live
         async with undoing() as undo:
+            await self._note(tables or {}, undo)
             for id in reversed(before):
                 if id not in after:
                     await self._consumers.gone(before[id], undo)
@@ -303,15 +323,22 @@ class Installer:
         new = [schema for loaded in after.values() for schema in loaded.schemas]
         remove = [schema for schema in old if schema not in new]
         add = [schema for schema in new if schema not in old]
-        if not remove and not add:
+        if remove or add:
+            await self._entities.exchange(remove, add, self._tables, undo)
+
+    async def _note(self, tables: Mapping[str, str], undo: Undo) -> None:
+        """Note for which packages tables are about to be made, where that is not known already."""
+        if not tables:
             return
-        with answering("making the tables of packages"), _refusals(add):
-            made = await self._schemas.exchange_schemas(remove, add)
+        with answering("noting the tables of packages"):
+            noted = strange(tables, await self._tables.holders())
 
-        async def back() -> None:
-            await self._schemas.exchange_schemas(add, remove, drop=made)
+            async def forget() -> None:
+                holders = await self._tables.holders()
+                await self._tables.forget(name for name in noted if name in holders and not holders[name].made)
 
-        undo.append(back)
+            undo.append(forget)
+            await self._tables.note(noted, made=False)
 
     async def _committed(self, commit: Commit) -> int:
         """The new revision. No cancellation comes between a commit and what is known of it here."""
@@ -334,12 +361,14 @@ class Installer:
         for schema in self._schemas.get_all_schemas():
             if schema.name not in own:
                 taken[schema.name] = taken[schema.collection] = "this host"
-        for id, loaded in after.items():
+        live = {id: loaded.package.hash for id, loaded in self._live.items()}
+        in_use_first = sorted(after.items(), key=lambda one: live.get(one[0]) != one[1].package.hash)
+        for id, loaded in in_use_first:  # what comes new is told of, and not whose name it takes
             for schema in loaded.schemas:
                 holders = {taken[name] for name in (schema.name, schema.collection) if name in taken}
                 yield from (Problem(f"{id}: {schema.name}", f"{one} has an entity of that name") for one in holders)
             for schema in loaded.schemas:
-                taken[schema.name] = taken[schema.collection] = id
+                taken[schema.name] = taken[schema.collection] = f"the package {id}"
 
     # --- at the start, and after other hosts' changes ---------------------------------------------------------------
 
@@ -349,7 +378,7 @@ class Installer:
         pieces = {id: self._piece(package) for id, package in stored.packages.items()}
         while lacking := unmet(pieces):
             for id, problem in lacking.items():
-                failed.append(_not_loaded(pieces.pop(id).package, problem.what))
+                failed.append(not_loaded(pieces.pop(id).package, problem.what))
         ordered, _ = in_order(pieces)
 
         async def known() -> int:
@@ -366,10 +395,23 @@ class Installer:
             failed += await self._end_removal(package)
         self._failed = tuple(failed)
         self._looks_again = False
+        await self._know_tables(stored)
         unread = {str(error.facts["id"]): None for error in stored.damaged if error.facts["id"]}
         self._idle = unread | {id: package for id, package in stored.packages.items() if id not in self._live}
         for one in failed:
             log.error("%s", one)
+
+    async def _know_tables(self, stored: Stored) -> None:
+        """Note the tables of packages that an older version installed; forget those that nobody made after all."""
+        with answering("reading whose tables are there"):
+            holders = await self._tables.holders()
+            unknown = {name: id for name, id in _wanted(self._live).items() if name not in holders}
+            await self._tables.note(unknown, made=True)
+        installed = {*stored.packages, *(package.id for package in stored.removing)}
+        if died := [name for name, one in holders.items() if not one.made and one.package not in installed]:
+            there = await self._entities.tables()
+            with answering("forgetting tables that were never made"):
+                await self._tables.forget(name for name in died if name not in there)
 
     def _piece(self, package: Installed) -> Piece:
         """The package as a piece; the one in use where it is the same."""
@@ -395,14 +437,14 @@ class Installer:
             wanted = in_order(good | {id: piece})[0]
             lacking = unmet(wanted).get(id)
             if lacking is not None:
-                failed.append(_not_loaded(piece.package, lacking.what))
+                failed.append(not_loaded(piece.package, lacking.what))
                 continue
             try:
                 await self._use(wanted, commit)
             except PackageStoreUnavailable:
                 raise
             except (KernelError, ConsumerFailed) as error:
-                failed.append(_not_loaded(piece.package, *map(str, _told(id, error))))
+                failed.append(not_loaded(piece.package, *map(str, told(id, error))))
             else:
                 good[id] = self._live[id].piece
         return failed
@@ -410,52 +452,16 @@ class Installer:
     async def _end_removal(self, package: Installed) -> list[KernelError]:
         """Drop the tables of a package that a host began to remove."""
         try:
-            await self._drop(self._with_own_tables(package).schemas)
+            dropped = await self._drop(self._with_own_tables(package))
         except KernelError as error:
-            return [_not_loaded(package, "its tables are still to be dropped", *map(str, _told(package.id, error)))]
-        await self._forget(package)
+            return [not_loaded(package, "its tables are still to be dropped", *map(str, told(package.id, error)))]
+        await self._forget(package, dropped)
         return []
 
 
-@contextmanager
-def _refusals(add: Sequence[EntitySchema] = ()) -> Iterator[None]:
-    """Keep what the database refuses apart from what it does not answer, and name the entities that may be why."""
-    try:
-        yield
-    except StatementFailed as error:
-        likely = [what for schema in add for what in excesses(schema)]
-        raise SchemaInvalid(
-            "the database refuses the tables", why=error.what, fix=error.fix, problems=(error.what, *likely)
-        ) from error
-
-
-def _told(id: str, error: KernelError | ConsumerFailed) -> list[Problem]:
-    """Why something was refused, as problems of a package."""
-    if isinstance(error, ConsumerFailed):
-        return [Problem(f"{id}: {error.kind}", str(error))]
-    if isinstance(error, InstallRefused):
-        return list(error.problems)
-    lines = error.facts.get("problems") or error.facts.get("differences") or ()
-    told = ": ".join([f"[{error.code}] {error.what}", *error.why])
-    return [Problem(id, str(line)) for line in lines] or [Problem(id, told)]
-
-
-def _stays(
-    name: str,
-    problems: Sequence[Problem],
-    fix: str = "see to every line above and uninstall again; nothing has changed",
-) -> InstallRefused:
-    return InstallRefused(name.partition("@")[0], f"{name} cannot be taken out of use", problems, fix=fix)
-
-
-def _not_loaded(package: Installed, *why: str) -> PackageNotLoaded:
-    return PackageNotLoaded(
-        f"the installed package {package.id}@{package.version} is not in use",
-        why=why,
-        fix="mend what is named above and start again, or install another version of it",
-        id=package.id,
-        version=package.version,
-    )
+def _wanted(packages: Mapping[str, Loaded]) -> dict[str, str]:
+    """The tables of packages, each with the one that wants it."""
+    return {name: id for id, loaded in packages.items() for name in tables_of(*loaded.schemas)}
 
 
 if TYPE_CHECKING:

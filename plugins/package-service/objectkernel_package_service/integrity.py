@@ -17,6 +17,7 @@ class Integrity:
 
     def __init__(self) -> None:
         self._failures = 0
+        self._mends = 0
 
     def noted(self, error: PackageDamaged) -> PackageDamaged:
         """Log and count a failure, and give it back."""
@@ -24,11 +25,22 @@ class Integrity:
         log.error("%s: %s", error.what, error.why)
         return error
 
+    def mends(self, package: str, name: str) -> None:
+        """Log and count a value that cannot be read where a package is changed, which writes it anew."""
+        self._mends += 1
+        log.warning("package %s: its %s could not be read and is mended", package, name)
+
     def figures(self) -> Iterator[Figure]:
         """What a host reports."""
         yield Figure(
             name="package_integrity_failures",
             help="Rows of the package registry that were read and were not what had been published",
             value=self._failures,
+            kind="counter",
+        )
+        yield Figure(
+            name="package_values_mended",
+            help="Values of the package registry that could not be read when a package was changed, and were replaced",
+            value=self._mends,
             kind="counter",
         )

@@ -10,7 +10,10 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Final, NoReturn
+
+import attrs
 
 from objectkernel_package_service.contracts import PackageInvalid, Problem
 
@@ -85,25 +88,82 @@ def _integer(digits: str) -> int:
     return int(digits) if len(digits) < 20 else 10**20
 
 
-def weight(value: Any, enough: int) -> int:
-    """About how many bytes of canonical JSON a value is, never more than that; looks no further than `enough`.
+@attrs.frozen
+class Look:
+    """What one look over a value tells of it.
+
+    Attributes:
+        weight: bytes of its canonical JSON, never more than there are; names and texts count a byte a character.
+        sound: `problems` finds none in it; False: it may find some.
+        plain: it holds neither fractions nor names beyond ASCII, which json writes otherwise than RFC 8785 or not in
+            its order; known only of what is sound.
+    """
+
+    weight: int
+    sound: bool
+    plain: bool
+
+
+def look_over(value: Any, enough: int, depth: int = 0) -> Look:
+    """Look at every part of a value once, a level after the other; no further than `enough` bytes.
 
     The same list in many places counts each time, as it would be written: a few can stand for any number of bytes.
+
+    Args:
+        depth: of the value in its document.
     """
-    total, stack = 0, [value]
-    while stack and total <= enough:
-        item = stack.pop()
-        if isinstance(item, str):
-            total += len(item) + 2
-        elif isinstance(item, dict):
-            total += 5 * len(item)  # a name of one letter, its quotes, a colon, a comma
-            stack.extend(item.values())
-        elif isinstance(item, list | tuple):
-            total += len(item)
-            stack.extend(item)
-        else:
-            total += 1
-    return total
+    total, sound, plain = -2, True, True  # less the brackets of the list that stands around the value
+    level: list[Any] = [[value]]
+    while level and total <= enough:
+        below: list[Any] = []
+        for holder in level:
+            total += len(holder) + 1 if holder else 2  # brackets and commas
+            if isinstance(holder, dict):
+                names, of_text = _names(holder)
+                total += 3 * len(holder) + len(names)  # quotes and a colon
+                if not names.isascii():
+                    plain, of_text = False, of_text and not _in_text(names, ())
+                if not of_text or "__proto__" in holder or type(holder) is not dict:
+                    sound = False
+                held: Iterable[Any] = holder.values()
+            else:
+                held = holder
+            for item in held:
+                kind = type(item)
+                if kind is str:
+                    total += len(item) + 2
+                    if not item.isascii() and _in_text(item, ()):
+                        sound = False
+                elif kind is dict or kind is list or kind is tuple:
+                    below.append(item)
+                elif item is None or kind is bool:
+                    total += 4
+                elif kind is int or kind is float:
+                    total += 1
+                    plain = plain and kind is int
+                    if not -LARGEST_INTEGER <= item <= LARGEST_INTEGER:  # nor is NaN
+                        sound = False
+                else:
+                    sound = False
+                    if isinstance(item, dict | list | tuple):
+                        below.append(item)
+                    else:
+                        total += len(item) + 2 if isinstance(item, str) else 1
+            if total > enough:
+                break
+        if depth > DEEPEST:
+            sound = False
+        depth += 1
+        level = below
+    return Look(total, sound, plain)
+
+
+def _names(value: dict[Any, Any]) -> tuple[str, bool]:
+    """The names of an object as one text, and whether all are texts."""
+    try:
+        return "".join(value), True
+    except TypeError:
+        return "", False
 
 
 def problems(value: Any, path: Path = ()) -> list[Problem]:

@@ -12,8 +12,10 @@ import nodesemver  # type: ignore[import-untyped]
 
 from objectkernel_package_service.contracts import Problem
 from objectkernel_package_service.json_value import Path, spell
-from objectkernel_package_service.naming import id_problems, kind_of, range_problems, version_problems
+from objectkernel_package_service.naming import id_problems, kind_of, range_problems, squeezed, version_problems
 
+MOST_NEEDED: Final = 1000
+"""Packages, or engines, that a manifest may name: each is a row, and looked for when the package is installed."""
 ENGINE: Final = "objectkernel"
 """The engine that this host is; a package may name others beside it, which are not held against anything."""
 _TEXTS: Final = ("description", "type", "license")
@@ -53,7 +55,7 @@ class Manifest:
     def fits(self, host: str) -> bool:
         """Whether the package runs on a host of this version; of a pre-release its release counts."""
         wanted = self.engine.get(ENGINE)
-        return wanted is None or bool(nodesemver.satisfies(host, wanted, loose=False))
+        return wanted is None or bool(nodesemver.satisfies(host, squeezed(wanted), loose=False))
 
 
 def host_version() -> str:
@@ -66,10 +68,11 @@ def manifest_problems(manifest: Mapping[str, Any]) -> Iterator[Problem]:
     """Id and version are asked for, what is known is checked, what is unknown may be anything."""
     path: Path = ("manifest",)
     for name, problems_of in (("id", id_problems), ("version", version_problems)):
+        place = f"$.manifest.{name}"
         if name in manifest:
-            yield from problems_of(manifest[name], spell((*path, name)))
+            yield from problems_of(manifest[name], place)
         else:
-            yield Problem(spell((*path, name)), "is missing")
+            yield Problem(place, "is missing")
     if "name" in manifest:
         yield from label_problems(manifest["name"], (*path, "name"))
     for name in _TEXTS:
@@ -111,6 +114,9 @@ def _range_problems(ranges: Any, path: Path, kind: str | None) -> Iterator[Probl
     """What keeps `ranges` from being an object of names to ranges; names of the kind ``id`` are ids of packages."""
     if not isinstance(ranges, dict):
         yield Problem(spell(path), f"an object of {kind or 'name'} to range is wanted, not {kind_of(ranges)}")
+        return
+    if len(ranges) > MOST_NEEDED:
+        yield Problem(spell(path), f"{len(ranges):,} of them; at most {MOST_NEEDED:,} are allowed")
         return
     for name, wanted in ranges.items():
         place = spell((*path, str(name)))

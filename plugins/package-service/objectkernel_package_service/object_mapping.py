@@ -2,6 +2,7 @@
 
 A package that exists is taken as it is. Whatever of it has no exact counterpart is a warning with its place, and the
 entity does without: a reference to an object that nobody has becomes a plain id, a default that does not fit is none.
+Rows of ObjectStack's objects belong to accounts, unless the object says otherwise; see `tenancy`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from objectkernel_package_service.field_mapping import LONGEST_KEY, UNSORTED, Su
 from objectkernel_package_service.given_field import GivenField, Notes, plain
 from objectkernel_package_service.json_value import Path, spell
 from objectkernel_package_service.row_size import excesses, fitted
+from objectkernel_package_service.tenancy import Tenancy, belonging, tenancy_of, tenant_field
 
 TIMES: Final = ("created_at", "updated_at")
 INDEXED: Final = ("index", "indexed", "externalId")
@@ -104,14 +106,18 @@ class _Mapping:
         around = Surroundings(
             collection=collection, object=item["name"], lookup=self._lookup, elsewhere=self._elsewhere
         )
-        given = list(self._given(path, item))
+        tenancy = tenancy_of(item, ("id", *TIMES), lambda at, what: self.notes.add((*path, *at), what))
+        given = [field for field in self._given(path, item) if not _is_tenant(field, tenancy)]
         timestamps = self._keeps_times(given)
-        fields, relations, columns = self._columns(given, around, timestamps=timestamps)
-        fields = fitted(fields, relations, lambda column, what: columns[column].warn(what))
+        fields, relations, columns = self._columns(given, around, tenancy.field, timestamps=timestamps)
+        own = {} if tenancy.field is None else {tenancy.field: tenant_field()}
+        fields = fitted(own | fields, relations, lambda column, what: columns[column].warn(what), fixed=own)
         schema = EntitySchema(
             name=name, collection=collection, fields=fields, relations=relations, timestamps=timestamps
         )
         schema = attrs.evolve(schema, indexes=tuple(self._indexes(path, item, schema, columns)))
+        if tenancy.field is not None:
+            schema = belonging(schema, tenancy.field)
         for what in excesses(schema):
             self.notes.add((*path, "fields"), what)
         return schema
@@ -144,12 +150,12 @@ class _Mapping:
         return not kinds or kinds == ["datetime", "datetime"]
 
     def _columns(
-        self, given: Sequence[GivenField], around: Surroundings, *, timestamps: bool
+        self, given: Sequence[GivenField], around: Surroundings, tenant: str | None, *, timestamps: bool
     ) -> tuple[dict[str, Field], dict[str, Relation], dict[str, GivenField]]:
         fields: dict[str, Field] = {}
         relations: dict[str, Relation] = {}
         columns: dict[str, GivenField] = {}
-        taken = {"id", *(TIMES if timestamps else ())}
+        taken = {"id", *(TIMES if timestamps else ()), *(() if tenant is None else (tenant.lower(),))}
         for field in given:
             if timestamps and field.name in TIMES:
                 continue
@@ -173,12 +179,12 @@ class _Mapping:
     ) -> Iterator[Index]:
         """The indexes of an object and of its fields, each once."""
         by_name = {field.name: column for column, field in columns.items()}
-        made = set[tuple[tuple[str, int], ...]]()
+        made: dict[tuple[tuple[str, int], ...], bool] = {}
         for column, field in columns.items():
             if any(field.flag(one) for one in INDEXED) and not _needs_none(schema, column):
                 index = Index((column,))
                 if _can_have(schema, index):
-                    made.add(index.fields)
+                    made[index.fields] = index.unique
                     yield index
         declared = item.get("indexes")
         for position, one in enumerate(declared if isinstance(declared, list) else ()):
@@ -187,9 +193,17 @@ class _Mapping:
             index = Index(tuple(by_name.get(str(name), str(name)) for name in listed), unique=_wants_unique(one))
             if not listed or not _can_have(schema, index):
                 self.notes.add((*path, "indexes", position), "is no index that every database can have: it is left out")
-            elif index.fields not in made:
-                made.add(index.fields)
+            elif made.get(index.fields) not in (True, index.unique):  # a unique one is one more than the other
+                made[index.fields] = index.unique
                 yield index
+
+
+def _is_tenant(field: GivenField, tenancy: Tenancy) -> bool:
+    """Whether a field is the one that says whose a row is, which the host writes."""
+    if tenancy.named is None or field.name != tenancy.named:
+        return False
+    field.warn("is the account whose a row is: all else that is said of it is left out")
+    return True
 
 
 def _names_of(item: Mapping[str, Any]) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any, Final
@@ -11,13 +12,15 @@ from objectkernel.errors import nearest
 
 from objectkernel_package_service.canonical import canonical, content_of, digest
 from objectkernel_package_service.contracts import Package, PackageInvalid, Problem
-from objectkernel_package_service.json_value import MOST_PROBLEMS, problems, read_json, spell, weight
+from objectkernel_package_service.json_value import MOST_PROBLEMS, Look, look_over, problems, read_json, spell
 from objectkernel_package_service.manifest import manifest_problems
 from objectkernel_package_service.metadata import metadata_problems
 from objectkernel_package_service.naming import kind_of
 from objectkernel_package_service.object_mapping import ReadSchema
 
 PARTS: Final = ("manifest", "metadata")
+LARGE: Final = 65_536
+"""Bytes of a package from which it is checked, read and hashed in a thread: so much takes a millisecond or a few."""
 
 
 @attrs.frozen(kw_only=True)
@@ -49,19 +52,27 @@ class Canonical:
         return content_of(self.manifest, self.metadata)
 
 
-def check(package: Package, limits: Limits, read_schema: ReadSchema | None = None) -> Canonical:
+def check(
+    package: Package, limits: Limits, read_schema: ReadSchema | None = None, look: Look | None = None
+) -> Canonical:
     """Check a package and canonicalise it, once.
 
     Args:
         read_schema: reads the entity schemas of ours among its objects; None: they are not looked into.
+        look: what `look_over` has told of it already, as far as `LARGE` bytes.
 
     Raises:
         PackageInvalid: `problems` names everything that is wrong, with its JSON path.
     """
     document = _document(package, limits)
-    _refuse_any(_bounds(document, limits))
-    _refuse_any(chain(problems(document), _shape(document), _inside(document, read_schema)))
-    manifest, metadata = canonical(document["manifest"]), canonical(document["metadata"])
+    if look is None or document is not package:
+        look = look_over(document, LARGE)
+    if look.weight > LARGE:
+        _refuse_any(_bounds(document, limits))
+        look = look_over(document, sys.maxsize)
+    found = () if look.sound else problems(document)
+    _refuse_any(chain(found, _shape(document), _inside(document, read_schema)))
+    manifest, metadata = (canonical(document[part], plain=look.sound and look.plain) for part in PARTS)
     _refuse_any(chain(_size("manifest", manifest, limits.manifest), _size("metadata", metadata, limits.metadata)))
     return Canonical(
         id=document["manifest"]["id"],
@@ -105,7 +116,7 @@ def _bounds(document: dict[Any, Any], limits: Limits) -> Iterator[Problem]:
     """What is too large to be looked at any further."""
     for name, value in document.items():
         limit = limits.metadata if name == "metadata" else limits.manifest
-        if weight(value, limit) > limit:
+        if look_over(value, limit).weight > limit:
             place = spell((name,)) if isinstance(name, str) else "$"
             yield Problem(place, f"more than {limit:,} bytes of JSON, which is the most that is allowed")
 

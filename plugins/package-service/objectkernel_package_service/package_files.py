@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -18,8 +18,9 @@ import attrs
 
 from objectkernel_package_service.contracts import FileFailed, Package, PackageInvalid, Problem
 from objectkernel_package_service.json_lines import ROOT, json_lines
+from objectkernel_package_service.json_value import MOST_PROBLEMS, read_json, spell
 from objectkernel_package_service.json_value import Path as Steps
-from objectkernel_package_service.json_value import read_json, spell
+from objectkernel_package_service.package import Limits, check
 from objectkernel_package_service.yaml_value import Unreadable, read_yaml
 
 YAML: Final = frozenset({".yaml", ".yml"})
@@ -46,17 +47,20 @@ class PackageFiles:
 
     def located(self, error: PackageInvalid) -> PackageInvalid:
         """The same error, its places with file and line: ``objects/account.yaml:12 $.metadata.objects[0].fields``."""
+        return PackageInvalid(error.what, self.placed(error.problems), fix=error.fix)
+
+    def placed(self, problems: Sequence[Problem]) -> list[Problem]:
+        """The same problems, their places with file and line."""
         roots = {spell(root): part for root, part in self.parts.items()}
-        places = [_place(problem.path, roots) for problem in error.problems]
+        places = [_place(problem.path, roots) for problem in problems]
         wanted: dict[File, set[str]] = defaultdict(set)
         for file, path in filter(None, places):
             wanted[file].update(_outwards(path))
         lines = {file: file.lines(paths) for file, paths in wanted.items()}
-        located = [
+        return [
             problem if place is None else Problem(f"{_told(*place, lines[place[0]])} {problem.path}", problem.what)
-            for problem, place in zip(error.problems, places, strict=True)
+            for problem, place in zip(problems, places, strict=True)
         ]
-        return PackageInvalid(error.what, located, fix=error.fix)
 
 
 @attrs.frozen(eq=False)
@@ -148,12 +152,37 @@ class _Folder:
         self._path = path
         self._left = most
         self._most = most
+        self._full = False
         self._parts: dict[Steps, Part] = {}
+        self._faults: list[Problem] = []
 
     def read(self) -> PackageFiles:
-        manifest = self._read(self._manifest(), (MANIFEST,))
-        metadata = {folder.name: self._kind(folder) for folder in self._kinds()}
-        return PackageFiles(package={"manifest": manifest, "metadata": metadata}, parts=self._parts)
+        package: dict[str, Any] = {}
+        with self._noted():
+            package[MANIFEST] = self._read(self._manifest(), (MANIFEST,))
+        package["metadata"] = {folder.name: self._kind(folder) for folder in self._kinds()}
+        read = PackageFiles(package=package, parts=self._parts)
+        if self._faults:
+            raise _refused([*self._faults, *self._others(read)][:MOST_PROBLEMS])
+        return read
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Go on behind a file that cannot be taken, so that what is wrong with the others is told with it."""
+        try:
+            yield
+        except PackageInvalid as error:
+            self._faults += error.problems
+            if self._full or len(self._faults) >= MOST_PROBLEMS:
+                raise _refused(self._faults[:MOST_PROBLEMS]) from None
+
+    def _others(self, read: PackageFiles) -> Iterator[Problem]:
+        """What is wrong with the files that could be read, as far as it can be told without the others."""
+        try:
+            check(read.package, Limits(manifest=self._most, metadata=self._most))
+        except PackageInvalid as error:
+            missing = spell((MANIFEST,))
+            yield from (one for one in read.located(error).problems if one.path != missing)
 
     def _manifest(self) -> Path:
         first, *others = _manifests(self._path)
@@ -169,13 +198,14 @@ class _Folder:
     def _kind(self, folder: Path) -> list[Any]:
         items: list[Any] = []
         for file in sorted(_files(folder)):
-            if file.suffix not in KNOWN:
-                name = file.relative_to(self._path).as_posix()
-                raise _refused([Problem(name, "is neither YAML nor JSON; move it out of the folder")])
-            self._add(file, folder.name, items)
+            with self._noted():
+                self._add(file, folder.name, items)
         return items
 
     def _add(self, file: Path, kind: str, items: list[Any]) -> None:
+        if file.suffix not in KNOWN:
+            name = file.relative_to(self._path).as_posix()
+            raise _refused([Problem(name, "is neither YAML nor JSON; move it out of the folder")])
         here: Steps = ("metadata", kind, len(items))
         value = self._read(file, here)
         if not isinstance(value, list):
@@ -194,10 +224,12 @@ class _Folder:
             raise _refused([Problem(name, "is a link that leads out of the folder; copy what is meant into it")])
         read = File(name, _content(file, self._left))
         if len(read.content) > self._left:
+            self._full = True
             raise _refused([Problem(name, f"with it the package has more than {self._most:,} bytes")])
         self._left -= len(read.content)
+        value = _value(read)
         self._parts[here] = Part(read)
-        return _value(read)
+        return value
 
 
 def _value(file: File) -> Any:

@@ -33,6 +33,7 @@ from objectkernel_contracts import (
     RouterMaker,
 )
 from objectkernel_system_dialect.contracts import (
+    DIALECT,
     MIGRATIONS,
     RUNTIME_SCHEMAS,
     SCHEMAS,
@@ -43,11 +44,14 @@ from objectkernel_system_dialect.contracts import (
     RuntimeSchemas,
 )
 
+from objectkernel_package_service.belated_seals import SEALS
 from objectkernel_package_service.config import PackageServiceConfig
 from objectkernel_package_service.contracts import PACKAGES, PackageService, PackageStoreUnavailable
 from objectkernel_package_service.install_contracts import INSTALLATIONS, PACKAGE_CONSUMERS, Installations
 from objectkernel_package_service.install_storage import INSTALLATION, STATE, InstallationStore
 from objectkernel_package_service.installation import Installer
+from objectkernel_package_service.installed_entities import Entities
+from objectkernel_package_service.installed_tables import INSTALLED_TABLE
 from objectkernel_package_service.manifest import host_version
 from objectkernel_package_service.offline import installed_schemas
 from objectkernel_package_service.package import Limits
@@ -68,6 +72,7 @@ class PackageServicePlugin(Plugin):
     name = "package-service"
     config = configured_by(PackageServiceConfig)
     dialect = needs(SYSTEM_DIALECT)
+    business = needs(DIALECT)
     audit = wants(AUDIT)
     registry = needs(PACKAGES)
     schemas = needs(SCHEMAS)
@@ -80,10 +85,16 @@ class PackageServicePlugin(Plugin):
         self._store = PackageStore(self.dialect, self.audit)
         return PackageRegistry(self._store, limits, self.schemas.read_schema)
 
-    @provides(INSTALLATIONS, uses=("dialect", "audit", "schemas", "registry", "consumers"))
+    @provides(INSTALLATIONS, uses=("dialect", "business", "audit", "schemas", "registry", "consumers"))
     async def installations(self) -> Installations:
         store = InstallationStore(self.dialect, self.audit)
-        made = Installer(self.registry, self.schemas, store, self.consumers, host_version())
+        made = Installer(
+            self.registry,
+            Entities(self.schemas, self.business, self.config.account_of_older_rows),
+            store,
+            self.consumers,
+            host_version(),
+        )
         await made.start()
         return made
 
@@ -133,6 +144,10 @@ class PackageServicePlugin(Plugin):
     def installation_state_schema(self) -> EntitySchema:
         return STATE
 
+    @contributes(SYSTEM_SCHEMAS, uses=())
+    def installed_table_schema(self) -> EntitySchema:
+        return INSTALLED_TABLE
+
     @contributes(MIGRATIONS, uses=())
     def versions_tell_sizes(self) -> Migration:
         return SIZES
@@ -140,6 +155,10 @@ class PackageServicePlugin(Plugin):
     @contributes(MIGRATIONS, uses=())
     def packages_have_heads(self) -> Migration:
         return HEADS
+
+    @contributes(MIGRATIONS, uses=())
+    def private_packages_are_sealed(self) -> Migration:
+        return SEALS
 
     @contributes(RUNTIME_SCHEMAS, uses=())
     def schemas_of_packages(self) -> RuntimeSchemas:

@@ -40,7 +40,8 @@ class Wishes:
 
     def details(self) -> dict[str, Any]:
         """Those that were given."""
-        return {name: value for name, value in attrs.asdict(self).items() if value is not None}
+        given = {"tag": self.tag, "visibility": self.visibility, "policy": self.policy}
+        return {name: value for name, value in given.items() if value is not None}
 
     def of_head(self, state: State, version: str) -> dict[str, Any]:
         """What they make of the package's head."""

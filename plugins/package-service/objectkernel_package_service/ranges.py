@@ -10,7 +10,7 @@ import attrs
 import nodesemver  # type: ignore[import-untyped]
 
 from objectkernel_package_service.contracts import LATEST, PackageInvalid, Problem
-from objectkernel_package_service.naming import kind_of, range_problems, version_problems
+from objectkernel_package_service.naming import kind_of, range_problems, squeezed, version_problems
 
 LONGEST_TAG: Final = 50
 _TAG: Final = re.compile(r"[a-z][a-z0-9]*(?:[._-][a-z0-9]+)*\Z")
@@ -74,7 +74,7 @@ def admits(range: str) -> Callable[[Candidate], bool]:
     """Whether a version meets a dependency with this range: a yanked one only where its exact version is asked for."""
     if not [*version_problems(range, "")]:
         return lambda candidate: candidate.version == range
-    tested = nodesemver.make_range(range, loose=False)
+    tested = nodesemver.make_range(squeezed(range), loose=False)
     return lambda candidate: not candidate.yanked and bool(tested.test(candidate.version))
 
 

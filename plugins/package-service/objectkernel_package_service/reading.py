@@ -19,12 +19,11 @@ from objectkernel_package_service.contracts import (
     Page,
 )
 from objectkernel_package_service.integrity import Integrity
+from objectkernel_package_service.package import LARGE
 from objectkernel_package_service.queries import OF_CHANGE, Queries, Query, Search, Views, word
 from objectkernel_package_service.ranges import Candidate, highest
 from objectkernel_package_service.rows import damaged, illegible, is_tags, record, summary
 
-LARGE: Final = 65_536
-"""Bytes of a package from which it is read and hashed in a thread: so much takes a millisecond or a few."""
 MANY: Final = 100
 """Versions from which a range is tried on them in a thread."""
 

@@ -22,13 +22,12 @@ from objectkernel_package_service.contracts import (
     Visibility,
 )
 from objectkernel_package_service.curating import missing
-from objectkernel_package_service.json_value import weight
+from objectkernel_package_service.json_value import look_over
 from objectkernel_package_service.naming import LONGEST_ID, check_request
 from objectkernel_package_service.object_mapping import ReadSchema
-from objectkernel_package_service.package import Limits, check
+from objectkernel_package_service.package import LARGE, Limits, check
 from objectkernel_package_service.publishing import Wishes
 from objectkernel_package_service.ranges import tag_problems, wanted
-from objectkernel_package_service.reading import LARGE
 from objectkernel_package_service.storage import PackageStore
 from objectkernel_package_service.table import LONGEST_MESSAGE
 
@@ -60,11 +59,11 @@ class PackageRegistry:
     ) -> PackageRecord:
         caller = caller_of(owner)
         _refuse_any("nothing was published", [*_tag(tag), *_settings(visibility, policy)])
-        size = len(package) if isinstance(package, bytes | str) else weight(package, LARGE)
-        if size > LARGE:
-            checked = await to_thread.run_sync(check, package, self._limits, self._read_schema)
+        look = None if isinstance(package, bytes | str) else look_over(package, LARGE)
+        if (len(package) if look is None else look.weight) > LARGE:
+            checked = await to_thread.run_sync(check, package, self._limits, self._read_schema, look)
         else:
-            checked = check(package, self._limits, self._read_schema)
+            checked = check(package, self._limits, self._read_schema, look)
         wishes = Wishes(tag=tag, visibility=visibility, policy=policy)
         return await self._store.publisher.publish(checked, caller, wishes)
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 import attrs
 import nodesemver  # type: ignore[import-untyped]
 
+from objectkernel_package_service.absence import absence, meant
 from objectkernel_package_service.contracts import Owner, PackageRecord, PackageService, PackageSummary, Problem
 from objectkernel_package_service.install_contracts import Installed, InstallRefused
 from objectkernel_package_service.manifest import ENGINE, Manifest
@@ -25,6 +26,8 @@ from objectkernel_package_service.ranges import Candidate, admits
 MOST_TRIED: Final = 2000
 """Choices of a version; more need only packages that are made for it."""
 PAGE: Final = 500
+HINTS: Final = 5
+"""Packages that are not there for which close names are looked for: a manifest may name thousands."""
 
 
 @attrs.frozen(eq=False)
@@ -73,6 +76,7 @@ class Resolution:
         self._published: dict[str, list[PackageSummary]] = {}
         self._fetched: dict[tuple[str, str], Piece | None] = {}
         self._tried = 0
+        self._absent = 0
 
     async def with_package(self, id: str, version: str) -> dict[str, Piece]:
         """Everything that is to be installed once this package is, in dependency order.
@@ -82,7 +86,8 @@ class Resolution:
         """
         wanted = await self._fetch(id, version)
         if wanted is None:
-            raise refused(id, version, [Problem(id, f"no version {version} is published")])
+            why = await absence(self._registry, id, version, owner=self._owner)
+            raise refused(id, version, [Problem(id, why)])
         chosen: Mapping[str, Piece] | None = {id: wanted}
         choices: list[_Choice] = []
         first: list[Problem] = []
@@ -107,12 +112,19 @@ class Resolution:
             if id not in chosen:
                 choices.append(_Choice(id, chosen, await self._candidates(id, wants, chosen)))
                 if not choices[-1].left:
-                    problems.append(Problem(id, f"no version is published for all who need it: {_told(wants)}"))
+                    problems.append(Problem(id, await self._unmet(id, wants)))
         problems += self._engine_problems(chosen)
         if problems or not choices:
             together = {**self._installed, **chosen}
             return problems or [*_misfits(together, _needs(together.values())), *in_order(together)[1]], None
         return [], min(choices, key=lambda choice: choice.id in self._installed)  # which what is new may have to move
+
+    async def _unmet(self, id: str, wants: Sequence[Need]) -> str:
+        if await self._versions(id):
+            return f"no version is published for all who need it: {_told(wants)}"
+        self._absent += 1
+        hint = await meant(self._registry, id, owner=self._owner) if self._absent <= HINTS else ""
+        return f"no package is called that: {_told(wants)}{hint}"
 
     async def _next(self, choices: list[_Choice]) -> Mapping[str, Piece] | None:
         """Choose what is next in the last choice that has something left; None: nothing has."""

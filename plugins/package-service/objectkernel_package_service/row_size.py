@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
 
 import attrs
@@ -22,28 +22,35 @@ MOST_KEYS: Final = 64
 
 
 def fitted(
-    fields: Mapping[str, Field], relations: Mapping[str, Relation], warn: Callable[[str, str], None]
+    fields: Mapping[str, Field],
+    relations: Mapping[str, Relation],
+    warn: Callable[[str, str], None],
+    *,
+    fixed: Collection[str] = (),
 ) -> dict[str, Field]:
     """The fields, changed as far as needed for a row to fit: short texts become longer, long ones unbounded.
 
     Where that is not enough choices become texts, which the database does not hold to their options.
+
+    Args:
+        fixed: names of fields that stay as they are.
     """
     made = dict(fields)
-    fixed = [KEY] * (1 + sum(relation.has_column for relation in relations.values()))
-    for name in sorted(_plain_strings(made), key=lambda name: -made[name].length):
-        if _in_page(made, fixed) <= LONGEST_IN_PAGE:
+    keys = [KEY] * (1 + sum(relation.has_column for relation in relations.values()))
+    for name in sorted(_plain_strings(made, fixed), key=lambda name: -made[name].length):
+        if _in_page(made, keys) <= LONGEST_IN_PAGE:
             break
         if made[name].length <= SHORT:
             made[name] = attrs.evolve(made[name], length=SHORT + 1)
             if made[name].format is None:  # which is as long as it is
                 warn(name, f"may have {SHORT + 1} characters: shorter texts would make rows too long for MariaDB")
     for name in sorted(_choices(made), key=lambda name: -_length(made[name])):
-        if _in_page(made, fixed) <= LONGEST_IN_PAGE:
+        if _in_page(made, keys) <= LONGEST_IN_PAGE:
             break
         made[name] = attrs.evolve(made[name], type="string", enum=(), length=SHORT + 1)
         warn(name, "is not held to its options: so many choices would make rows too long for MariaDB")
-    for name in sorted(_plain_strings(made), key=lambda name: -made[name].length):
-        if _whole(made, fixed) <= LONGEST_ROW:
+    for name in sorted(_plain_strings(made, fixed), key=lambda name: -made[name].length):
+        if _whole(made, keys) <= LONGEST_ROW:
             break
         if made[name].format is not None:
             continue
@@ -63,12 +70,12 @@ def excesses(schema: EntitySchema) -> Iterator[str]:
         yield f"{schema.name} has {keys} indexes and references; MariaDB takes {MOST_KEYS} and refuses the table"
 
 
-def _plain_strings(fields: Mapping[str, Field]) -> list[str]:
+def _plain_strings(fields: Mapping[str, Field], fixed: Collection[str]) -> list[str]:
     """The texts of a bounded length that lie in the row, and that nothing else depends on."""
     return [
         name
         for name, field in fields.items()
-        if field.type == "string" and field.length <= LONG and not field.unique and name != "id"
+        if field.type == "string" and field.length <= LONG and not field.unique and name not in ("id", *fixed)
     ]
 
 

@@ -9,7 +9,7 @@ import attrs
 from objectkernel_system_dialect.contracts import Dialect, Row, RowDamaged
 
 from objectkernel_package_service.contracts import PackageForeign, Policy, Visibility
-from objectkernel_package_service.integrity import log
+from objectkernel_package_service.integrity import Integrity
 from objectkernel_package_service.queries import KEPT, OF_HEAD, Queries
 from objectkernel_package_service.rows import damaged, is_tags, spelled
 
@@ -106,9 +106,10 @@ class States:
 
     dialect: Dialect
     queries: Queries
+    integrity: Integrity
 
     async def read(self, id: str, version: str) -> State:
-        """The state, with `MENDED` for what cannot be read; that is logged."""
+        """The state, with `MENDED` for what cannot be read; that is logged and counted."""
         try:
             (row,) = await self.dialect.execute(self.queries.state, {"package": id, "this": version})
         except RowDamaged:
@@ -135,7 +136,7 @@ class States:
             row["tags"] = MENDED["tags"]
             illegible |= {"tags"}
         for name in sorted(illegible):
-            log.warning("package %s: its %s could not be read and is mended", spelled(id, version), name)
+            self.integrity.mends(spelled(id, version), name)
         return State(
             id=id,
             number=row["number"] or 0,

@@ -78,7 +78,8 @@ class _Reader:
             value = self._document()
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            self._stop(mark.line + 1 if mark else 1, f"not YAML: {error.problem or error.context}")
+            line = min(mark.line + 1, len(text.splitlines())) if mark else 1  # its end has a line of its own for libyaml
+            self._stop(max(line, 1), f"not YAML: {error.problem or error.context}")
         except yaml.YAMLError as error:
             self._stop(1, f"not YAML: {str(error).splitlines()[0]}")
         except UnicodeDecodeError as error:

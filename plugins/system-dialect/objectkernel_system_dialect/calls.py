@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 import attrs
@@ -89,9 +89,10 @@ class Calls:
     async def fetch_together(self, fetches: Sequence[Fetch[T]]) -> list[list[T]]:
         """Run statements one after another, all of them or none. Within a transaction they are one call of it."""
 
+        if self._fetches_together:  # and so do its transactions
+            return await self.run("", lambda session: cast("FetchesTogether", session).fetch_together(fetches))
+
         async def call(session: Session) -> list[list[T]]:
-            if isinstance(session, FetchesTogether):
-                return await session.fetch_together(fetches)
             return [
                 await session.fetch(fetch.sql, fetch.values, fetch.reader, writes=fetch.writes) for fetch in fetches
             ]
@@ -99,8 +100,7 @@ class Calls:
         async def run() -> list[list[T]]:
             return await self.run("", call)
 
-        at_once = self._fetches_together or self._open_block() is not None
-        return await run() if at_once else await self.together(run)
+        return await run() if self._open_block() is not None else await self.together(run)
 
     async def change(self, entity: str, prepared: Prepared, values: Sequence[Any]) -> int:
         """Run a statement that gives none; the number of rows that it found."""

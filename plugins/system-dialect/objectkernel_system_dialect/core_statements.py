@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache, partial
 from typing import Any, Final
 
+import attrs
 from sqlalchemy import Dialect
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.base import Executable
@@ -13,10 +15,10 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import Integer, NullType, TypeEngine
 
 from objectkernel_system_dialect.core_checks import misunderstood
-from objectkernel_system_dialect.errors import StatementRefused
+from objectkernel_system_dialect.errors import StatementRefused, ValueInvalid
 from objectkernel_system_dialect.executor import Fetched
 from objectkernel_system_dialect.rows import UNDECODABLE, damaged
-from objectkernel_system_dialect.stored import Convert
+from objectkernel_system_dialect.stored import Convert, Stored
 from objectkernel_system_dialect.values import Misfit, misfit
 
 CACHE_LIMIT: Final = 256
@@ -38,12 +40,14 @@ class CoreStatement:
         self.varies = bool(compiled.post_compile_params or compiled.literal_execute_params)
         self._compiled = compiled
         self._encoders = {
-            name: processor
+            name: bind.type.dialect_impl(dialect).bind_processor(dialect)
             for name, bind in compiled.binds.items()
-            if (processor := bind.type.dialect_impl(dialect).bind_processor(dialect)) is not None
+            if not (bind.unique and name == bind.key)  # a key that nobody can know
         }
+        self._fixed = None if self.varies else _fixed(compiled, self._encoders)
         self.trusting = not statement.exported_columns
-        self._decoders = [_decoder(column.type, dialect) for column in statement.exported_columns]
+        self._columns = [_column(column.type, dialect) for column in statement.exported_columns]
+        self._decoders = lru_cache(maxsize=256)(self._decoders_of)
 
     def bind(self, params: Mapping[str, Any] | None) -> tuple[str, tuple[Any, ...]]:
         """The text to run, in which a list has as many places as it has values, and the values in order.
@@ -52,24 +56,30 @@ class CoreStatement:
             StatementRefused: a parameter is missing or unknown.
             ValueInvalid: a value does not fit the column that it stands against.
         """
-        for name in params or ():
-            if name not in self._compiled.binds:
-                raise refused(f"it has no parameter {name!r}")
+        given: Mapping[str, Any] = {} if params is None else params
+        if not given.keys() <= self._encoders.keys():
+            unknown = next(name for name in given if name not in self._encoders)
+            raise refused(f"it has no parameter {unknown!r}")
+        fixed = self._fixed
+        if fixed is None or not given.keys() >= fixed.required:
+            return self._bind_expanded(given)
+        values = fixed.constants.copy()
+        _encode(self._encoders, given, values)
+        return fixed.text, tuple([values[name] for name in fixed.places])
+
+    def _bind_expanded(self, given: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
+        """As `bind`, with the text and the places that SQLAlchemy makes for these values."""
         try:
-            state = self._compiled.construct_expanded_state(dict(params or {}))
+            state = self._compiled.construct_expanded_state(dict(given), escape_names=False)
         except SQLAlchemyError:
             raise refused("a parameter has no value") from None
         encoders = {**self._encoders, **state.processors} if state.processors else self._encoders
-        values = []
-        for name in state.positiontup or ():
-            value = state.parameters[name]
-            try:
-                values.append(encode(value) if (encode := encoders.get(name)) is not None else value)
-            except Misfit as why:
-                raise misfit("statement", name, value, str(why)) from None
-            except (ArithmeticError, AttributeError, TypeError, ValueError):  # from SQLAlchemy's own types
-                raise misfit("statement", name, value, "its type does not take it") from None
-        return state.statement, tuple(values)
+        values: dict[str, Any] = {}
+        places = state.positiontup or ()
+        _encode(
+            {name: encoders.get(name) for name in places}, {name: state.parameters[name] for name in places}, values
+        )
+        return state.statement, tuple([values[name] for name in places])
 
     def rows(self, fetched: Iterable[Fetched], names: Sequence[str]) -> list[dict[str, Any]]:
         """The rows by column name, typed by the columns that they come from.
@@ -83,12 +93,20 @@ class CoreStatement:
         row = dict(zip(names, values, strict=True))
         name = ""
         try:
-            for name, value, decode in zip(names, values, self._decoders, strict=True):
-                if decode is not None:
-                    row[name] = decode(value)
+            for position, decode in self._decoders(tuple(map(type, values))):
+                name = names[position]
+                row[name] = decode(values[position])
         except UNDECODABLE as error:
             raise damaged("", name, None) from error
         return row
+
+    def _decoders_of(self, types: tuple[type, ...]) -> tuple[tuple[int, Convert], ...]:
+        """What has to be called on the values of a row that are of these types: the same for most rows."""
+        return tuple(
+            (position, decode)
+            for position, ((decode, reads_as_it_is), type) in enumerate(zip(self._columns, types, strict=True))
+            if decode is not None and not reads_as_it_is(type)
+        )
 
 
 class CoreStatements:
@@ -126,6 +144,65 @@ class CoreStatements:
         if problem := misunderstood(statement):
             raise refused(problem, "give values of the column's type as parameters, and calculate in Python")
         return compiled
+
+
+@attrs.frozen
+class _Fixed:
+    """A statement whose text is the same whatever the values are.
+
+    Attributes:
+        places: the name of the parameter that stands at each.
+        required: the parameters that have to be given.
+        constants: the values of the others, encoded.
+    """
+
+    text: str
+    places: tuple[str, ...]
+    required: frozenset[str]
+    constants: dict[str, Any]
+
+
+def _fixed(compiled: SQLCompiler, encoders: Mapping[str, Convert | None]) -> _Fixed | None:
+    """What is the same for all values, found once; None where SQLAlchemy has to find it each time."""
+    binds = {name: bind for bind, name in compiled.bind_names.items()}
+    if compiled.escaped_bind_names or any(
+        bind.callable is not None or (bind.key != name and not bind.unique) for name, bind in binds.items()
+    ):
+        return None
+    state = compiled.construct_expanded_state(dict.fromkeys(binds))
+    given = compiled.params
+    required = frozenset(name for name, bind in binds.items() if bind.required)
+    constants: dict[str, Any] = {}
+    try:
+        _encode(encoders, {name: given[name] for name in binds if name not in required}, constants)
+    except ValueInvalid:  # of a value that is only there to be replaced, perhaps
+        return None
+    return _Fixed(state.statement, tuple(state.positiontup or ()), required, constants)
+
+
+def _encode(encoders: Mapping[str, Convert | None], given: Mapping[str, Any], values: dict[str, Any]) -> None:
+    """Put the values that are given among those that the driver takes, as it takes them."""
+    name, value = "", None
+    try:
+        for name, value in given.items():
+            encode = encoders[name]
+            values[name] = value if encode is None else encode(value)
+    except Misfit as why:
+        raise misfit("statement", name, value, str(why)) from None
+    except (ArithmeticError, AttributeError, TypeError, ValueError):  # from SQLAlchemy's own types
+        raise misfit("statement", name, value, "its type does not take it") from None
+
+
+def _column(type: TypeEngine[Any], dialect: Dialect) -> tuple[Convert | None, Callable[[type], bool]]:
+    """What reads the values of a column, and which of them it would give back as they are, by their type."""
+    impl = type.dialect_impl(dialect)
+    if isinstance(impl, Stored):
+        return impl.result_processor(dialect, None), partial(impl.reads_as_it_is, dialect)
+    return _decoder(type, dialect), _is_none_of_them
+
+
+def _is_none_of_them(_type: type) -> bool:
+    return False
 
 
 def _decoder(type: TypeEngine[Any], dialect: Dialect) -> Convert | None:

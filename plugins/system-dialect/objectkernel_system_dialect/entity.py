@@ -192,7 +192,9 @@ class Entity:
                 except Misfit as why:
                     raise misfit(self.schema.name, name, value, str(why)) from None
             elif not may_be_missing:
-                raise self._refused(name, "the field is required", "give a value")
+                whose = name == self.schema.tenant
+                fix = "write it as its tenant, through as_tenant(…)" if whose else "give a value"
+                raise self._refused(name, "the field is required", fix)
             row[name] = value
         return row
 

@@ -173,19 +173,28 @@ class SystemDialectPlugin(Plugin):
 
     @contributes(SCOPES, uses=())
     def read_scope(self) -> GrantableScope:
-        return GrantableScope(name=READ, description="Read the account's data", role="viewer")
+        french = {"fr": "Lire les données du compte"}
+        return GrantableScope(name=READ, description="Read the account's data", role="viewer", translations=french)
 
     @contributes(SCOPES, uses=())
     def write_scope(self) -> GrantableScope:
-        return GrantableScope(name=WRITE, description="Create, change and delete the account's data", role="member")
+        described, french = (
+            "Create, change and delete the account's data",
+            "Créer, changer et supprimer les données du compte",
+        )
+        return GrantableScope(name=WRITE, description=described, role="member", translations={"fr": french})
 
     @contributes(SCOPES, uses=())
     def admin_scope(self) -> GrantableScope:
-        return GrantableScope(name=ADMIN, description="Switch the business database", role="operator")
+        french = {"fr": "Changer de base de données métier"}
+        return GrantableScope(
+            name=ADMIN, description="Switch the business database", role="operator", translations=french
+        )
 
     @contributes(SCOPES, uses=())
     def tenants_scope(self) -> GrantableScope:
-        return GrantableScope(name=TENANTS, description="Read and write the data of all accounts", role="operator")
+        described, french = "Read and write the data of all accounts", "Lire et écrire les données de tous les comptes"
+        return GrantableScope(name=TENANTS, description=described, role="operator", translations={"fr": french})
 
     @contributes(METRICS, uses=("business", "system"))
     def connections(self) -> FigureSource:

@@ -130,16 +130,19 @@ class Writer(Worker):
             self._connection.rollback()
 
     def _commit(self, jobs: Sequence[Job[Any]]) -> list[Outcome]:
-        """Run the jobs in one transaction; where it is lost as a whole, each in one of its own."""
+        """Run the jobs in one transaction; where it is lost as a whole, each in one of its own.
+
+        One that is alone needs no savepoint: when it fails, all is undone.
+        """
         execute = self._connection.execute
-        over = False
+        over, alone = False, len(jobs) == 1
         try:
             execute("BEGIN IMMEDIATE")
             outcomes: list[Outcome] = []
             for job in jobs:
-                outcomes.append(self._attempt(sqlite_jobs.within(job, "call")))
+                outcomes.append(self._attempt(job if alone else sqlite_jobs.within(job, "call")))
                 over = not self._connection.in_transaction
-                if over:
+                if over or (alone and outcomes[0][1] is not None):
                     break
             else:
                 execute("COMMIT")

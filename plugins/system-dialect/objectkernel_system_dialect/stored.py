@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from decimal import Decimal
 from importlib import import_module
+from types import NoneType
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -13,7 +14,7 @@ from sqlalchemy import BigInteger, Dialect, Float, Integer, LargeBinary, String,
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from objectkernel_system_dialect.schema import Field
-from objectkernel_system_dialect.values import type_check
+from objectkernel_system_dialect.values import CHECKS, type_check
 
 Convert: TypeAlias = Callable[[Any], Any]
 
@@ -79,18 +80,52 @@ class Stored(TypeDecorator[Any]):
         return dialect.type_descriptor(self.codec(dialect.name).declared)
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        if value is None:
-            return None
-        value, encode = self.check(value), self.codec(dialect.name).encode
-        return value if encode is None else encode(value)
+        return self._writes(dialect)(value)  # asked for a value that stands in the text itself
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+    def bind_processor(self, dialect: Dialect) -> Any:
+        """Checks a value and writes it as it lies in this database: all that is known beforehand is looked up here."""
+        write, adapt = self._writes(dialect), self.impl_instance.bind_processor(dialect)
+        return write if adapt is None else lambda value: adapt(write(value))
+
+    def _writes(self, dialect: Dialect) -> Convert:
+        check, encode = self.check, self.codec(dialect.name).encode
+        if encode is None and check is CHECKS["text"]:
+            return _checked_text
+        if encode is None:
+            return lambda value: None if value is None else check(value)
+        return lambda value: None if value is None else encode(check(value))
+
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Any:
+        """Reads a value as it comes from this database."""
         codec = self.codec(dialect.name)
-        if type(value) is not codec.storage and isinstance(value, str | bytes):  # numbers: an expression's own affair
-            raise TypeError("the stored value is of another type")
-        if self.kind in ("integer", "sequence") and isinstance(value, Decimal) and value == int(value):
-            return int(value)  # the sum of integers, to databases whose own might be too small for it
-        return value if value is None or codec.decode is None else codec.decode(value)
+        storage, decode = codec.storage, codec.decode
+        adapt = self.impl_instance.result_processor(dialect, coltype)
+        whole = self.kind in ("integer", "sequence")
+
+        def read(value: Any) -> Any:
+            if adapt is not None:
+                value = adapt(value)
+            if type(value) is not storage:
+                if isinstance(value, str | bytes):  # numbers: an expression's own affair
+                    raise TypeError("the stored value is of another type")
+                if whole and isinstance(value, Decimal) and value == int(value):
+                    return int(value)  # the sum of integers, to databases whose own might be too small for it
+            return value if value is None or decode is None else decode(value)
+
+        return read
+
+    def reads_as_it_is(self, dialect: Dialect, type: type) -> bool:
+        """Whether `result_processor` would return every value of a type as it is."""
+        codec = self.codec(dialect.name)
+        plain = type is NoneType or (type is codec.storage and codec.decode is None)
+        return plain and self.impl_instance.result_processor(dialect, None) is None
+
+
+def _checked_text(value: Any) -> Any:
+    """A text, or None; of most texts is seen at once that they fit."""
+    if type(value) is str and value.isascii() and "\0" not in value:
+        return value
+    return None if value is None else CHECKS["text"](value)
 
 
 dump_json: Final = json.JSONEncoder(

@@ -22,6 +22,7 @@ from objectkernel_system_dialect.stored_rows import StoredRows
 from objectkernel_system_dialect.tables import unique_keys
 
 OWN_CONSTRAINT: Final = re.compile(r"(?:uq|fk)_.*_[0-9a-f]{10}")
+OWN_KEY: Final = re.compile(r"uq_.*_[0-9a-f]{10}")
 OWN_INDEX: Final = re.compile(r"(?:ix|ux)_.*_[0-9a-f]{10}")
 """How `tables` names what it makes; what bears another name is people's own and stays."""
 READABLE: Final = frozenset(
@@ -65,10 +66,19 @@ class TableDifferences:
         self._is_sqlite = connection.dialect.name == "sqlite"
         self._heeds_no_case = connection.dialect.name in ("sqlite", "mysql", "mariadb")
         own = {str(index.name) for index in found.indexes if OWN_INDEX.fullmatch(str(index.name))}
+        own |= self._left_keys(wanted, found)
         self._stale = sorted(own.difference(str(index.name) for index in wanted.indexes))
         self._keys = _found_keys(found)
         computed = ((column.name, column.computed) for column in found.columns)
         self._opaque = [name for name, how in computed if how is not None and not str(how.sqltext)]
+
+    def _left_keys(self, wanted: Table, found: Table) -> set[str]:
+        """The unique keys of ours that no schema has any more, on MariaDB, where they are indexes and nothing else."""
+        if self._connection.dialect.name not in ("mysql", "mariadb"):
+            return set()
+        keys = unique_keys(wanted)
+        named = ((str(index.name), tuple(sorted(column.name for column in index.columns))) for index in found.indexes)
+        return {name for name, columns in named if OWN_KEY.fullmatch(name) and columns not in keys}
 
     def rebuild(self) -> Rebuild:
         """How SQLite makes this table anew."""

@@ -25,6 +25,8 @@ KNOWN = {
     "other": Principal(account_id="ada", scopes={"data:read"}),
     "operator": Principal(account_id="ops", scopes={"packages:read", "packages:install"}),
     "clerk": Principal(account_id="ada", scopes={"data:read", "data:write"}),
+    "clerk of bob": Principal(account_id="bob", scopes={"data:read", "data:write"}),
+    "owner of the host": Principal(account_id="ops", scopes={"data:read", "data:write", "data:tenants"}),
 }
 Client = Callable[..., "Http"]
 

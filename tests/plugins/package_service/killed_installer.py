@@ -58,7 +58,7 @@ async def main(path):
 
         usable = [name for one in installations.installed() for name in one.entities]
         for name in usable:
-            await kernel.get(DIALECT).create(schemas.get_schema(name), {"name": "row"})
+            await kernel.get(DIALECT).as_tenant("acme").create(schemas.get_schema(name), {"name": "row"})
         for summary in (await packages.versions("noise", 500)).items:
             await packages.get("noise", summary.version)  # verified
         failed = [str(error) for error in installations.failed()]

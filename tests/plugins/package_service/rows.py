@@ -7,14 +7,14 @@ from decimal import Decimal
 
 
 def sample(schema, keys):
-    """Values for every field of an entity that is written.
+    """Values for every field of an entity that is written, but for that of its tenant.
 
     Args:
         keys: of rows that are there, by entity; a relation to one that has none is left out, unless it is required.
     """
     row = {}
     for name, field in schema.all_fields.items():
-        if name not in schema.kept and name != "id":
+        if name not in schema.kept and name not in ("id", schema.tenant):
             row[name] = value(field)
     for name, relation in schema.relations.items():
         if relation.target in keys:

@@ -10,11 +10,15 @@ from objectkernel_contracts import Principal
 from objectkernel_package_service.contracts import (
     PackageConflict,
     PackageForeign,
+    PackageInvalid,
     PackageMissing,
     PackageStoreUnavailable,
 )
+from objectkernel_package_service.package import Limits
+from objectkernel_package_service.registry import PackageRegistry
 from objectkernel_package_service.table import SCHEMAS
 from objectkernel_system_dialect.contracts import EntitySchema, Field
+from sqlalchemy import literal_column, select
 
 from tests.plugins.package_service.databases import opened, package
 
@@ -204,6 +208,24 @@ async def test_a_package_larger_than_a_servers_usual_column_arrives(place):
     published = await place.registry.publish(large)
     assert await place.registry.get("crm") == published
     assert published.size == len(published.content) > 150_000
+
+
+@pytest.mark.parametrize("kind", [pytest.param("mariadb", marks=pytest.mark.mariadb)])
+async def test_a_package_beyond_the_servers_packet_is_refused_and_nothing_is_lost(place):
+    """Not as unknown: it is told what is too large for whom, the version stays what it was, and the server answers."""
+    ((packet,),) = [row.values() for row in await place.dialect.execute(select(literal_column("@@max_allowed_packet")))]
+    registry = PackageRegistry(place.store, Limits(manifest=20_000, metadata=2 * packet))
+    before = await registry.publish(package())
+    for version in ("1.0.0", "2.0.0"):
+        large = package(version=version)
+        large["metadata"]["objects"][0]["label"] = "x" * packet
+        with pytest.raises(PackageInvalid, match="max_allowed_packet") as caught:
+            await registry.publish(large, tag="stable")
+        assert [one.path for one in caught.value.problems] == ["$"]
+    found = await registry.get("crm")
+    assert (found.hash, found.tags) == (before.hash, ())
+    assert [entry.number for entry in (await registry.history("crm")).items] == [1]
+    assert (await registry.publish(package(version="2.0.0"))).version == "2.0.0"
 
 
 async def test_a_store_that_is_gone_is_unknown(place):

@@ -239,6 +239,41 @@ def test_a_package_that_is_not_there_is_an_error(run, command):
     assert (done.exception.id, done.exception.version) == ("crm", "1.0.0")
 
 
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (("show", "cmr"), "no package is called that; 'crm' was meant?"),
+        (("get", "crm@2.x"), "no version 2.x is published; the newest are 1.0.0"),
+        (("versions", "nothing-like-it"), "no package is called that"),
+        (("history", "cmr"), "no package is called that; 'crm' was meant?"),
+        (("tags", "cmr"), "no package is called that; 'crm' was meant?"),
+        (("untag", "cmr", "stable"), "no package is called that; 'crm' was meant?"),
+        (("untag", "crm", "stable"), "its tags: none"),
+        (("tag", "crm@9.0.0", "stable"), "no version 9.0.0 is published; the newest are 1.0.0"),
+        (("yank", "cmr@1.0.0"), "no package is called that; 'crm' was meant?"),
+        (("deprecate", "cmr", "old"), "no package is called that; 'crm' was meant?"),
+        (("configure", "cmr", "--policy", "immutable"), "no package is called that; 'crm' was meant?"),
+        (("delete", "crm@2.0.0"), "no version 2.0.0 is published; the newest are 1.0.0"),
+        (("delete", "cmr", "--all-versions"), "no package is called that; 'crm' was meant?"),
+        (("export", "{file}", "cmr"), "no package is called that; 'crm' was meant?"),
+    ],
+    ids=lambda given: " ".join(given) if isinstance(given, tuple) else "",
+)
+def test_what_is_not_there_is_told_with_what_is(run, folder, tmp_path, command, why):
+    """A package of nearly that name, or the versions that there are."""
+    run("publish", folder)
+    done = run(*(word.format(file=tmp_path / "all.zip") for word in command))
+    assert isinstance(done.exception, PackageMissing)
+    assert done.exception.why == (why,)
+
+
+def test_a_package_that_is_wholly_yanked_says_so(run, folder):
+    """It is there, and nothing but an exact version leads to it."""
+    run("publish", folder)
+    run("yank", "crm@1.0.0")
+    assert run("show", "crm").exception.why == ("every version of it is yanked; an exact version leads to one",)
+
+
 def test_verify_reads_every_version_back(run, folder, database):
     """Sound ones are counted, a damaged one is named, and then the exit code is 1."""
     run("publish", folder)

@@ -92,6 +92,26 @@ def test_history_stays(run, crm):
     assert isinstance(run("versions", "nobody").exception, PackageMissing)
 
 
+def test_history_tells_what_was_said(run, crm):
+    """Which tag, which message, what was set: as it stands in the details."""
+    run("tag", "crm@1.0.0", "stable")
+    run("deprecate", "crm@1.1.0", "use \x1b[2J 2.0.0")
+    run("configure", "crm", "--visibility", "private")
+    lines = run("history", "crm").output.splitlines()
+    assert lines[0].split() == ["AT", "ACTION", "VERSION", "HASH", "BY", "DETAILS"]
+    assert lines[1].endswith("visibility private")
+    assert lines[2].endswith("message use \ufffd[2J 2.0.0")
+    assert lines[3].endswith("tag stable")
+    assert lines[4].split()[-2:] == [json.loads(run("show", "crm", "--json").output)["hash"][:12], "-"]
+
+
+def test_private_packages_are_marked_in_lists(run, crm):
+    """An operator sees all of them, and so which ones nobody else does."""
+    assert "private" not in run("list").output
+    run("configure", "crm", "--visibility", "private")
+    assert run("list").output.splitlines()[1].endswith("private")
+
+
 def test_search_looks_for_every_word(run, folder):
     """In id and name."""
     run("publish", folder)

@@ -51,6 +51,42 @@ def test_check_publishes_nothing_and_starts_nothing(run, crm, folder, database):
     assert told["checked"][0]["hash"] == json.loads(run("publish", "--json", crm).stdout)["published"][0]["hash"]
 
 
+def test_check_warns_of_what_will_not_be_as_it_is_written(run, crm):
+    """A misspelt type is told with its file, its line and what was probably meant; the package is sound all the same."""
+    (crm / "objects" / "account.yaml").write_text("fields:\n  name: {type: txt}\n  owner: {type: lookup, reference: no}\n")
+    told = json.loads(run("publish", "--check", "--json", crm).stdout)
+    place = "objects/account.yaml:2 $.metadata.objects[0].fields.name.type"
+    assert [one["path"] for one in told["checked"][0]["warnings"]] == [
+        place,
+        "objects/account.yaml:3 $.metadata.objects[0].fields.owner.reference",
+    ]
+    assert "'text' was meant" in told["checked"][0]["warnings"][0]["what"]
+    done = run("publish", "--check", crm)
+    assert (done.exit_code, f"{crm}: {place}: the type 'txt' is not known" in done.stderr) == (0, True)
+    assert done.stdout.splitlines()[1].split()[3:6] == ["sound,", "2", "warnings"]
+    with (crm / "manifest.yaml").open("a") as manifest:
+        manifest.write("dependencies: {acme.base: ^1.0.0}\n")
+    told = json.loads(run("publish", "--check", "--json", crm).stdout)
+    assert [one["path"] for one in told["checked"][0]["warnings"]] == [place]  # another package may have that object
+
+
+def test_entity_schemas_of_ours_are_not_warned_of(run, crm):
+    """They need a host to be read by, and are led to by others' references all the same."""
+    ours = "name: Firm\ncollection: firms\nfields: {}\n"
+    (crm / "objects" / "firm.yaml").write_text(ours)
+    (crm / "objects" / "account.yaml").write_text("fields:\n  firm: {type: lookup, reference: Firm}\n")
+    (one,) = json.loads(run("publish", "--check", "--json", crm).stdout)["checked"]
+    assert one["warnings"] == []
+
+
+def test_no_table_without_rows_stands_above_the_errors(run, crm):
+    """Where nothing was published there is nothing to line up."""
+    (crm / "manifest.yaml").write_text("id: crm\nversion: latest\n")
+    for done in (run("publish", "--check", crm), run("publish", crm)):
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert "manifest.yaml:2 $.manifest.version" in done.stderr
+
+
 def test_what_is_said_of_a_package(run, crm):
     """Tag, visibility, policy and owner come with the publish."""
     done = run(

@@ -608,6 +608,16 @@ async def test_what_is_not_understood_is_refused(client: Client, path: str) -> N
     assert (await client().get(path)).status_code == 422
 
 
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_a_parameter_that_is_given_twice_is_refused(client: Client, method: str) -> None:
+    """One of the two would be passed over: public, or private?"""
+    query = {"POST": "?visibility=private&visibility=public", "GET": "?limit=1&limit=2"}[method]
+    answer = await client().request(method, query, json=package() if method == "POST" else None)
+    assert problem(answer) == (422, "H422")
+    assert answer.json()["errors"][0]["at"] in ("/visibility", "/limit")
+    assert (await client().get("")).json()["items"] == []
+
+
 # --- beneath ----------------------------------------------------------------------------------------------
 
 

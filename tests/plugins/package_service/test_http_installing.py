@@ -84,6 +84,8 @@ async def test_what_cannot_be_installed_is_refused_with_the_reasons(client: Clie
     assert foreign.status_code == 409
     assert foreign.text.replace("secret", "nobody") == nowhere.text
     assert nowhere.json()["why"]
+    assert "'secret'" not in (await http.put("/secrt")).text  # what it does not see is not offered as a close name
+    assert "'crm' was meant" in (await http.put("/cmr")).text
     assert problem(await http.put("/crm?version=nonsense range")) == (422, "P101")
 
 

@@ -65,7 +65,7 @@ async def test_a_package_is_installed_with_what_it_depends_on(file):
         assert ids(await installations.install("sales")) == ["base@1.0.0", "sales@1.0.0"]
         assert recorder.told == [("apply", "base@1.0.0", "views"), ("apply", "sales@1.0.0", "translations")]
         assert [one.entities for one in installations.installed()] == [("account",), ("deal",)]
-        dialect, schemas = kernel.get(DIALECT), kernel.get(SCHEMAS)
+        dialect, schemas = kernel.get(DIALECT).as_tenant("acme"), kernel.get(SCHEMAS)
         account = await dialect.create(schemas.get_schema("account"), {"name": "a"})
         deal = await dialect.create(schemas.get_schema("deal"), {"account": account["id"]})
         assert (await dialect.find_by_id(schemas.get_schema("deal"), deal["id"]))["account"] == account["id"]
@@ -114,7 +114,7 @@ async def test_an_upgrade_puts_a_version_in_the_place_of_another(file):
     async with booted(file, recorder) as (kernel, packages, installations):
         await publish(packages, package("base", objects=["account"], views=["old"], translations=["de"]))
         (first,) = await installations.install("base")
-        dialect, schemas = kernel.get(DIALECT), kernel.get(SCHEMAS)
+        dialect, schemas = kernel.get(DIALECT).as_tenant("acme"), kernel.get(SCHEMAS)
         await dialect.create(schemas.get_schema("account"), {"name": "kept"})
         wider = {"name": "account", "fields": {"name": {"type": "text", "maxLength": 80}, "age": {"type": "number"}}}
         await publish(packages, package("base", "1.1.0", objects=[wider, "extra"], views=["new"]))
@@ -170,6 +170,9 @@ async def test_everything_in_the_way_is_told_at_once(file):
         assert [one.path for one in caught.value.problems] == ["gone", "lost", "app: $.manifest.engine"]
         with pytest.raises(InstallRefused, match=r"no version 3\.0\.0 is published"):
             await installations.install("app", "3.0.0")
+        with pytest.raises(InstallRefused) as caught:
+            await installations.install("aap")
+        assert [str(one) for one in caught.value.problems] == ["aap: no package is called that; 'app' was meant?"]
 
 
 async def test_a_ring_of_dependencies_is_told(file):
@@ -200,8 +203,14 @@ async def test_names_are_nobody_elses(file):
         with pytest.raises(InstallRefused) as caught:
             await installations.install("two")
         assert [(one.path, one.what) for one in caught.value.problems] == [
-            ("two: Account", "one has an entity of that name"),
+            ("two: Account", "the package one has an entity of that name"),
             ("two: orders", "this host has an entity of that name"),
+        ]
+        await publish(packages, package("first", objects=["account"]))
+        with pytest.raises(InstallRefused) as caught:
+            await installations.install("first")  # which stands before it in the alphabet
+        assert [str(one) for one in caught.value.problems] == [
+            "first: account: the package one has an entity of that name"
         ]
         assert await kernel.get(DIALECT).count(kernel.get(SCHEMAS).get_schema("Order")) == 0
 
@@ -245,7 +254,7 @@ async def test_a_failed_upgrade_leaves_the_version_that_was_there(file):
     async with booted(file, recorder) as (kernel, packages, installations):
         await publish(packages, package("base", objects=["account"], translations=["de"], views=["x"]))
         await installations.install("base")
-        schemas, dialect = kernel.get(SCHEMAS), kernel.get(DIALECT)
+        schemas, dialect = kernel.get(SCHEMAS), kernel.get(DIALECT).as_tenant("acme")
         account = schemas.get_schema("account")
         await dialect.create(account, {"name": "kept"})
         await publish(packages, package("base", "2.0.0", objects=["other"], translations=["fr"], views=["y"]))
@@ -264,7 +273,7 @@ async def test_uninstalling_keeps_the_data_or_removes_it(file):
     async with booted(file, recorder) as (kernel, packages, installations):
         await publish(packages, package("base", objects=["account"], views=["x"]))
         await installations.install("base")
-        schemas, dialect = kernel.get(SCHEMAS), kernel.get(DIALECT)
+        schemas, dialect = kernel.get(SCHEMAS), kernel.get(DIALECT).as_tenant("acme")
         await dialect.create(schemas.get_schema("account"), {"name": "kept"})
         await installations.uninstall("base")
         assert (installations.installed(), recorder.there) == ((), {})

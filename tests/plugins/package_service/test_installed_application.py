@@ -56,7 +56,7 @@ async def publish(packages, *, needs=None):
 
 async def write_a_row_of_each(kernel):
     """A row of every entity of packages, written and read back through its repository; the rows by entity."""
-    dialect, schemas = kernel.get(DIALECT), kernel.get(SCHEMAS)
+    dialect, schemas = kernel.get(DIALECT).as_tenant("acme"), kernel.get(SCHEMAS)
     names = [name for package in kernel.get(INSTALLATIONS).installed() for name in package.entities]
     rows = {}
     for schema in in_order([schemas.get_schema(name) for name in names]):
@@ -86,7 +86,7 @@ async def test_every_object_of_the_application_holds_rows(uri, needs):
         assert len(rows) == 28
     async with booted(uri) as (kernel, _, installations):
         assert sorted(package.id for package in installations.installed()) == IDS
-        dialect, schemas = kernel.get(DIALECT), kernel.get(SCHEMAS)
+        dialect, schemas = kernel.get(DIALECT).as_tenant("acme"), kernel.get(SCHEMAS)
         for name, row in rows.items():
             assert await dialect.find_by_id(schemas.get_schema(name), row["id"]) == row
         await installations.uninstall("hotcrm.marketing", "keep")
@@ -111,7 +111,7 @@ async def test_references_lead_to_rows_of_other_packages(uri):
             "hotcrm.products",
             "hotcrm.finance",
         ]
-        dialect, schemas = kernel.get(DIALECT), kernel.get(SCHEMAS)
+        dialect, schemas = kernel.get(DIALECT).as_tenant("acme"), kernel.get(SCHEMAS)
         rows = await write_a_row_of_each(kernel)
         quote = schemas.get_schema("quote")
         assert await dialect.count(quote, {"account_id.name": rows["account"]["name"]}) == 1
@@ -156,7 +156,7 @@ async def test_other_packages_of_such_an_application_hold_rows(uri):
         rows = await write_a_row_of_each(kernel)
         assert set(rows) == {"department", "employee", "time_off", "case", "case_comment", "group"}
         assert (rows["case"]["status"], rows["group"]["monday_from"]) == ("in_progress", "23:59:59.5")
-        dialect, schemas = kernel.get(DIALECT), kernel.get(SCHEMAS)
+        dialect, schemas = kernel.get(DIALECT).as_tenant("acme"), kernel.get(SCHEMAS)
         for wrong in ({"start": "tomorrow"}, {"start": "2026-02-30"}):
             with pytest.raises(ValueInvalid):
                 await dialect.update(schemas.get_schema("time_off"), rows["time_off"]["id"], wrong)

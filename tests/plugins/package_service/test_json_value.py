@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+import enum
+from collections import OrderedDict
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from objectkernel_package_service.canonical import canonical
 from objectkernel_package_service.contracts import PackageInvalid
-from objectkernel_package_service.json_value import DEEPEST, MOST_PROBLEMS, problems, read_json, spell
+from objectkernel_package_service.json_value import DEEPEST, MOST_PROBLEMS, look_over, problems, read_json, spell
+
+NAMES = st.text(max_size=3) | st.sampled_from(["__proto__", "\ud800", "é"])
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([2**53 - 1, 2**53, 9007199254740992.0, 1e21, -1e20, b"bytes", enum.IntEnum("Few", "ONE").ONE])
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["\ud83d", "\udd25"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner, inner)
+        | st.dictionaries(NAMES | st.sampled_from([7, None]), inner, max_size=4)
+        | st.dictionaries(NAMES, inner, max_size=4).map(OrderedDict)
+    ),
+    max_leaves=20,
+)
 
 
 def paths(value):
@@ -135,3 +159,42 @@ def test_a_text_that_is_no_json_is_refused_with_the_place(text, why):
     with pytest.raises(PackageInvalid, match=why) as caught:
         read_json(text)
     assert [problem.path for problem in caught.value.problems] == ["$"]
+
+
+@given(VALUES)
+def test_a_look_agrees_with_what_is_listed_and_written(value):
+    """What a look finds sound has no problem, is as heavy as its canonical text at most, and plain as json has it."""
+    look = look_over(value, 10**9)
+    if look.sound:
+        assert problems(value) == []
+    if not problems(value):
+        assert look.weight <= len(canonical(value))
+    if look.sound and look.plain:
+        assert canonical(value, plain=True) == canonical(value)
+
+
+@pytest.mark.parametrize("value", [[], {}, [[]], [{}, {}], {"a": []}, {"a": "", "b": [1, True, None]}, "", 7])
+def test_a_look_weighs_brackets_and_commas(value):
+    """The weight of what has no long numbers is that of its text, but for the last letter of `false`."""
+    assert look_over(value, 10**9).weight == len(canonical(value))
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_a_look_finds_what_is_nested_too_deeply(depth):
+    """It finds the same depth too deep as the list of problems does, of a document and of its parts."""
+    value: object = 1
+    for _ in range(DEEPEST - depth):
+        value = [value]
+    assert look_over(value, 10**9, depth).sound
+    assert not look_over([value], 10**9, depth).sound
+
+
+def test_a_look_at_what_is_too_heavy_ends():
+    """A list that stands in itself, or a few that stand for any number of bytes, are looked at as far as asked."""
+    ring: list[object] = []
+    ring.append(ring)
+    bomb: list[object] = ["x"]
+    for _ in range(60):
+        bomb = [bomb, bomb]
+    assert look_over(ring, 10_000).weight > 10_000
+    assert look_over(bomb, 10_000).weight > 10_000

@@ -64,6 +64,15 @@ def test_every_problem_has_its_place():
     ]
 
 
+def test_a_manifest_names_a_bounded_number_of_packages():
+    """Fifteen thousand fit into its bytes, and each would be a row and a search."""
+    needs = {f"p{number}": "*" for number in range(1001)}
+    (problem,) = manifest_problems({"id": "a", "version": "1.0.0", "dependencies": needs})
+    assert (problem.path, problem.what) == ("$.manifest.dependencies", "1,001 of them; at most 1,000 are allowed")
+    del needs["p0"]
+    assert [*manifest_problems({"id": "a", "version": "1.0.0", "dependencies": needs})] == []
+
+
 @pytest.mark.parametrize("keywords", ["crm", {}, 1])
 def test_keywords_are_a_list(keywords):
     """One word is no list of words."""

@@ -23,6 +23,11 @@ def mapped(*objects, **options):
     return found
 
 
+def own_fields(schema):
+    """The fields of an entity without that of its tenant."""
+    return {name: field for name, field in schema.fields.items() if name != schema.tenant}
+
+
 def field(type, **attributes):
     """What a field of this type becomes, and the warnings by the attribute that they are about."""
     found = mapped({"name": "thing", "fields": {"it": {"type": type, **attributes}}})
@@ -33,8 +38,8 @@ def field(type, **attributes):
 
 EXACT = {
     "text": (
-        {"maxLength": 40, "required": True, "unique": True},
-        Field("string", length=40, required=True, unique=True),
+        {"maxLength": 40, "required": True, "defaultValue": "a"},
+        Field("string", length=40, required=True, default="a"),
     ),
     "textarea": ({}, Field("text")),
     "markdown": ({"max_length": 2000}, Field("string", length=2000)),
@@ -91,7 +96,7 @@ def test_digits_behind_the_point_decide_on_a_number():
 
 INEXACT = [
     ("password", {}, Field("text"), [""]),
-    ("text", {"unique": True}, Field("string", length=255, unique=True), [""]),
+    ("text", {"unique": True}, Field("string", length=255), [""]),
     ("text", {"maxLength": 5_000_000}, Field("text"), ["maxLength"]),
     ("text", {"maxLength": -1}, Field("text"), ["maxLength"]),
     ("text", {"maxLength": 2000, "unique": True}, Field("string", length=2000), ["unique"]),
@@ -175,7 +180,7 @@ def lookup(**attributes):
         ({"deleteBehavior": "cascade"}, Relation("account", on_delete="cascade")),
         ({"delete_behavior": "set_null"}, Relation("account", on_delete="set-null")),
         ({"type": "master_detail", "required": True}, Relation("account", required=True, on_delete="cascade")),
-        ({"unique": True}, Relation("account", kind="one-to-one", on_delete="set-null")),
+        ({"unique": True}, Relation("account", on_delete="set-null")),
         ({"multiple": True}, Relation("account", kind="many-to-many", through="deal__it")),
     ],
 )
@@ -221,9 +226,9 @@ def test_names_that_no_database_takes():
     """They are told with the name that is taken; two that differ in case alone are two fields."""
     fields = {name: {"type": "number"} for name in ("a b", "9x", "客户", "xmin", "Same", "same", "x" * 80)}
     found = mapped({"name": "sqlite_客户", "fields": fields})
-    (schema,) = found.schemas
-    assert len(schema.fields) == 7
-    assert list(schema.fields)[:4:3] == ["a_b", "xmin_"]
+    fields = own_fields(found.schemas[0])
+    assert len(fields) == 7
+    assert list(fields)[:4:3] == ["a_b", "xmin_"]
     assert len({one.path for one in found.warnings}) == 7
 
 
@@ -233,7 +238,7 @@ def test_keys_and_times():
     assert (plain.timestamps, plain.key) == (True, ("id",))
     declared = {name: {"type": "datetime", "readonly": True} for name in ("created_at", "updated_at")}
     (same,) = mapped({"name": "a", "fields": declared}).schemas
-    assert (same.timestamps, dict(same.fields)) == (True, {})
+    assert (same.timestamps, own_fields(same)) == (True, {})
     (other,) = mapped({"name": "a", "fields": {"created_at": {"type": "date"}}}).schemas
     assert (other.timestamps, other.fields["created_at"].type) == (False, "string")
     (own,) = mapped({"name": "a", "fields": {"id": {"type": "text", "maxLength": 20}}}).schemas
@@ -242,13 +247,13 @@ def test_keys_and_times():
     (counted,) = mapped({"name": "a", "fields": {"id": {"type": "autonumber"}}}).schemas
     assert counted.fields["id"].type == "sequence"
     found = mapped({"name": "a", "fields": {"id": {"type": "json"}}})
-    assert (dict(found.schemas[0].fields), len(found.warnings)) == ({}, 1)
+    assert (own_fields(found.schemas[0]), len(found.warnings)) == ({}, 1)
 
 
 def test_only_one_autonumber_counts():
     """Of a second one there is a field that nobody fills, and a warning."""
     found = mapped({"name": "a", "fields": {"one": {"type": "autonumber"}, "two": {"type": "autonumber"}}})
-    assert [one.type for one in found.schemas[0].fields.values()] == ["sequence", "integer"]
+    assert [one.type for one in own_fields(found.schemas[0]).values()] == ["sequence", "integer"]
     assert [one.path for one in found.warnings] == ["$.metadata.objects[0].fields.two"]
 
 
@@ -272,23 +277,96 @@ def test_indexes():
             ],
         }
     )
-    assert found.schemas[0].indexes == (Index(("one",)), Index(("one", "two"), unique=True))
+    assert found.schemas[0].indexes == (
+        Index(("tenant_id", "id")),
+        Index(("tenant_id", "one")),
+        Index(("tenant_id", "one", "two"), unique=True),
+    )
     places = [one.path.removeprefix("$.metadata.objects[0].") for one in found.warnings]
     assert places == ["fields[3]", "indexes[2]", "indexes[3]", "indexes[4]"]
+
+
+def test_an_index_that_is_unique_wins():
+    """Over the one on the same fields that is not, in whatever order they stand."""
+    both = [{"fields": ["one"], "unique": True}, {"fields": ["one"]}]
+    for indexes in (both, both[::-1]):
+        (schema,) = mapped(
+            {"name": "a", "fields": {"one": {"type": "number", "index": True}}, "indexes": indexes}
+        ).schemas
+        assert schema.indexes == (Index(("tenant_id", "id")), Index(("tenant_id", "one"), unique=True))
+
+
+def test_rows_belong_to_accounts():
+    """Their field leads every index, and what is unique is so for one account; references stay as they are."""
+    fields = {
+        "code": {"type": "text", "maxLength": 700, "unique": True},
+        "up": {"type": "lookup", "reference": "thing", "unique": True},
+    }
+    (schema,) = mapped({"name": "thing", "fields": fields}).schemas
+    assert (schema.tenant, schema.fields["tenant_id"]) == ("tenant_id", Field("string", length=64, required=True))
+    assert (schema.fields["code"].unique, schema.relations["up"].kind) == (False, "many-to-one")
+    assert schema.indexes == (
+        Index(("tenant_id", "id")),
+        Index(("tenant_id", "code"), unique=True),
+        Index(("tenant_id", "up"), unique=True),
+    )
+
+
+def test_rows_that_all_accounts_share():
+    """An object says so; what is unique there is so for all."""
+    fields = {"code": {"type": "text", "maxLength": 9, "unique": True}, "up": {"type": "lookup", "reference": "thing"}}
+    found = mapped({"name": "thing", "tenancy": {"enabled": False}, "fields": fields})
+    (schema,) = found.schemas
+    assert (schema.tenant, schema.fields["code"].unique, schema.indexes, found.warnings) == (None, True, (), ())
+
+
+def test_the_tenants_field_has_a_name_of_its_own():
+    """A field of that name is called otherwise; one that the object names as the tenant's is the tenant's."""
+    found = mapped({"name": "flat", "fields": {"tenant_id": {"type": "lookup", "reference": "flat"}}})
+    (schema,) = found.schemas
+    (renamed,) = schema.relations
+    assert (schema.tenant, renamed.startswith("tenant_id_")) == ("tenant_id", True)
+    assert [one.path for one in found.warnings] == ["$.metadata.objects[0].fields.tenant_id"]
+    named = {"enabled": True, "tenantField": "organization_id"}
+    asked = {"organization_id": {"type": "text"}, "tenant_id": {"type": "number"}}
+    found = mapped({"name": "flat", "tenancy": named, "fields": asked, "indexes": [{"fields": ["organization_id"]}]})
+    (schema,) = found.schemas
+    assert (schema.tenant, list(schema.fields)) == ("organization_id", ["organization_id", "tenant_id"])
+    assert schema.indexes == (Index(("organization_id", "id")),)
+    assert [one.path for one in found.warnings] == ["$.metadata.objects[0].fields.organization_id"]
+
+
+@pytest.mark.parametrize(
+    ("tenancy", "places"),
+    [
+        (True, [""]),
+        ({"enabled": "no"}, [".enabled"]),
+        ({"enabled": True, "strategy": "shared"}, []),
+        ({"strategy": "isolated"}, [".strategy"]),
+        ({"tenantField": "id"}, [".tenantField"]),
+        ({"tenant_field": "Created_At"}, [".tenant_field"]),
+        ({"tenantField": 7}, [".tenantField"]),
+    ],
+)
+def test_tenancy_that_says_nothing_keeps_accounts_apart(tenancy, places):
+    """What is not understood makes no row everybody's, and is told."""
+    found = mapped({"name": "thing", "tenancy": tenancy})
+    assert found.schemas[0].tenant == "tenant_id"
+    assert [one.path for one in found.warnings] == [f"$.metadata.objects[0].tenancy{place}" for place in places]
 
 
 def test_rows_that_would_be_too_long_for_mariadb():
     """Some texts are given more room, or all of it, and a warning says so."""
     short = {f"f{n}": {"type": "text", "maxLength": 40} for n in range(60)}
     found = mapped({"name": "a", "fields": short})
-    assert {one.length for one in found.schemas[0].fields.values()} == {40, 64}
+    assert {one.length for one in own_fields(found.schemas[0]).values()} == {40, 64}
     long = {f"f{n}": {"type": "text", "maxLength": 700} for n in range(30)}
     found = mapped({"name": "a", "fields": long})
-    assert {one.type for one in found.schemas[0].fields.values()} == {"string", "text"}
-    assert len(found.warnings) == sum(one.type == "text" for one in found.schemas[0].fields.values())
+    assert {one.type for one in own_fields(found.schemas[0]).values()} == {"string", "text"}
+    assert len(found.warnings) == sum(one.type == "text" for one in own_fields(found.schemas[0]).values())
     choices = {f"f{n}": {"type": "select", "options": ["x" * 50], "defaultValue": "x" * 50} for n in range(60)}
     found = mapped({"name": "a", "fields": choices})
-    assert {(one.type, one.default) for one in found.schemas[0].fields.values()} == {
+    assert {(one.type, one.default) for one in own_fields(found.schemas[0]).values()} == {
         ("enum", "x" * 50),
         ("string", "x" * 50),
     }
@@ -363,8 +441,18 @@ raw_fields = st.builds(
     st.dictionaries(attribute, st.one_of(anything, st.just(True), st.sampled_from(["thing", "Other", 2, 0, 40]))),
 )
 objects = st.fixed_dictionaries(
-    {"fields": st.dictionaries(st.one_of(words.filter(bool), st.sampled_from(["id", "created_at", "it"])), raw_fields)},
-    optional={"indexes": st.lists(st.fixed_dictionaries({"fields": st.lists(words, max_size=3)}), max_size=2)},
+    {
+        "fields": st.dictionaries(
+            st.one_of(words.filter(bool), st.sampled_from(["id", "created_at", "it", "tenant_id"])), raw_fields
+        )
+    },
+    optional={
+        "indexes": st.lists(st.fixed_dictionaries({"fields": st.lists(words, max_size=3)}), max_size=2),
+        "tenancy": st.one_of(
+            anything,
+            st.dictionaries(st.sampled_from(["enabled", "tenantField"]), st.one_of(anything, st.just("it"))),
+        ),
+    },
 )
 
 

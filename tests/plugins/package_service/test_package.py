@@ -128,6 +128,22 @@ def test_a_few_lists_that_stand_for_gigabytes_are_refused():
     assert list(refused(package(metadata={"objects": endless}))) == ["$.metadata"]
 
 
+@pytest.mark.parametrize("empty", [[], {}, ""])
+def test_what_is_empty_counts_as_it_is_written(empty):
+    """Many empty values are as large as their brackets and commas: the bound holds before anything is written."""
+    many = package(metadata={"objects": [empty] * 40_000})
+    found = refused(many, Limits(manifest=2_000, metadata=100_000))
+    assert found == {"$.metadata": "more than 100,000 bytes of JSON, which is the most that is allowed"}
+
+
+@pytest.mark.parametrize("size", [1, 70_000])
+def test_a_fault_is_found_in_a_package_of_any_size(size):
+    """The place is named in a small package and in a large one, however much lies before it."""
+    objects = [{"name": "x" * size}, {"name": "b", "label": "\ud800"}]
+    limits = Limits(manifest=2_000, metadata=200_000)
+    assert list(refused(package(metadata={"objects": objects}), limits)) == ["$.metadata.objects[1].label"]
+
+
 @pytest.mark.parametrize("item", ["1", '{"name": "x"}'])
 def test_a_report_ends_somewhere(item):
     """Of a hundred thousand problems a thousand are listed, and that there are more."""

@@ -130,6 +130,42 @@ def test_files_that_cannot_be_taken_are_named(crm, name, text, told):
     assert found.startswith(told)
 
 
+def test_what_is_wrong_with_other_files_is_told_with_it(crm):
+    """Nobody mends one file only to be told of the next: what can be told without the unreadable ones is."""
+    write(crm, {"objects/a.yaml": "fields: [", "objects/b.json": "{", "objects/c.ts": "export {}"})
+    write(crm, {"objects/shared.yml": "- name: opportunity\n"})
+    assert [line.partition(": ")[0] for line in problems(crm)] == [
+        "objects/a.yaml:1",
+        "objects/b.json",
+        "objects/c.ts",
+        "objects/shared.yml:1 $.metadata.objects[2].name",
+    ]
+    write(crm, {"manifest.yaml": "id: [\n"})
+    assert [line.partition(": ")[0] for line in problems(crm)] == [
+        "manifest.yaml:1",
+        "objects/a.yaml:1",
+        "objects/b.json",
+        "objects/c.ts",
+        "objects/shared.yml:1 $.metadata.objects[2].name",
+    ]
+
+
+def test_no_more_is_read_once_a_package_is_too_large(crm, monkeypatch):
+    """A folder of large files is told of at the first that goes beyond the bound."""
+    write(crm, {f"objects/{name}.yaml": "x" * MOST for name in "abc"})
+    read, content = [], package_files._content
+    monkeypatch.setattr(package_files, "_content", lambda file, most: (read.append(file.name), content(file, most))[1])
+    (found,) = problems(crm)
+    assert found.startswith("objects/a.yaml: with it the package has more than")
+    assert read == ["manifest.yaml", "a.yaml"]
+
+
+def test_many_unreadable_files_are_bounded(crm):
+    """A report of more than a thousand faults helps nobody."""
+    write(crm, {f"objects/x{number:04}.yaml": "a: .nan\nb: .nan\n" for number in range(600)})
+    assert len(problems(crm)) == 1000
+
+
 def test_a_file_of_yaml_that_is_no_object(tmp_path):
     """A list, or a text, is no package."""
     (tmp_path / "a.yaml").write_text("- a\n")
@@ -157,8 +193,9 @@ def test_no_link_leads_out_of_the_folder(crm, tmp_path, name):
         shutil.rmtree(place)
     place.unlink(missing_ok=True)
     place.symlink_to(outside if name == "objects" else outside / place.name)
-    (found,) = problems(crm)
-    assert found.startswith(f"{'objects/key.json' if name == 'objects' else name}: is a link that leads out")
+    told = problems(crm)
+    assert told[0].startswith(f"{'objects/key.json' if name == 'objects' else name}: is a link that leads out")
+    assert len(told) == (2 if name == "objects" else 1)  # each file that the link leads to
 
 
 def test_a_link_within_the_folder_is_what_it_leads_to(crm):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from objectkernel_package_service.contracts import PackageInvalid
+from objectkernel_package_service.manifest import Manifest
 from objectkernel_package_service.ranges import LONGEST_TAG, Candidate, admits, highest, tag_problems, wanted
 
 
@@ -81,3 +84,19 @@ def test_a_yanked_version_is_in_no_range_but_its_own():
     assert highest("^1.0.0", candidates("1.1.0", "1.0.0", yanked=["1.1.0"])) == "1.0.0"
     assert admits("1.1.0")(Candidate("1.1.0", True))
     assert not admits(">=1.1.0")(Candidate("1.1.0", True))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("space", [" ", "\t", "\u3000"])
+def test_a_range_cannot_be_made_to_take_long(space):
+    """Runs of white space between its words are one space: hundreds of such ranges would take minutes otherwise."""
+    for word in ("1.2.3", "~1", "^1.x", ">"):
+        for end in ("", "!", "2"):
+            hostile = f"{word}{space * 380}{end}"
+            for _ in range(50):
+                with suppress(PackageInvalid):
+                    highest(wanted(hostile).text, [Candidate("1.2.3", False)])
+    spread = f">=1.0.0{space * 300}<3.0.0"
+    assert highest(spread, [Candidate("2.0.0", False)]) == "2.0.0"
+    assert Manifest.of({"id": "a", "version": "1.0.0", "engine": spread}).fits("2.0.0")
+    assert highest(f"1.0.0{space}-{space}3.0.0", [Candidate("2.0.0", False), Candidate("4.0.0", False)]) == "2.0.0"

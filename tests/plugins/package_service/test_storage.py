@@ -136,10 +136,24 @@ async def test_damage_that_a_range_or_a_publication_passes_over_is_counted(store
     await registry.publish(package(version="1.1.0"))
     tamper("UPDATE sys_packages SET version = x'00' WHERE version = '1.1.0'")
     assert (await registry.get("crm", "^1.0.0")).version == "1.0.0"
-    assert [figure.value for figure in store.integrity.figures()] == [1]
+    assert figures(store) == {"package_integrity_failures": 1, "package_values_mended": 0}
     tamper("UPDATE sys_packages SET manifest = '{}' WHERE version = '1.0.0'")
     await registry.publish(package())
-    assert [figure.value for figure in store.integrity.figures()] == [2]
+    assert figures(store) == {"package_integrity_failures": 2, "package_values_mended": 0}
+
+
+async def test_what_a_change_mends_is_counted(store, registry, tamper, caplog):
+    """A value that cannot be read is replaced by the change that meets it: logged with its name, once, and counted."""
+    await registry.publish(package())
+    tamper("UPDATE sys_package_heads SET tags = '[1]'")
+    tamper("UPDATE sys_packages SET deprecated = CAST(x'ff' AS TEXT)")
+    await registry.tag("crm", "stable", "1.0.0")
+    assert figures(store)["package_values_mended"] == 2
+    assert "its tags could not be read and is mended" in caplog.text
+    assert await registry.tags("crm") == {"stable": "1.0.0"}
+    await registry.deprecate("crm", "1.0.0", "old")
+    await registry.yank("crm", "1.0.0")
+    assert (await registry.get("crm", "1.0.0")).deprecated == "old"
 
 
 async def test_an_error_shows_nothing_that_steers_a_terminal(registry, tamper):
@@ -148,6 +162,11 @@ async def test_an_error_shows_nothing_that_steers_a_terminal(registry, tamper):
     tamper("UPDATE sys_packages SET id = char(27) || '[2J'")
     (error,) = (await registry.list(all_versions=True)).damaged
     assert "\x1b" not in str(error)
+
+
+def figures(store):
+    """What is counted, by name."""
+    return {figure.name: figure.value for figure in store.integrity.figures()}
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())

@@ -74,7 +74,7 @@ def test_each_value_knows_its_line() -> None:
         (b"a: 1\n---\nb: 2", 2, "a second document"),
         (b"", 1, "the file is empty"),
         (b"# only this\n", 1, "the file is empty"),
-        (b"a: 1\nb: [", 3, "not YAML"),
+        (b"a: 1\nb: [", 2, "not YAML"),
         (b"a: 1\n\tb: 2", 2, "not YAML"),
         (b"a: 1\nb: \xff", 2, "not UTF-8: byte 8 is 0xff"),
         (b"a: \x00", 1, "not YAML"),

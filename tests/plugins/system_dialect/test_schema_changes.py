@@ -505,6 +505,21 @@ def test_what_people_have_added_stays(place: Place) -> None:
         place.sql("INSERT INTO users (id, name) VALUES ('x', 'Ada')")
 
 
+def test_what_was_unique_need_not_be_any_more(place: Place) -> None:
+    """A key of ours that no schema has any more goes, a reference's too, which goes on being held to its rows."""
+    author = {"author": Relation("User", kind="one-to-one")}
+    user = field(USER, nick=Field("string", unique=True))
+    place.up(user, attrs.evolve(POST, relations=author))
+    user = attrs.evolve(field(USER, nick=Field("string")), indexes=(Index(("name", "nick"), unique=True),))
+    post = attrs.evolve(POST, relations={"author": Relation("User")})
+    place.up(user, post)
+    assert place.plan(user, post).steps == ()
+    place.sql("INSERT INTO users (id, name, nick) VALUES ('ada', 'Ada', 'x'), ('bob', 'Bob', 'x')")
+    place.sql("INSERT INTO posts (id, author) VALUES ('1', 'ada'), ('2', 'ada')")
+    with pytest.raises(Exception, match=r"(?i)foreign key|NO_REFERENCED_ROW"):
+        place.sql("INSERT INTO posts (id, author) VALUES ('3', 'nobody')")
+
+
 def test_a_table_that_somebody_else_made_is_taken_over(place: Place) -> None:
     """What is missing is added; keys that hold under another name are not made twice."""
     place.sql(

@@ -1,0 +1,112 @@
+"""Requests to a server that may do anything: over real sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import anyio
+import pytest
+from objectkernel_device_auth.client_requests import LARGEST, NoAnswer, Requests
+
+from tests.plugins.device_auth.authorization_server import AuthorizationServer, authorization_server, hang
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def server() -> Iterator[AuthorizationServer]:
+    """A server whose answers the test gives."""
+    with authorization_server() as server:
+        yield server
+
+
+async def test_a_form_is_sent_and_an_object_comes_back(anyio_backend: str, server: AuthorizationServer) -> None:
+    """With the status that it has."""
+    server.trouble("/x", (400, {"error": "invalid_scope"}))
+    async with Requests(10) as requests:
+        answer = await requests.post(f"{server.url}/x", {"a": "ü &"})
+    assert (answer.status, answer.document, answer.error) == (400, {"error": "invalid_scope"}, "invalid_scope")
+    assert server.sent("/x") == [{"a": "ü &"}]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "<html>", "[]", "null", "[" * 10**5, '{"a": "' + "x" * LARGEST + '"}', "{}" * 10**6],
+    ids=lambda content: content[:6],
+)
+async def test_what_is_no_object_is_none(anyio_backend: str, server: AuthorizationServer, content: str) -> None:
+    """Neither a page nor what is too large is read for one, and it ends at once."""
+    server.trouble("/x", (200, content))
+    async with Requests(10) as requests:
+        answer = await requests.get(f"{server.url}/x")
+    assert (answer.status, answer.document, answer.error) == (200, None, None)
+
+
+async def test_a_redirect_is_not_followed(anyio_backend: str, server: AuthorizationServer) -> None:
+    """A code or key would go where nobody has said."""
+    server.trouble("/x", (302, f"{server.url}/y"))
+    async with Requests(10) as requests:
+        assert (await requests.post(f"{server.url}/x", {})).status == 302
+    assert server.calls["/y"] == 0
+
+
+async def test_a_server_that_hangs_is_left(anyio_backend: str, server: AuthorizationServer) -> None:
+    """The time is that of the whole answer."""
+    server.trouble("/x", hang(5))
+    async with Requests(0.3) as requests:
+        with pytest.raises(NoAnswer, match="within 0.3 s") as caught:
+            await requests.post(f"{server.url}/x", {})
+    assert caught.value.timed_out
+
+
+async def test_an_answer_that_drips_is_left(anyio_backend: str) -> None:
+    """Each part comes in time, and the whole does not."""
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+
+    async def drip(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            await stream.send(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+            try:
+                while True:
+                    await stream.send(b" ")
+                    await anyio.sleep(0.02)
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                pass
+
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, drip)
+        async with Requests(0.4) as requests:
+            with pytest.raises(NoAnswer) as caught:
+                await requests.get(f"http://127.0.0.1:{port}/")
+        assert caught.value.timed_out
+        tasks.cancel_scope.cancel()
+
+
+async def test_nobody_there_is_no_answer(anyio_backend: str) -> None:
+    """The kind of the failure is told, and not as an untrusted certificate."""
+    with authorization_server() as gone:
+        url = gone.url
+    async with Requests(5) as requests:
+        with pytest.raises(NoAnswer, match="ConnectError") as caught:
+            await requests.get(url)
+    assert not caught.value.timed_out and not caught.value.hopeless
+
+
+async def test_plain_http_where_tls_is_expected_is_no_answer(anyio_backend: str, server: AuthorizationServer) -> None:
+    """A failed handshake ends as an error of this module."""
+    async with Requests(5) as requests:
+        with pytest.raises(NoAnswer):
+            await requests.get(server.url.replace("http:", "https:"))
+
+
+@pytest.mark.parametrize(
+    ("status", "transient"), [(200, False), (400, False), (408, True), (429, True), (500, True), (503, True)]
+)
+async def test_some_answers_may_be_others_in_a_moment(
+    anyio_backend: str, server: AuthorizationServer, status: int, transient: bool
+) -> None:
+    """Trouble of the server, and requests that came too fast."""
+    server.trouble("/x", (status, {}))
+    async with Requests(5) as requests:
+        assert (await requests.get(f"{server.url}/x")).is_transient is transient
