@@ -66,6 +66,7 @@ def sign_in(client, password):
     return client.get("/api/v1/account").json()["scopes"]
 
 
+@pytest.mark.slow
 def test_a_second_start_finds_everything_as_it_was(tmp_path):
     """The password is shown once and works on, nothing is published twice, everything lies in the data folder."""
     with serving(tmp_path) as (first, client):

@@ -50,6 +50,7 @@ def test_it_is_written_into_the_folder_that_is_named(run, folder):
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("polite-greeter", "none", "plugin", "acme.tax_2")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["acme-billing", *SLOW])
 def test_what_was_written_installs_loads_and_passes_its_tests(run, folder, name):
     """Installed away from its sources, found through its entry point, all warnings errors."""

@@ -229,6 +229,7 @@ def oracle() -> Iterator[Oracle]:
         yield Oracle(portal, opened)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, report_multiple_bugs=False)
 @given(rows=ROWS, wanted=st.lists(FILTERS, min_size=4, max_size=12))
 def test_filters_find_what_mongodb_finds(

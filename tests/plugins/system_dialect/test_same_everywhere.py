@@ -246,6 +246,7 @@ async def outcome(dialect: SqlDialect, operation: Sequence[Any]) -> str:
         return f"{type(error).__name__} {error.facts}"
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(rows=st.lists(ROWS, max_size=6), operations=st.lists(OPERATIONS, min_size=1, max_size=10))
 def test_operations_give_the_same_everywhere(

@@ -610,6 +610,7 @@ def test_the_plan_as_code_does_what_the_plan_does(place: Place) -> None:
     assert place.sql("SELECT id, nick FROM users") == [("ada", "a:b%")]
 
 
+@pytest.mark.slow
 def test_four_processes_start_at_once(place: Place) -> None:
     """They wait for each other: the database is made, then changed, once."""
     code = """

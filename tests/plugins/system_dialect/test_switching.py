@@ -683,6 +683,7 @@ async def test_unregistered_entities_stay_unknown(tmp_path: Path) -> None:
 # --- under load ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_writers_lose_nothing_while_the_database_switches(tmp_path: Path) -> None:
     """SQLite to SQLite and back, 50 times under 32 writers: no write fails, none is lost, none is doubled."""
     await write_while_switching(sqlite(tmp_path / "a.db"), sqlite(tmp_path / "b.db"))

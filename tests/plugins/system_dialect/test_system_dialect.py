@@ -146,6 +146,7 @@ async def test_the_system_stays_while_the_business_data_is_switched(kernel: Obje
     assert (await business.count(ORDER), business.name != "sqlite") == (0, True)
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 async def test_writers_lose_nothing_between_sqlite_and_postgres(
     anyio_backend: str, postgres_url: str, tmp_path: Path

@@ -40,6 +40,7 @@ class TestPartial(DialectSuite):
 '''
 
 
+@pytest.mark.slow
 def test_what_a_partial_dialect_lacks_is_one_failure(tmp_path: Path) -> None:
     """One test fails and names every missing member; no other adds to it, not even where nothing can be closed."""
     module = tmp_path / "test_partial.py"
