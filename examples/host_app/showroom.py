@@ -8,7 +8,9 @@ from pathlib import Path
 
 import attrs
 from objectkernel import Plugin, Service, needs, provides
+from objectkernel.secret import Secret
 from objectkernel_accounts.contracts import ACCOUNTS, PEOPLE
+from objectkernel_device_auth.contracts import API_KEYS
 from objectkernel_package_service.contracts import PACKAGES, PackageRecord
 
 LOGIN = "demo"
@@ -20,10 +22,12 @@ class Welcome:
 
     Attributes:
         password: of the account `LOGIN`, if it was made just now.
+        key: a key of that account for programs, if the account was made just now.
         published: the packages of the folder.
     """
 
     password: str | None = attrs.field(repr=False)
+    key: Secret[str] | None
     published: tuple[PackageRecord, ...]
 
     def text(self, address: str) -> str:
@@ -34,8 +38,12 @@ class Welcome:
             lines.append(f"sign in as   {LOGIN}, password {self.password} (shown this once)")
         else:
             lines.append(f"sign in as   {LOGIN}, with the password that the first start has shown")
+        if self.key is not None:
+            lines.append("or as a program, with a key that reads packages (shown this once):")
+            lines.append(f"  curl -H 'Authorization: Bearer {self.key.reveal()}' {address}/api/v1/packages")
         lines += [
             f"open         {address}/sign-in?return_to=/account",
+            f"let in       programs that ask for a key: {address}/device",
             f"routes       {address}/docs",
             f"serving on   {address}; Ctrl-C stops it",
         ]
@@ -52,21 +60,25 @@ class Showroom(Plugin):
     accounts = needs(ACCOUNTS)
     people = needs(PEOPLE)
     packages = needs(PACKAGES)
+    keys = needs(API_KEYS)
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     @provides(WELCOME)
     async def welcome(self) -> Welcome:
-        password = None
+        password = key = None
         user = await self.people.find(LOGIN)
         if user is None:
             password = secrets.token_urlsafe(12)
             user = (await self.people.create_admin(LOGIN, password, account="Demo", another=True)).user
         (membership, *_) = await self.accounts.memberships(user.id)
+        if password is not None:
+            scopes, account = ["packages:read"], membership.account.id
+            key = (await self.keys.issue(account, "first steps", scopes, user_id=user.id)).secret
         files = sorted(self._folder.glob("*.json"))
         published = [await self.packages.publish(file.read_bytes(), owner=membership.account.id) for file in files]
-        return Welcome(password=password, published=tuple(published))
+        return Welcome(password=password, key=key, published=tuple(published))
 
 
 def _since(record: PackageRecord) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 import httpx
+from fastapi import FastAPI
 from objectkernel import ObjectKernel
 from objectkernel_accounts.contracts import PEOPLE
 from objectkernel_http import asgi_app, kernel_lifespan
@@ -41,16 +42,13 @@ async def _tell(kernel: ObjectKernel, packages: Path, folder: Path) -> None:
             await _install(client)
             await _store(client)
             await _switch(client, folder)
+            await _let_in(client, app)
             await _look_back(client)
 
 
 async def _sign_in(client: httpx.AsyncClient, password: str) -> None:
     refused = await client.get("/api/v1/account")
-    page = _good(await client.get("/sign-in")).text
-    token = re.search(r'name="csrf" value="([^"]+)"', page)
-    assert token is not None
-    form = {"csrf": token[1], "login": "demo", "password": password}
-    answer = await client.post("/sign-in", data=form)
+    answer = await _send(client, "/sign-in", login="demo", password=password)
     me = _good(await client.get("/api/v1/account")).json()
     _step(
         "sign in",
@@ -80,7 +78,9 @@ async def _install(client: httpx.AsyncClient) -> None:
 async def _store(client: httpx.AsyncClient) -> None:
     served = _good(await client.get("/api/v1/data")).json()
     name = next(name for name in served["entities"] if name.endswith("account"))
-    row = _good(await client.post(f"/api/v1/data/{name}", json={"name": "Ada"})).json()
+    own = _good(await client.get("/api/v1/account")).json()["account"]["id"]
+    whose = {"Data-Tenant": own}  # who runs the host sees the rows of all accounts, and says for which one a new row is
+    row = _good(await client.post(f"/api/v1/data/{name}", json={"name": "Ada"}, headers=whose)).json()
     found = _good(await client.get(f"/api/v1/data/{name}/{row['id']}"))
     _step("store", f"a row of {name}, read back with the tag {found.headers['ETag']}")
 
@@ -90,6 +90,27 @@ async def _switch(client: httpx.AsyncClient, folder: Path) -> None:
     _good(await client.post("/api/change-dialect", json={"dialect": "sqlite", "uri": uri}))
     kept = _good(await client.get("/api/v1/packages")).json()["items"]
     _step("switch", f"the business data goes to another database; the system's stays: {len(kept)} packages")
+
+
+async def _let_in(browser: httpx.AsyncClient, app: FastAPI) -> None:
+    """A program without a key shows a code; whoever has signed in types it, and approves."""
+    asking = {"client_id": "objectkernel-cli", "scope": "packages:read"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ADDRESS) as device:
+        asked = _good(await device.post("/device_authorization", data=asking)).json()
+        page = await _send(browser, "/device", user_code=asked["user_code"])
+        await _send(browser, page.headers["location"], decision="approved")
+        polling = {"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "device_code": asked["device_code"]}
+        told = _good(await device.post("/token", data=asking | polling)).json()
+        key = {"Authorization": f"Bearer {told['access_token']}"}
+        seen = _good(await device.get("/api/v1/packages", headers=key)).json()["items"]
+    _step("device", f"let in with the code {asked['user_code']}: its key reads {len(seen)} packages")
+
+
+async def _send(browser: httpx.AsyncClient, path: str, **fields: str) -> httpx.Response:
+    """Fill the form of a page and send it."""
+    token = re.search(r'name="csrf" value="([^"]+)"', _good(await browser.get(path)).text)
+    assert token is not None
+    return _good(await browser.post(path, data={"csrf": token[1], **fields}))
 
 
 async def _look_back(client: httpx.AsyncClient) -> None:

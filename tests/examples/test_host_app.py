@@ -68,8 +68,10 @@ def sign_in(client, password):
 
 @pytest.mark.slow
 def test_a_second_start_finds_everything_as_it_was(tmp_path):
-    """The password is shown once and works on, nothing is published twice, everything lies in the data folder."""
+    """Password and key are shown once and work on, nothing is published twice, everything lies in the data folder."""
     with serving(tmp_path) as (first, client):
+        bearer = {"Authorization": re.search(r"Authorization: (Bearer ok_\w+)", first)[1]}
+        assert len(client.get("/api/v1/packages", headers=bearer).json()["items"]) == len(PACKAGES)
         password = re.search(r"password (\S+) \(shown this once\)", first)[1]
         assert client.get("/readyz").status_code == 200
         assert client.get("/docs").status_code == 200
@@ -79,6 +81,8 @@ def test_a_second_start_finds_everything_as_it_was(tmp_path):
     with serving(tmp_path) as (second, client):
         assert "shown this once" not in second
         assert password not in second
+        assert "Bearer" not in second
+        assert client.get("/api/v1/packages", headers=bearer).status_code == 200
         assert "host:operate" in sign_in(client, password)
     assert sorted(table(first)[0]) == PACKAGES
     assert table(first)[0] == table(second)[0]
@@ -101,7 +105,7 @@ def test_the_whole_story(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     steps = [line.split()[0] for line in done.stdout.splitlines()]
     assert list(dict.fromkeys(steps)) == [
-        "boot", "account", "sign", "publish", "resolve", "install", "store", "switch", "audit"
+        "boot", "account", "sign", "publish", "resolve", "install", "store", "switch", "device", "audit"
     ]  # fmt: skip
     assert list(tmp_path.iterdir()) == []
 

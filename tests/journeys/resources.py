@@ -10,12 +10,14 @@ import httpx
 from objectkernel import ObjectKernel
 from objectkernel_accounts.contracts import PEOPLE
 from objectkernel_accounts.storage import ACCOUNT
+from objectkernel_device_auth.contracts import API_KEYS
 from objectkernel_http.testing import OTHER, TESTER, Found
 from objectkernel_system_dialect.contracts import SYSTEM_DIALECT
 
 DATA = "/api/v1/data/"
 PACKAGES = "/api/v1/packages/"
 MEMBERS = "/api/v1/account/members/"
+KEYS = "/api/v1/keys/"
 NEW_ROWS: Mapping[str, dict[str, Any]] = {
     "authors": {"name": "SECRET of an author"},
     "books": {"title": "SECRET of a book", "blurb": "SECRET", "words": ["SECRET"], "pages": 7},
@@ -46,6 +48,8 @@ async def found_at(kernel: ObjectKernel, client: httpx.AsyncClient, path: str) -
         return await _package(client)
     if path.startswith(MEMBERS):
         return await _member(kernel)
+    if path.startswith(KEYS):
+        return await _api_key(kernel)
     raise AssertionError(f"say in {__name__} what {path} leads to, so that it can be asked for by another account")
 
 
@@ -81,9 +85,20 @@ async def _package(client: httpx.AsyncClient) -> Found:
 
 
 async def _member(kernel: ObjectKernel) -> Found:
-    """Somebody who has joined the account that the tokens name; it and the other one are there."""
-    for id in (TESTER, OTHER):
-        await kernel.get(SYSTEM_DIALECT).upsert(ACCOUNT, {"id": id, "name": id})
+    """Somebody who has joined the account that the tokens name."""
+    await _accounts(kernel)
     link = await kernel.get(PEOPLE).invite(f"{uuid.uuid4().hex}@example.org", TESTER)
     joined = await kernel.get(PEOPLE).accept(link.token.reveal(), "a long enough passphrase", name="SECRET")
     return Found(there={"user_id": joined.user.id}, missing={"user_id": str(uuid.uuid4())})
+
+
+async def _api_key(kernel: ObjectKernel) -> Found:
+    await _accounts(kernel)
+    made = await kernel.get(API_KEYS).issue(TESTER, "SECRET of a key", ["keys:read"])
+    return Found(there={"key_id": made.key.id}, missing={"key_id": "0" * len(made.key.id)})
+
+
+async def _accounts(kernel: ObjectKernel) -> None:
+    """The account that the tokens name, and the other one."""
+    for id in (TESTER, OTHER):
+        await kernel.get(SYSTEM_DIALECT).upsert(ACCOUNT, {"id": id, "name": id})

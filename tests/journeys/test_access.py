@@ -36,7 +36,7 @@ async def test_exactly_the_right_one_is_answered(tmp_path: Path) -> None:
     wrong = [row for row in rows if not row.right]
     assert not wrong, "\n".join([f"{len(wrong)} rows are wrong", *map(str, wrong)])
     others = {row.path.rpartition("/")[0] for row in rows if row.account == OTHER}
-    assert {"/api/v1/data/books", "/api/v1/packages", "/api/v1/account/members"} <= others
+    assert {"/api/v1/data/books", "/api/v1/packages", "/api/v1/account/members", "/api/v1/keys"} <= others
 
 
 async def test_what_is_for_those_alone_who_run_the_host(tmp_path: Path) -> None:

@@ -81,8 +81,16 @@ async def write_a_row_of_each(kernel, http):
     return len(keys)
 
 
+async def see_nothing(kernel, http):
+    """Of the rows that were written another account sees none."""
+    for package in kernel.get(INSTALLATIONS).installed():
+        for name in package.entities:
+            found = await http.get(f"/{kernel.get(SCHEMAS).get_schema(name).collection}")
+            assert (found.status_code, found.json()["rows"]) == (200, [])
+
+
 async def use(uri):
-    """Publish, install, write rows, uninstall; the hashes by id."""
+    """Publish, install, write rows that no other account sees, uninstall; the hashes by id."""
     kernel = on(uri)
     async with clients(kernel) as client:
         hashes = await publish(client("ada"))
@@ -90,6 +98,7 @@ async def use(uri):
         for id in sorted(hashes):
             assert (await operator.put(f"/{id}")).status_code == 200
         assert await write_a_row_of_each(kernel, client("clerk", "/api/v1/data")) == 28
+        await see_nothing(kernel, client("clerk of bob", "/api/v1/data"))
         assert (await operator.delete("/hotcrm.marketing?data=remove")).status_code == 204
         assert (await client("clerk", "/api/v1/data").get("/campaign")).status_code == 404
     return hashes

@@ -19,6 +19,7 @@ from fastapi.routing import iter_route_contexts
 from objectkernel import ObjectKernel
 from objectkernel_accounts.audit import AUDIT_ENTRY
 from objectkernel_accounts.contracts import ACCOUNTS, PEOPLE, Membership
+from objectkernel_device_auth.oauth_models import DEVICE_GRANT
 from objectkernel_http import asgi_app, kernel_lifespan
 from objectkernel_system_dialect.contracts import SYSTEM_DIALECT
 from starlette.routing import compile_path
@@ -38,7 +39,10 @@ MEMBERS: Final = "/api/v1/account/members"
 CSRF: Final = re.compile(r'name="csrf" value="([^"]+)"')
 
 READ_ONLY: Final = frozenset(
-    f"POST {DATA}/{operation}" for operation in ("query", "count", "exists", "distinct", "aggregate", "search")
+    (
+        *(f"POST {DATA}/{name}" for name in ("query", "count", "exists", "distinct", "aggregate", "search")),
+        "POST /introspect",
+    )
 )
 """What asks in a body, and changes nothing."""
 
@@ -381,6 +385,111 @@ async def remove_member(host: Host) -> None:
 @example("POST /api/v1/account/invitations")
 async def invite(host: Host) -> None:
     await host.call("POST", "/api/v1/account/invitations", {"login": f"{host.new()}@example.org"})
+
+
+# --- keys ---------------------------------------------------------------------------------------------------
+
+KEYS: Final = "/api/v1/keys"
+
+
+@example(f"POST {KEYS}")
+async def make_key(host: Host) -> str:
+    """The path of a new key."""
+    made = await host.call("POST", KEYS, {"name": host.new(), "scopes": ["data:read"]})
+    return f"{KEYS}/{made.json()['key']['id']}"
+
+
+@example(f"POST {KEYS}/{{key_id}}/rotate")
+async def rotate_key(host: Host) -> None:
+    await host.call("POST", f"{await make_key(host)}/rotate", {"overlap": 60})
+
+
+@example(f"DELETE {KEYS}/{{key_id}}")
+async def revoke_key(host: Host) -> None:
+    await host.call("DELETE", await make_key(host))
+
+
+# --- devices ------------------------------------------------------------------------------------------------
+
+CLI: Final = "objectkernel-cli"
+DEVICE: Final = "/api/v1/auth/device"
+
+
+async def asked_for(host: Host, path: str = "/device_authorization") -> dict[str, Any]:
+    """What a device is told that asks for a code."""
+    told: dict[str, Any] = (await host.call("POST", path, data={"client_id": CLI, "scope": "data:read"})).json()
+    return told
+
+
+async def approved(host: Host, asked: dict[str, Any]) -> None:
+    await host.call("POST", f"{DEVICE}/approve", {"user_code": asked["user_code"], "decision": "approved"})
+
+
+async def redeemed(host: Host, path: str = "/token") -> dict[str, Any]:
+    """What a device gets for a code that was approved."""
+    asked = await asked_for(host)
+    await approved(host, asked)
+    form = {"grant_type": DEVICE_GRANT, "device_code": asked["device_code"], "client_id": CLI}
+    told: dict[str, Any] = (await host.call("POST", path, data=form)).json()
+    return told
+
+
+@example("POST /device_authorization")
+async def ask_for_code(host: Host) -> None:
+    await asked_for(host)
+
+
+@example(f"POST {DEVICE}/authorize")
+async def ask_for_code_by_the_own_name(host: Host) -> None:
+    await asked_for(host, f"{DEVICE}/authorize")
+
+
+@example(f"POST {DEVICE}/approve")
+async def approve_device(host: Host) -> None:
+    await approved(host, await asked_for(host))
+
+
+@example("POST /token")
+async def redeem_code(host: Host) -> None:
+    await redeemed(host)
+
+
+@example(f"POST {DEVICE}/token")
+async def redeem_code_by_the_own_name(host: Host) -> None:
+    await redeemed(host, f"{DEVICE}/token")
+
+
+@example("POST /revoke")
+async def revoke_token(host: Host) -> None:
+    token = (await redeemed(host))["refresh_token"]
+    await host.call("POST", "/revoke", data={"token": token, "client_id": CLI})
+
+
+async def claimed(host: Host, client: httpx.AsyncClient) -> str:
+    """The path of the page on which somebody who has typed a device's code decides."""
+    answer = await host.send(client, "/device", "/device", user_code=(await asked_for(host))["user_code"])
+    return str(answer.headers["location"])
+
+
+@example("POST /device")
+async def type_code(host: Host) -> None:
+    async with host.visitor((await host.member()).user.login) as client:
+        await claimed(host, client)
+
+
+@example("POST /device/requests/{request_id}")
+async def decide_on_page(host: Host) -> None:
+    async with host.visitor((await host.member()).user.login) as client:
+        page = await claimed(host, client)
+        await host.send(client, page, page, decision="denied")
+
+
+@example("POST /account/devices/{id}/revoke")
+async def revoke_on_page(host: Host) -> None:
+    await redeemed(host)
+    found = re.search(r'"(/account/devices/[^"?]+)"', (await host.client.get("/account/devices")).text)
+    assert found is not None
+    await host.send(host.client, found[1], f"{found[1]}/revoke")
 
 
 # --- the rule -----------------------------------------------------------------------------------------------

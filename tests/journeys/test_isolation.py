@@ -26,6 +26,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from objectkernel import ObjectKernel
 from objectkernel_accounts.contracts import ACCOUNTS, PEOPLE
+from objectkernel_device_auth.contracts import API_KEYS
+from objectkernel_device_auth.key_format import make_token
 from objectkernel_http import asgi_app, kernel_lifespan
 from objectkernel_http.testing import Unexampled, body_of, operators_scopes, token
 
@@ -35,12 +37,14 @@ ROUNDS: Final = int(os.environ.get("OBJECTKERNEL_TEST_EXAMPLES", "5"))
 """How often each route is asked, every time in another order and about other things."""
 SECRET: Final = "Ada's alone"
 HOLDERS: Final = ("ada", "bob", "nobody")
+KINDS: Final = ("authors", "books", "shelves", "packages", "user_id", "key_id")
+KINDS_BY_PLACE: Final = {"account": "user_id", "keys": "key_id"}
 OF_ONE_ANSWER: Final = frozenset({"content-length", "date", "ratelimit", "x-request-id"})
 COUNTED_FOR_ALL: Final = frozenset({"number", "sequence"})
 """Numbers that the database gives to all accounts in turn: they tell how many there are, and whose they are not."""
 LAST: Final = "9" * 15
 """A cursor behind all those numbers."""
-OPAQUE: Final = frozenset({"next", "after", "instance", "hash", "previous_hash"})
+OPAQUE: Final = frozenset({"next", "after", "instance", "hash", "previous_hash", "secret"})
 DIGESTS: Final = frozenset({"etag", "repr-digest"})
 UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 TOKEN: Final = re.compile(r"[\w-]{43}")
@@ -86,7 +90,7 @@ class World:
                 self.names[f"@{name}"] = (await self.kernel.get(ACCOUNTS).create(name)).id
                 await self._give(name, number)
             else:
-                self.names[f"@{name}"] = str(uuid.uuid4())
+                self.names |= {f"@{name}": str(uuid.uuid4()), f"@{name}-key": make_token("ok").id}
 
     async def _give(self, holder: str, number: int) -> None:
         text = SECRET if holder == "ada" else "Bob's"
@@ -104,6 +108,8 @@ class World:
         for path, body, headers in sent:
             answer = await self.ask(holder, Request("POST", path, {}, headers, body))
             assert answer.status_code == 201, answer.text
+        key = await self.kernel.get(API_KEYS).issue(self.names[f"@{holder}"], text, ["keys:read"])
+        self.names[f"@{holder}-key"] = key.key.id
 
     async def ask(self, holder: str, request: Request) -> httpx.Response:
         """Send a request as an account."""
@@ -134,7 +140,7 @@ class World:
         """All that Ada has, as she sees it."""
         own = ids(number, "ada")
         paths = [f"/api/v1/data/{name}/{own[name]}" for name in ("authors", "books", "shelves")]
-        paths.append(f"/api/v1/packages/{own['packages']}")
+        paths += [f"/api/v1/packages/{own['packages']}", "/api/v1/keys/@ada-key"]
         answers = [await self.ask("ada", Request("GET", path, {}, {}, None)) for path in paths]
         return [(answer.status_code, answer.text) for answer in answers]
 
@@ -148,13 +154,18 @@ def ids(number: int, holder: str) -> dict[str, str]:
     """By kind the key of what an account has."""
     made = {kind: str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind} {holder} {number}")) for kind in ("authors", "books")}
     package = f"acme.p{uuid.uuid5(uuid.NAMESPACE_OID, f'{holder} {number}').hex}"
-    return {**made, "shelves": f"room-{holder}-{number},1", "packages": package, "user_id": f"@{holder}-user"}
+    words = {"user_id": f"@{holder}-user", "key_id": f"@{holder}-key"}
+    return {**made, "shelves": f"room-{holder}-{number},1", "packages": package, **words}
 
 
 def plain(value: Any) -> Any:
     """A JSON value whose ids and times are all alike."""
     if isinstance(value, dict):
         kept = {name: one for name, one in value.items() if name not in COUNTED_FOR_ALL}
+        if "rotated_to" in kept:  # an API key, whose id is random
+            kept |= {name: kept[name] is not None for name in ("id", "rotated_to")}
+        if str(kept.get("action")).startswith("key."):  # the same, in the audit trail
+            kept |= {"subject": "…", "details": sorted(kept["details"] or ())}
         return {name: one is not None if name in OPAQUE else plain(one) for name, one in kept.items()}
     if isinstance(value, list):
         return [plain(one) for one in value]
@@ -186,7 +197,7 @@ async def world(folder: Path, ada: bool) -> AsyncIterator[World]:
             await made.meet(member)
         made.names.setdefault("@ada-user", str(uuid.uuid4()))
         made.names["@nobody-user"] = str(uuid.uuid4())
-        made.names["@nobody"] = str(uuid.uuid4())
+        made.names |= {"@nobody": str(uuid.uuid4()), "@nobody-key": make_token("ok").id}
         yield made
 
 
@@ -232,13 +243,13 @@ def closed(document: Mapping[str, Any]) -> list[Operation]:
 def requests(draw: st.DrawFn, document: Mapping[str, Any], asked: Operation, number: int) -> Request:
     """A request about something of somebody."""
     method, path, operation = asked
-    whose = {kind: draw(st.sampled_from(HOLDERS)) for kind in ("authors", "books", "shelves", "packages", "user_id")}
+    whose = {kind: draw(st.sampled_from(HOLDERS)) for kind in KINDS}
     keys = {kind: ids(number, holder)[kind] for kind, holder in whose.items()}
     random = draw(st.one_of(st.none(), st.uuids().map(str)))
-    kind = path.split("/")[4] if "/data/" in path else "user_id" if "members" in path else "packages"
+    kind = path.split("/")[4] if "/data/" in path else KINDS_BY_PLACE.get("".join(path.split("/")[3:4]), "packages")
     headers = draw(heads(operation, number))
     id = random if random is not None and kind in ("authors", "books") else keys.get(kind, "")
-    filled = re.sub(r"\{(id|user_id)\}", id, path).replace("{version}", "1.2.0").replace("{tag}", "beta")
+    filled = re.sub(r"\{(id|user_id|key_id)\}", id, path).replace("{version}", "1.2.0").replace("{tag}", "beta")
     query = draw(queries(operation, kind, keys))
     return Request(method, filled, query, headers, draw(bodies(method, path, operation, document, kind, keys, number)))
 
@@ -269,6 +280,7 @@ def queries(draw: st.DrawFn, operation: Mapping[str, Any], kind: str, keys: Mapp
         "include": draw(st.sampled_from(RELATIONS.get(kind, [""]))),
         "search": draw(st.sampled_from(["acme", keys["packages"]])),
         "account": "@ada",
+        "everybody": "true",
         "force": "true",
         "version": draw(st.sampled_from(["latest", "^1.0.0", "beta"])),
     }
@@ -339,7 +351,7 @@ def test_foreign_and_missing_are_told_alike(
     for one in worlds:
         portal.call(one.furnish, number)
     before = portal.call(with_ada.belongings, number)
-    assert [status for status, _ in before] == [200] * 4
+    assert [status for status, _ in before] == [200] * 5
     page = portal.call(with_ada.ask, "ada", Request("GET", "/api/v1/data/books", {"limit": "1"}, {}, None)).json()
     for one in worlds:
         one.names["@cursor"] = page["next"] or "x"

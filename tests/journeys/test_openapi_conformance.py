@@ -30,6 +30,7 @@ NAMES = frozenset({"title", "description", "summary", "example", "examples", "op
 FILTERS = "a filter is a language of its own: which ones can be meant, JSON Schema cannot say"
 CURSORS = "only the host makes cursors, which are opaque: JSON Schema cannot say which ones it has made"
 RANGES = "a range of versions has npm's grammar, which is no regular one"
+STANDARDS = "which parameters a grant needs, and what they may be, OAuth says in words"
 VERSIONS = "another method of this path is that of a version with such a name"
 
 
@@ -86,6 +87,15 @@ SWITCHED_OFF = (
         "POST /api/v1/packages", r"P101 the package is refused", "the registry itself reads it, by more than shapes"
     ),
     refuses("POST /api/v1/account/invitations", r"A101 ", "Unicode says which letters can be seen"),
+    refuses("GET /api/v1/keys", r"O101 `after` is no cursor", CURSORS),
+    refuses("POST /api/v1/keys", r"O101 this key cannot be made", "which scopes and names there are, no schema says"),
+    refuses("POST /device_authorization", r"invalid_(request|scope) ", STANDARDS),
+    refuses("POST /api/v1/auth/device/authorize", r"invalid_(request|scope) ", STANDARDS),
+    refuses("POST /token", r"invalid_(request|grant) |unsupported_grant_type ", STANDARDS),
+    refuses("POST /api/v1/auth/device/token", r"invalid_(request|grant) |unsupported_grant_type ", STANDARDS),
+    refuses("POST /revoke", r"invalid_request ", STANDARDS),
+    refuses("POST /introspect", r"invalid_request ", STANDARDS),
+    refuses("POST /api/v1/auth/device/approve", r"O101 only somebody who has signed in", "a token is no session"),
     Off("POST /sign-out", "negative_data_rejection", "whoever is signed out is so, whatever the form says"),
     refuses("POST /api/change-dialect", r"D407 ", "which databases there are, only the machine knows"),
 )
@@ -185,7 +195,8 @@ def refused_as_told(ctx: Any, response: Any, case: Any) -> None:
     if not positive or response.status_code < 400 or response.status_code in ACCEPTED or not own_answer(case, response):
         return
     reasons = [off.told for off in SWITCHED_OFF if off.told and re.match(pattern_of(off.route), case.operation.label)]
-    told = "{code} {detail}".format_map(response.json())
+    answer = response.json()
+    told = ("{error} {error_description}" if "error_description" in answer else "{code} {detail}").format_map(answer)
     if reasons and not any(re.match(reason, told) for reason in reasons):
         raise AssertionError(f"{case.operation.label} refuses what is as described: {told}")
 

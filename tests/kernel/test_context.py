@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import attrs
 import pytest
 from objectkernel import (
@@ -29,6 +30,7 @@ from objectkernel.errors import (
     ServiceNotReady,
     ServiceUnavailable,
     ServiceUndeclared,
+    StartTimeout,
 )
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left")]
@@ -37,6 +39,7 @@ DB = Service[str]("test.db")
 CACHE = Service[str]("test.tax-cache")
 LEDGER = Service[str]("test.ledger")
 REPORT = Service[object]("test.report")
+DOOR = Service[Any]("test.door")
 ITEMS = Extension[str]("test.items")
 
 
@@ -160,6 +163,49 @@ async def test_a_plugin_reads_its_settings_again() -> None:
         with pytest.raises(ConfigError):
             context.read_settings()
         assert (await context_of(kernel, "db")).read_settings() is None
+
+
+# -- more time to start --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("asked", "starts"), [((30.0,), True), ((30.0, 0.01), True), ((0.2,), False), ((), False)])
+async def test_a_service_gets_more_time_for_who_waits_for_it(asked: tuple[float, ...], starts: bool) -> None:
+    """A provider that calls it may take as long as the service says; nothing makes the time shorter."""
+
+    class Door(Plugin):
+        name = "door"
+
+        @provides(DOOR)
+        def door(self) -> Any:
+            return self
+
+        async def opened(self) -> str:
+            for seconds in asked:
+                self.context.more_time(seconds)
+            await anyio.sleep(0.5 if starts else 10)
+            return "open"
+
+    class House(Plugin):
+        name = "house"
+        start_timeout = 0.1
+        door = needs(DOOR)
+
+        @provides(LEDGER)
+        async def ledger(self) -> str:
+            opened: str = await self.door.opened()
+            return opened
+
+    kernel = kernel_of(Door, House)
+    if not starts:
+        with pytest.raises(BootError) as caught:
+            await kernel.bootstrap()
+        (problem,) = caught.value.exceptions
+        assert isinstance(problem, StartTimeout)
+        assert problem.seconds == max(0.1, *asked, 0.0)
+        return
+    async with kernel:
+        assert kernel.get(LEDGER) == "open"
+        (await context_of(kernel, "door")).more_time(1.0)  # nothing starts: nothing happens
 
 
 # -- providers narrowed by uses= -----------------------------------------------------------------------

@@ -101,24 +101,27 @@ class Asking:
         raise OAuthError("temporarily_unavailable", "no free code was found", retry_after=RETRY_SECONDS)
 
     async def _expect_room(self, client: Client, asker: Asker) -> None:
-        """Refuse a code where too many wait, of this address, of this client or of all; or were asked for lately."""
+        """Refuse a code where too many wait, of all, of this client or of this address; or were asked for lately.
+
+        Whoever is refused for those that wait leaves nothing behind: there are no more rows than codes were given.
+        """
         config, dialect = self._ground.config, self._ground.dialect
         live: dict[str, Any] = {"state": "pending", "expires_at": {"$gt": present()}}
-        network = network_of(tidy(asker)[0])
-        if network:
-            lasts = timedelta(seconds=config.code_lifetime)
-            lately = await self._budgets.count(budget_id("codes", network), lasts)
-            if lately.count > config.codes_per_address:
-                wait = ceil((lately.ends_at - present()).total_seconds())
-                raise OAuthError(
-                    "temporarily_unavailable", "too many codes were asked for from this address", retry_after=wait
-                )
-            if await dialect.count(DEVICE_CODE, {"network": network, **live}) >= config.live_codes_per_address:
-                raise _full("from this address")
-        if await dialect.count(DEVICE_CODE, {"client_id": client.id, **live}) >= config.live_codes_per_client:
-            raise _full("of this client")
         if await dialect.count(DEVICE_CODE, live) >= config.live_codes:
             raise _full("on this host")
+        if await dialect.count(DEVICE_CODE, {"client_id": client.id, **live}) >= config.live_codes_per_client:
+            raise _full("of this client")
+        network = network_of(tidy(asker)[0])
+        if not network:
+            return
+        if await dialect.count(DEVICE_CODE, {"network": network, **live}) >= config.live_codes_per_address:
+            raise _full("from this address")
+        lately = await self._budgets.count(budget_id("codes", network), timedelta(seconds=config.code_lifetime))
+        if lately.count > config.codes_per_address:
+            wait = max(1, ceil((lately.ends_at - present()).total_seconds()))
+            raise OAuthError(
+                "temporarily_unavailable", "too many codes were asked for from this address", retry_after=wait
+            )
 
 
 def _challenge(challenge: str | None, method: str | None) -> str | None:

@@ -79,18 +79,20 @@ def budget_id(kind: str, *what: str) -> str:
 
 
 def network_of(address: str | None) -> str:
-    """Whose address it is: of IPv6 the first 64 bits, which one customer has all the others of; "" for none."""
+    """Whose address it is: of IPv6 the first 64 bits, which one customer has all the others of.
+
+    "" for none, and for this machine's own: there a proxy may ask for everybody that nobody has named to the host.
+    """
     if not address:
         return ""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if not isinstance(found, IPv6Address):
-        return address
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(IPv6Address(int(found) >> 64 << 64))
+    found = getattr(found, "ipv4_mapped", None) or found
+    if found.is_loopback:
+        return ""
+    return str(IPv6Address(int(found) >> 64 << 64)) if isinstance(found, IPv6Address) else str(found)
 
 
 def _spent(row: Row) -> Spent:

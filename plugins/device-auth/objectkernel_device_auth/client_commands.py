@@ -11,7 +11,7 @@ from objectkernel.secret import Secret
 from objectkernel_contracts import CommandContext, Services
 
 from objectkernel_device_auth.clients import client_missing
-from objectkernel_device_auth.commands_output import Lifetime, as_json, print_json, print_secret, print_table
+from objectkernel_device_auth.commands_output import as_json, lifetime, print_json, print_secret, print_table
 from objectkernel_device_auth.contracts import CLIENTS, Client
 from objectkernel_device_auth.parts import PARTS
 from objectkernel_device_auth.storage_keys import LIFETIMES
@@ -40,10 +40,10 @@ def list_(obj: CommandContext) -> None:
 @click.option("--confidential", is_flag=True, help="Give it a secret, which it must show.")
 @click.option("--scope", "scopes", multiple=True, help="What it may ask for, once for each; by default all.")
 @click.option("--no-device-flow", is_flag=True, help="It may not use the device flow.")
-@click.option("--code-lifetime", type=Lifetime(), metavar="TIME", help="How long its codes wait, such as 10m.")
-@click.option("--access-lifetime", type=Lifetime(), metavar="TIME", help="How long its keys go on, such as 12h.")
-@click.option("--refresh-lifetime", type=Lifetime(), metavar="TIME", help="How long it may stay away, such as 90d.")
-@click.option("--interval", type=Lifetime(), metavar="TIME", help="How long it waits between polls, such as 5s.")
+@click.option("--code-lifetime", callback=lifetime, metavar="TIME", help="How long its codes wait, such as 10m.")
+@click.option("--access-lifetime", callback=lifetime, metavar="TIME", help="How long its keys go on, such as 12h.")
+@click.option("--refresh-lifetime", callback=lifetime, metavar="TIME", help="How long it may stay away, such as 90d.")
+@click.option("--interval", callback=lifetime, metavar="TIME", help="How long it waits between polls, such as 5s.")
 @as_json
 @click.pass_obj
 def register(
@@ -53,7 +53,10 @@ def register(
     confidential: bool,
     scopes: tuple[str, ...],
     no_device_flow: bool,
-    **lifetimes: timedelta | None,
+    code_lifetime: timedelta | None,
+    access_lifetime: timedelta | None,
+    refresh_lifetime: timedelta | None,
+    interval: timedelta | None,
 ) -> None:
     """Add a client, or change one: what no option says is as for a new one. A secret is printed, once."""
     client = Client(
@@ -62,7 +65,10 @@ def register(
         confidential=confidential,
         scopes=frozenset(scopes) or None,
         device_flow=not no_device_flow,
-        **lifetimes,
+        code_lifetime=code_lifetime,
+        access_lifetime=access_lifetime,
+        refresh_lifetime=refresh_lifetime,
+        interval=interval,
     )
     made, secret = obj.run(lambda kernel: kernel.get(CLIENTS).register(client))
     if obj.json:
@@ -75,7 +81,7 @@ def register(
 
 @clients.command("rotate-secret")
 @click.argument("client_id", metavar="ID")
-@click.option("--overlap", type=Lifetime(), metavar="TIME", help="How long the old one goes on, such as 0s or 2h.")
+@click.option("--overlap", callback=lifetime, metavar="TIME", help="How long the old one goes on, such as 0s or 2h.")
 @as_json
 @click.pass_obj
 def rotate_secret(obj: CommandContext, client_id: str, overlap: timedelta | None) -> None:

@@ -11,6 +11,8 @@ from objectkernel.secret import Secret
 
 DEFAULT_CLIENT: Final = "objectkernel-cli"
 DEFAULT_HOST: Final = "objectkernel"
+LONGEST_LIFE: Final = 3600.0
+"""Seconds: nobody waits longer for an approval, whatever the server says."""
 FOLDER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 
 

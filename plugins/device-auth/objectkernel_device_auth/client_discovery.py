@@ -69,7 +69,8 @@ async def persistently(
     for attempt in range(ATTEMPTS):
         pause = FIRST_PAUSE * 2**attempt
         try:
-            answer = await (requests.get(url) if form is None else requests.post(url, form, bearer=bearer))
+            asked = requests.get(url, bearer=bearer) if form is None else requests.post(url, form, bearer=bearer)
+            answer = await asked
         except NoAnswer as error:
             why, transient = str(error), None
             if error.hopeless:

@@ -33,11 +33,13 @@ class Answer:
     Attributes:
         document: the JSON object of the body, None where it has none.
         retry_after: seconds that the server asks to wait, 0 where it does not.
+        challenge: ``WWW-Authenticate``.
     """
 
     status: int
     document: Mapping[str, Any] | None = attrs.field(repr=False)
     retry_after: float = 0.0
+    challenge: str = ""
 
     @property
     def error(self) -> str | None:
@@ -84,13 +86,13 @@ class Requests:
         with anyio.CancelScope(shield=True):
             await self._client.aclose()
 
-    async def get(self, url: str) -> Answer:
+    async def get(self, url: str, *, bearer: str | None = None) -> Answer:
         """What is there.
 
         Raises:
             NoAnswer: nothing came back.
         """
-        return await self._send(self._client.build_request("GET", url))
+        return await self._send(self._client.build_request("GET", url, headers=_shown(bearer)))
 
     async def post(self, url: str, form: Mapping[str, str], *, bearer: str | None = None) -> Answer:
         """What is answered to a form.
@@ -98,8 +100,7 @@ class Requests:
         Raises:
             NoAnswer: nothing came back.
         """
-        headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
-        return await self._send(self._client.build_request("POST", url, data=dict(form), headers=headers))
+        return await self._send(self._client.build_request("POST", url, data=dict(form), headers=_shown(bearer)))
 
     async def _send(self, request: httpx.Request) -> Answer:
         request.stream = _Content(request.content)
@@ -125,7 +126,12 @@ class Requests:
             except httpx.RequestError:
                 if len(content) <= LARGEST:
                     raise
-        return Answer(response.status_code, _document(content), _retry_after(response))
+        challenge = response.headers.get("www-authenticate", "")
+        return Answer(response.status_code, _document(content), _retry_after(response), challenge)
+
+
+def _shown(bearer: str | None) -> dict[str, str]:
+    return {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
 
 
 def _document(content: bytes) -> Mapping[str, Any] | None:

@@ -121,7 +121,7 @@ class HostClients:
         return self.config.key_prefix
 
     async def _row(self, client_id: str) -> Row | None:
-        if not 0 < len(client_id) <= LONGEST_CLIENT_ID or "\0" in client_id:
+        if len(client_id) > LONGEST_CLIENT_ID or not _ID.fullmatch(client_id):
             return None
         return await self.dialect.find_by_id(CLIENT, client_id)
 

@@ -12,6 +12,8 @@ import click
 
 from objectkernel_device_auth.contracts import UNTIL_REVOKED
 
+LONGEST: Final = 200 * 366 * 86_400
+"""Seconds."""
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -25,24 +27,20 @@ as_json = click.option(
 )
 
 
-class Lifetime(click.ParamType[timedelta]):
-    """A time such as ``90d``, ``12h`` or ``never``."""
+def lifetime(context: click.Context, option: click.Parameter, value: str | None) -> timedelta | None:
+    """What an option for a time says, such as ``90d``; None: it was not given. A callback of click's."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,9})([smhdw])", value)
+    seconds = int(found[1]) * UNITS[found[2]] if found else LONGEST + 1
+    if seconds > LONGEST:
+        raise click.BadParameter("write 90d, 12h or 30m", context, option)
+    return timedelta(seconds=seconds)
 
-    name = "time"
 
-    def __init__(self, *, never: bool = False) -> None:
-        self._never = never
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        if isinstance(value, timedelta):
-            return value
-        if self._never and value == "never":
-            return UNTIL_REVOKED
-        if found := re.fullmatch(r"([0-9]{1,9})([smhdw])", value):
-            seconds = int(found[1]) * UNITS[found[2]]
-            if seconds <= 200 * 366 * UNITS["d"]:
-                return timedelta(seconds=seconds)
-        return self.fail(f"write 90d, 12h or 30m{', or never' * self._never}", param, ctx)
+def lifetime_or_never(context: click.Context, option: click.Parameter, value: str | None) -> timedelta | None:
+    """As `lifetime`; ``never`` is `UNTIL_REVOKED`."""
+    return UNTIL_REVOKED if value == "never" else lifetime(context, option, value)
 
 
 def moment(value: datetime | None, none: str) -> str:

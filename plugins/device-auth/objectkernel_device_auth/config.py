@@ -47,7 +47,7 @@ class DeviceAuthConfig:
     """The scopes that the device flow may grant; none named: all that people's roles give, but those over keys."""
     code_lifetime: float = attrs.field(default=10 * MINUTE, validator=[validators.ge(MINUTE), validators.le(HOUR)])
     """A code waits for its person for this long."""
-    interval: int = attrs.field(default=5, validator=[validators.ge(1), validators.le(MINUTE)])
+    interval: int = attrs.field(default=5, validator=[validators.ge(1), validators.le(60)])
     """How long a device has to wait between polls at first."""
     access_lifetime: float = attrs.field(default=DAY, validator=validators.ge(MINUTE))
     """A key of the device flow can be used for this long; then it is refreshed."""

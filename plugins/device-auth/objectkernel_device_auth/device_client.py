@@ -14,6 +14,7 @@ import anyio
 import attrs
 from objectkernel.secret import Secret
 
+from objectkernel_device_auth.client_config import LONGEST_LIFE
 from objectkernel_device_auth.client_discovery import AuthorizationServer, persistently
 from objectkernel_device_auth.client_errors import denied, expired, refused, unreachable
 from objectkernel_device_auth.client_requests import Answer, NoAnswer, Requests
@@ -29,8 +30,7 @@ SLOWER: Final = 5.0
 MARGIN: Final = 0.05
 """The part of an interval that is waited for longer: clocks differ, and a poll too early costs 5 seconds."""
 LONGEST_INTERVAL: Final = 60.0
-LONGEST_LIFE: Final = 3600.0
-"""Seconds: nobody waits longer for an approval, whatever the server says."""
+OWN_KEY: Final = "/api/v1/keys/self"
 STRAY: Final = 3
 """Answers in a row that no token endpoint gives, and that do not end the wait yet."""
 
@@ -157,13 +157,22 @@ class DeviceClient:
         form = {"token": token.reveal(), "client_id": self._client_id}
         return (await persistently(self._requests, self._server.place, self._server.revocation, form)).status == 200
 
-    async def introspect(self, token: Secret[str]) -> Mapping[str, Any] | None:
-        """What the server says of a token that shows itself (RFC 7662); None where it does not say."""
+    async def known(self, token: Secret[str]) -> Mapping[str, Any] | None:
+        """What the server says of a token that shows itself: ``active``, and names of RFC 7662; None: nothing.
+
+        A server of objectkernel tells more than introspection does.
+        """
+        key, place = token.reveal(), self._server.place
+        own = await persistently(self._requests, place, f"{self._server.issuer}{OWN_KEY}", bearer=key)
+        if own.status == 401 and "invalid_token" in own.challenge:
+            return {"active": False}
+        if own.status == 200 and own.document is not None and isinstance(shown := own.document.get("key"), Mapping):
+            scope = " ".join(map(str, own.document.get("scopes") or ()))
+            account = own.document.get("account_id")
+            return {"active": True, "sub": shown.get("user_id"), "account_id": account, "scope": scope}
         if self._server.introspection is None:
             return None
-        key = token.reveal()
-        place, url = self._server.place, self._server.introspection
-        answer = await persistently(self._requests, place, url, {"token": key}, bearer=key)
+        answer = await persistently(self._requests, place, self._server.introspection, {"token": key}, bearer=key)
         return answer.document if answer.status == 200 else None
 
     # --- one request ----------------------------------------------------------------------------------

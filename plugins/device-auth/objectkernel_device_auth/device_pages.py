@@ -83,8 +83,10 @@ def device_router(pages: Pages, flow: DeviceAuth) -> APIRouter:
             found = await flow.claim(form.user_code, person, asker=asker_of(request))
             if found is None:
                 raise CodeUnusable
-        except DeviceAuthError as error:
+        except CodeUnusable as error:
             return _keep_code(request, pages.failed(request, error, "device", **values), None)
+        except DeviceAuthError as error:
+            return pages.failed(request, error, "device", **values)
         return _keep_code(request, go(request, f"{REQUEST_PATH}/{found.id}"), None)
 
     @router.get(f"{REQUEST_PATH}/{{request_id}}", summary="The page to decide on a device")

@@ -75,7 +75,9 @@ class HostDevices:
     forget: Callable[[], None]
 
     async def list(self, by: Principal, *, page: int = 0, size: int = 20) -> tuple[tuple[Device, ...], bool]:
-        rows = [*await self._families(by), *await self._keys(by)]
+        families, keys = await self._families(by), await self._keys(by)
+        ids = {family["id"] for family in families}
+        rows = [*families, *(key for key in keys if key["family"] not in ids)]
         rows.sort(key=lambda row: (row["created_at"], row["id"]), reverse=True)
         start = page * size
         return await self._devices(rows[start : start + size]), len(rows) > start + size
@@ -88,7 +90,7 @@ class HostDevices:
         found = await self.get(by, id)
         if found is None:
             return False
-        if found.client_id is None:
+        if await self._keys(by, id=id):
             return await self.keys.revoke(by.account_id, id, by=by)
         async with self.dialect.transaction():
             await self.endings.end({"account_id": by.account_id, "user_id": by.user_id, "family": id}, by=by)
@@ -98,13 +100,13 @@ class HostDevices:
         self.forget()
         return True
 
-    async def _keys(self, by: Principal, **which: Any) -> list[Row]:
-        """Keys that were made by hand and are good."""
+    async def _keys(self, by: Principal, **which: Any) -> Sequence[Row]:
+        """Keys that are good: those made by hand, those of devices, and those that have outlived their device."""
         good = {"revoked_at": None, "$or": [{"expires_at": None}, {"expires_at": {"$gt": datetime.now(UTC)}}]}
-        own = {"account_id": by.account_id, "user_id": by.user_id, "family": None, **good, **which}
+        own = {"account_id": by.account_id, "user_id": by.user_id, **good, **which}
         return await self.dialect.find(KEY, own, sort=NEWEST, limit=MOST)
 
-    async def _families(self, by: Principal, **which: Any) -> list[Row]:
+    async def _families(self, by: Principal, **which: Any) -> Sequence[Row]:
         """Devices that were let in and not ended."""
         live = {"ended_at": None, "remove_at": {"$gt": datetime.now(UTC)}}
         own = {"account_id": by.account_id, "user_id": by.user_id, **live, **which}

@@ -26,7 +26,7 @@ from objectkernel_device_auth.contracts import (
 )
 from objectkernel_device_auth.deciding import Deciding
 from objectkernel_device_auth.families import Families
-from objectkernel_device_auth.flow_needs import Emit, FlowClients, FlowKeys
+from objectkernel_device_auth.flow_needs import FlowClients, FlowKeys, Notify
 from objectkernel_device_auth.ground import Ground
 from objectkernel_device_auth.guessing import Guesses
 from objectkernel_device_auth.key_scopes import KnownScopes
@@ -126,14 +126,14 @@ def assemble_flow(
     *,
     audit: Audit | None,
     standing: Standing | None,
-    emit: Emit,
+    notify: Notify,
 ) -> HostDeviceAuth:
     """Put the flow together on a dialect that has the tables of `storage_codes`.
 
     Args:
         audit: None: there is no trail.
         standing: None: people may what they were granted.
-        emit: tells plugins of devices that were let in.
+        notify: tells plugins of devices that were let in.
     """
     ground = Ground(
         dialect=dialect,
@@ -144,7 +144,7 @@ def assemble_flow(
         scopes=scopes,
         audit=audit,
         standing=standing,
-        emit=emit,
+        notify=notify,
     )
     families = Families(ground)
     guesses = Guesses(dialect, timedelta(seconds=config.code_lifetime))

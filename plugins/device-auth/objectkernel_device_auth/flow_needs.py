@@ -10,7 +10,8 @@ import attrs
 
 from objectkernel_device_auth.contracts import ApiKey, Client, IssuedKey
 
-Emit: TypeAlias = Callable[[Any], Awaitable[None]]
+Notify: TypeAlias = Callable[[Any], Awaitable[object]]
+"""Tells plugins what has happened; what goes wrong with them is theirs."""
 
 
 @attrs.frozen(kw_only=True)

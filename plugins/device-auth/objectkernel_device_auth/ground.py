@@ -16,7 +16,7 @@ from objectkernel_device_auth.codes import UserCodes
 from objectkernel_device_auth.config import DeviceAuthConfig
 from objectkernel_device_auth.contracts import Asker, Client
 from objectkernel_device_auth.errors import OAuthError
-from objectkernel_device_auth.flow_needs import Emit, FlowClients, FlowKeys
+from objectkernel_device_auth.flow_needs import FlowClients, FlowKeys, Notify
 from objectkernel_device_auth.key_scopes import KnownScopes
 from objectkernel_device_auth.storage_codes import LONGEST_ADDRESS, LONGEST_AGENT, LONGEST_SCOPE
 
@@ -56,7 +56,7 @@ class Ground:
     scopes: KnownScopes
     audit: Audit | None
     standing: Standing | None
-    emit: Emit
+    notify: Notify
     steps: Counter[str] = attrs.field(factory=Counter)
 
     async def client(self, client_id: str, secret: str | None) -> Client:

@@ -9,9 +9,10 @@ import click
 from objectkernel_contracts import CommandContext, Services
 
 from objectkernel_device_auth.commands_output import (
-    Lifetime,
     as_json,
     iso,
+    lifetime,
+    lifetime_or_never,
     moment,
     print_json,
     print_secret,
@@ -34,7 +35,9 @@ def keys() -> None:
 @click.option("--account", "account_id", required=True, help="The id of the account that the key is for.")
 @click.option("--scope", "scopes", multiple=True, required=True, help="What it may; once for each.")
 @click.option("--user", "user_id", help="The id of the person that it is for; by default it is the account's alone.")
-@click.option("--expires", type=Lifetime(never=True), metavar="TIME", help="90d, 12h or never; else as is usual.")
+@click.option(
+    "--expires", callback=lifetime_or_never, metavar="TIME", help="90d, 12h or never; by default as a setting says."
+)
 @as_json
 @click.pass_obj
 def create(
@@ -81,7 +84,7 @@ def list_(obj: CommandContext, account_id: str | None, user_id: str | None) -> N
 
 @keys.command()
 @click.argument("key_id", metavar="ID")
-@click.option("--overlap", type=Lifetime(), metavar="TIME", help="How long the old key goes on, such as 0s or 2h.")
+@click.option("--overlap", callback=lifetime, metavar="TIME", help="How long the old key goes on, such as 0s or 2h.")
 @as_json
 @click.pass_obj
 def rotate(obj: CommandContext, key_id: str, overlap: timedelta | None) -> None:

@@ -44,23 +44,26 @@ class KeyEndings:
         """
         now, good = datetime.now(UTC), 0
         fresh = {"$and": [which, {"revoked_at": None}]}
-        while rows := await self.dialect.find(KEY, fresh, limit=BATCH):
-            good += sum(row["expires_at"] is None or row["expires_at"] > now for row in rows)
+        while rows := await self.dialect.find(KEY, fresh, limit=BATCH, select=("id", "family")):
             ids = [row["id"] for row in rows]
             families = sorted({row["family"] for row in rows if row["family"] is not None})
             if families and self.end_families is not None:
                 # before the keys, as whoever refreshes does: none of the two waits for the other for ever
                 await self.end_families(families)
-            await self._end(ids, now, by, why)
+            good += await self._end(ids, now, by, why)
             related: list[dict[str, Any]] = [{"made_by": {"$in": ids}}, {"rotated_to": {"$in": ids}}]
             if families:
                 related.append({"family": {"$in": families}})
             await self.end({"$or": related}, by=by, why=why)
         return good
 
-    async def _end(self, ids: list[str], now: datetime, by: Principal | None, why: str | None) -> None:
-        good = {"id": {"$in": ids}, "revoked_at": None}
-        for row in await self.dialect.find(KEY, good, select=("id", "account_id", "user_id")):
+    async def _end(self, ids: list[str], now: datetime, by: Principal | None, why: str | None) -> int:
+        """Revoke keys, and tell how many were good until now."""
+        fresh = {"id": {"$in": ids}, "revoked_at": None}
+        await self.dialect.update_many(KEY, fresh, {"remove_at": now + self.remembered})  # others wait from here on
+        ended = await self.dialect.find(KEY, fresh)
+        await self.dialect.update_many(KEY, fresh, {"revoked_at": now})
+        for row in ended:
             whose = row["account_id"]
             await self.trail.note("key.revoke", row["id"], by=by, account_id=whose, user=row["user_id"], why=why)
-        await self.dialect.update_many(KEY, good, {"revoked_at": now, "remove_at": now + self.remembered})
+        return sum(row["expires_at"] is None or row["expires_at"] > now for row in ended)

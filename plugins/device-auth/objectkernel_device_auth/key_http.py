@@ -26,7 +26,7 @@ def key_router(keys: ApiKeys) -> APIRouter:
     router = APIRouter(prefix=PATH, tags=["keys"], dependencies=[Depends(_not_kept)])
 
     @router.get("", summary="List one's keys")
-    @requires(Scope(READ))
+    @requires(Scope(READ, MANAGE))
     @raises(InvalidRequest)
     async def list_keys(request: Request, asked: Annotated[models.KeyParameters, Query()]) -> models.KeyPage:
         by: Principal = request.state.principal
@@ -43,7 +43,7 @@ def key_router(keys: ApiKeys) -> APIRouter:
         return models.KeyPage(items=list(map(models.shown, found)), next=more)
 
     @router.post("", summary="Make a key", status_code=201)
-    @requires(Scope(WRITE))
+    @requires(Scope(WRITE, MANAGE))
     @raises(InvalidRequest)
     async def make_key(request: Request, body: models.NewKey) -> models.MadeKey:
         by: Principal = request.state.principal
@@ -63,7 +63,7 @@ def key_router(keys: ApiKeys) -> APIRouter:
         return models.OwnKey(key=models.shown(key), account_id=by.account_id, scopes=sorted(by.scopes))
 
     @router.get("/{key_id}", summary="Look at a key")
-    @requires(Scope(READ))
+    @requires(Scope(READ, MANAGE))
     @raises(KeyMissing)
     async def look_at_key(request: Request, key_id: KeyId) -> models.ShownKey:
         by: Principal = request.state.principal
@@ -73,7 +73,7 @@ def key_router(keys: ApiKeys) -> APIRouter:
         return models.shown(key)
 
     @router.post("/{key_id}/rotate", summary="Put a new key in the place of one", status_code=201)
-    @requires(Scope(WRITE))
+    @requires(Scope(WRITE, MANAGE))
     @raises(InvalidRequest, KeyMissing)
     async def rotate_key(request: Request, key_id: KeyId, body: models.Rotation | None = None) -> models.MadeKey:
         by: Principal = request.state.principal
@@ -81,7 +81,7 @@ def key_router(keys: ApiKeys) -> APIRouter:
         return _made(await keys.rotate(by.account_id, key_id, overlap=overlap, by=by))
 
     @router.delete("/{key_id}", summary="End a key, and all that came with it", status_code=204)
-    @requires(Scope(WRITE))
+    @requires(Scope(WRITE, MANAGE))
     @raises(KeyMissing)
     async def revoke_key(request: Request, key_id: KeyId) -> Response:
         by: Principal = request.state.principal

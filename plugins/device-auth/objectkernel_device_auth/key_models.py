@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,7 +18,7 @@ CENTURY: Final = 100 * 366 * 86_400
 EXAMPLE_ID: Final = "x3Fz9QpLk2Tb"
 SECRET: Final = "ok_x3Fz9QpLk2Tb_…"
 CURSOR: Final = "WyJjcmVhdGVkX2F0Oi0xLGlkOi0xIl0"
-_ONE: Final = {
+_ONE: Final[dict[str, Any]] = {
     "id": EXAMPLE_ID,
     "name": "build server",
     "user_id": "0b54a1d6-3f0b-4a50-9d4f-9d2f2d6f3b1e",

@@ -77,7 +77,8 @@ class KeyRules:
         found = []
         for name in sorted(scopes - known.keys()):
             close = nearest(name, known, 1)
-            found.append(f"there is no scope {name[:LONGEST_NAME]!r}" + f"; do you mean {close[0]!r}?" * bool(close))
+            meant = f"; do you mean {close[0]!r}?" if close else ""
+            found.append(f"there is no scope {name[:LONGEST_NAME]!r}{meant}")
         if found:
             found = [*shortened(found), f"the scopes are {', '.join(sorted(known))}"]
         return found

@@ -16,8 +16,7 @@ import anyio
 import attrs
 
 from objectkernel_device_auth.client_addresses import Address, address
-from objectkernel_device_auth.client_config import ApiKeySourceConfig, folder_name
-from objectkernel_device_auth.client_discovery import discover
+from objectkernel_device_auth.client_config import LONGEST_LIFE, ApiKeySourceConfig, folder_name
 from objectkernel_device_auth.client_errors import (
     elsewhere,
     no_address,
@@ -25,7 +24,6 @@ from objectkernel_device_auth.client_errors import (
     not_kept,
     opted_out,
 )
-from objectkernel_device_auth.client_requests import Requests
 from objectkernel_device_auth.contracts import (
     AuthorizationFailed,
     CodeIssued,
@@ -35,10 +33,12 @@ from objectkernel_device_auth.contracts import (
     StoredToken,
     TokenStore,
 )
-from objectkernel_device_auth.device_client import LONGEST_LIFE, DeviceClient, Grant, Received
 from objectkernel_device_auth.single_flight import SingleFlight
 from objectkernel_device_auth.terminal import Terminal
 from objectkernel_device_auth.token_file import FileTokenStore, folder_of
+
+if TYPE_CHECKING:
+    from objectkernel_device_auth.device_client import DeviceClient, Received
 
 log = logging.getLogger(__name__)
 
@@ -203,7 +203,8 @@ class KeySource:
         if kept is not None and not wish.forced and is_good(kept):
             return self._gives(wish, kept)
         refused = self._given.get(wish.key, kept) if wish.forced else None
-        token = await self._flights.run(wish.key, lambda: self._obtained(wish, refused), strong=wish.forced)
+        flight = wish.key, wish.anew, self._can_show(wish)  # who can be asked does not fail with who cannot
+        token = await self._flights.run(flight, lambda: self._obtained(wish, refused), strong=wish.forced)
         return self._gives(wish, token)
 
     async def kept(self, wish: Wish) -> StoredToken | None:
@@ -228,12 +229,13 @@ class KeySource:
             kept = await self.kept(wish)
             if kept is not None and is_good(kept) and not (wish.forced and _same(kept, refused)):
                 return kept  # somebody else has got it in the meantime
-            async with Requests(self._config.timeout) as requests:
-                client = _Client(requests, wish.address, wish.client_id)
-                renewed = None if wish.anew else await client.renewed(kept)
+            from objectkernel_device_auth.client_session import ClientSession  # httpx is imported when it is needed
+
+            async with ClientSession(wish.address, wish.client_id, self._config.timeout) as session:
+                renewed = None if wish.anew or kept is None else await session.renewed(kept)
                 if renewed is None:
                     self._may_ask(wish, wish.address)
-                    renewed = await self._asked(wish, await client.get())
+                    renewed = await self._asked(wish, await session.client())
                 token = _stored(wish, renewed)
                 with anyio.CancelScope(shield=True):
                     await self._keep(wish, token)
@@ -250,7 +252,7 @@ class KeySource:
 
     async def _asked(self, wish: Wish, client: DeviceClient) -> Received:
         """A device flow, from the code to the key."""
-        grant: Grant = await client.begin(wish.scope)
+        grant = await client.begin(wish.scope)
         self._more_time(grant.code.expires_in + RENEWED_BY)
         if wish.on_code_issued is not None:
             await _shown(wish.on_code_issued, grant.code)
@@ -297,35 +299,6 @@ class KeySource:
                 if not await _within(longest, enter):
                     raise elsewhere(place.place, SHORT_WAIT + longest)
             yield
-
-
-class _Client:
-    """The client of one wish: the server is looked for when it is needed first."""
-
-    def __init__(self, requests: Requests, place: Address, client_id: str) -> None:
-        self._requests = requests
-        self._place = place
-        self._client_id = client_id
-        self._made: DeviceClient | None = None
-
-    async def get(self) -> DeviceClient:
-        if self._made is None:
-            server = await discover(self._requests, self._place)
-            self._made = DeviceClient(self._requests, server, self._client_id)
-        return self._made
-
-    async def renewed(self, kept: StoredToken | None) -> Received | None:
-        """New tokens for a refresh token; None where that is not possible."""
-        if kept is None or kept.refresh_token is None:
-            return None
-        received = await (await self.get()).refresh(kept.refresh_token)
-        if received is None:
-            return None
-        return attrs.evolve(  # what an answer leaves out is as it was (RFC 6749 sections 5.1 and 6)
-            received,
-            refresh_token=received.refresh_token or kept.refresh_token,
-            scope=kept.granted_scope if received.scope is None else received.scope,
-        )
 
 
 def is_good(token: StoredToken) -> bool:

@@ -53,7 +53,7 @@ class HostKeys:
         async with self.dialect.transaction():
             await self.expect_room(account_id, now)
             maker = await self._maker(by)
-            ends_at = _earliest(self.rules.end_of(expires_in, now), maker and maker["expires_at"])
+            ends_at = _earliest(self.rules.end_of(expires_in, now), _end_of(maker))
             issued = await self.insert(
                 {
                     "account_id": account_id,
@@ -107,7 +107,7 @@ class HostKeys:
             maker = await self._maker(by)
             lifetime = None if old["expires_at"] is None else now + (old["expires_at"] - old["created_at"])
             kept = {name: old[name] for name in ("account_id", "user_id", "name", "scopes", "made_by")}
-            ends_at = _earliest(lifetime, maker and maker["expires_at"], await self._end_of(old["made_by"]))
+            ends_at = _earliest(lifetime, _end_of(maker), _end_of(await self._made_by(old)))
             issued = await self.insert(kept, now, ends_at)
             changes: dict[str, Any] = {"rotated_to": issued.key.id}
             if old["expires_at"] is None or until < old["expires_at"]:
@@ -185,10 +185,8 @@ class HostKeys:
             refuse("this key cannot be made", ["the key that asks for it is no longer good"])
         return row
 
-    async def _end_of(self, key_id: str | None) -> datetime | None:
-        row = None if key_id is None else await self.dialect.find_by_id(KEY, key_id)
-        end: datetime | None = None if row is None else row["expires_at"]
-        return end
+    async def _made_by(self, row: Row) -> Row | None:
+        return None if row["made_by"] is None else await self.dialect.find_by_id(KEY, row["made_by"])
 
     async def _note(self, action: str, key: ApiKey, by: Principal | None, **details: Any) -> None:
         told = {"user": key.user_id, "scopes": sorted(key.scopes), **details}
@@ -206,9 +204,16 @@ def _own(by: Principal | None) -> dict[str, Any]:
         return {}
     own: list[dict[str, Any]] = [{"account_id": by.account_id}]
     if MANAGE not in by.scopes:
-        a_keys_own = {"$or": [{"id": by.key_id}, {"made_by": by.key_id}]}
-        own.append({"user_id": by.user_id} if by.user_id is not None else a_keys_own)
+        if by.user_id is not None:
+            own.append({"user_id": by.user_id})
+        else:
+            key_id = by.key_id or "(none)"  # None would be every key that no other one has made
+            own.append({"$or": [{"id": key_id}, {"made_by": key_id}]})
     return {"$and": own}
+
+
+def _end_of(row: Row | None) -> datetime | None:
+    return None if row is None else row["expires_at"]
 
 
 def _earliest(*ends: datetime | None) -> datetime | None:

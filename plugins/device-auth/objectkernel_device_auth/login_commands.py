@@ -13,11 +13,9 @@ from objectkernel_contracts import CommandContext
 
 from objectkernel_device_auth.client_addresses import address
 from objectkernel_device_auth.client_config import ApiKeySourceConfig
-from objectkernel_device_auth.client_discovery import discover
 from objectkernel_device_auth.client_errors import no_address
-from objectkernel_device_auth.client_requests import Requests
+from objectkernel_device_auth.client_session import ClientSession
 from objectkernel_device_auth.contracts import AuthorizationFailed, StoredToken
-from objectkernel_device_auth.device_client import DeviceClient
 from objectkernel_device_auth.key_source import KeySource, is_good
 
 PLUGIN: Final = "api-key-source"
@@ -144,8 +142,8 @@ async def _revoked(config: ApiKeySourceConfig, token: StoredToken) -> str:
     secrets = [secret for secret in (token.refresh_token, token.access_token) if secret is not None]
     try:
         with anyio.fail_after(PATIENCE):
-            async with Requests(config.timeout) as requests:
-                client = await _client(config, requests, token.issuer, token.client_id)
+            async with _session(config, token.issuer, token.client_id) as session:
+                client = await session.client()
                 done = [await client.revoke(secret) for secret in secrets]
     except AuthorizationFailed as error:
         return f"{error.what}: {error.why[0]}"
@@ -158,9 +156,8 @@ async def _said(config: ApiKeySourceConfig, issuer: str, key: Secret[str]) -> di
     """What the server says of a key, for its row."""
     try:
         with anyio.fail_after(PATIENCE):
-            async with Requests(config.timeout) as requests:
-                client = await _client(config, requests, issuer, config.client_id)
-                found = await client.introspect(key)
+            async with _session(config, issuer, config.client_id) as session:
+                found = await (await session.client()).known(key)
     except (AuthorizationFailed, TimeoutError) as error:
         return {"trouble": error.what if isinstance(error, AuthorizationFailed) else "it did not answer in time"}
     if found is None:
@@ -169,9 +166,9 @@ async def _said(config: ApiKeySourceConfig, issuer: str, key: Secret[str]) -> di
     return {**known, "good": found.get("active") is True}
 
 
-async def _client(config: ApiKeySourceConfig, requests: Requests, issuer: str, client_id: str) -> DeviceClient:
+def _session(config: ApiKeySourceConfig, issuer: str, client_id: str) -> ClientSession:
     place = address(issuer, "auth.json", insecure=config.insecure_http)
-    return DeviceClient(requests, await discover(requests, place), client_id)
+    return ClientSession(place, client_id, config.timeout)
 
 
 # --- settings and output ------------------------------------------------------------------------------

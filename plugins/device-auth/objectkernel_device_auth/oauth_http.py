@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 import attrs
 from fastapi import APIRouter
@@ -36,6 +37,7 @@ OWN: Final = "/api/v1/auth/device"
 APPROVE: Final = f"{OWN}/approve"
 NO_STORE: Final[Mapping[str, str]] = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 METADATA_SECONDS: Final = 300
+LONGEST_DECISION: Final = 64 * 2**10
 PATHS: Final = re.compile("|".join(map(re.escape, (METADATA, OWN, AUTHORIZE, TOKEN, REVOKE, INTROSPECT))))
 METHODS: Final = ["client_secret_basic", "client_secret_post"]
 
@@ -148,6 +150,8 @@ class OAuthServer:
         principal: Principal | None = request.state.principal
         if principal is not None:
             return principal
+        if request.headers.get("authorization", "").lower().startswith("bearer "):
+            raise OAuthError("invalid_client", "the key that is shown is unknown, or has ended")
         shown = shown_client(request, form)
         client = await self.clients.authenticate(shown.id, shown.secret)
         if client is None or not client.confidential:
@@ -198,6 +202,7 @@ def _add_forms(router: APIRouter, server: OAuthServer) -> None:
                 summary=summary,
                 name=f"authorization.{path.rpartition('/')[2]}",
                 response_model=None,
+                response_class=JSONResponse if model else Response,
                 responses=responses,
                 openapi_extra=form,
                 max_body_size=LONGEST_FORM,
@@ -221,7 +226,7 @@ def _endpoint(server: OAuthServer, answer: Answering) -> Callable[[Request], Awa
 def _add_metadata(router: APIRouter, server: OAuthServer) -> None:
     async def tell(request: Request, path: str) -> Response:
         issuer = server.issuer(request)
-        if path and not issuer.endswith(f"/{path.strip('/')}"):
+        if path and urlsplit(issuer).path != f"/{path}":
             raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such issuer here")
         headers = {"Cache-Control": f"public, max-age={METADATA_SECONDS}"} if server.config.base_url else dict(NO_STORE)
         return JSONResponse(server.metadata(request).model_dump(), headers=headers)
@@ -239,7 +244,7 @@ def _add_metadata(router: APIRouter, server: OAuthServer) -> None:
 
 
 def _add_approval(router: APIRouter, server: OAuthServer) -> None:
-    @router.post(APPROVE, summary="Decide on a device by its code", max_body_size=LONGEST_FORM)
+    @router.post(APPROVE, summary="Decide on a device by its code", max_body_size=LONGEST_DECISION)
     @requires(Scope())
     @raises(CodeUnusable, InvalidRequest, TooManyTries)
     async def approve(request: Request, response: Response, body: models.Approval) -> models.Approved:

@@ -30,6 +30,8 @@ from objectkernel_device_auth.texts import NOTICES, Texts, preferred
 DEVICE_PATH: Final = "/device"
 DEVICES_PATH: Final = "/account/devices"
 STYLE_PATH: Final = f"{DEVICE_PATH}/pages.css"
+OWN: Final = re.compile(rf"({DEVICE_PATH}(/requests/[^/]+|/approved|/denied)?|{DEVICES_PATH}(/[^/]+(/revoke)?)?)\Z")
+"""Our paths, wherever they are served."""
 LONGEST_FORM: Final = 16 * 2**10
 SENT_ON: Final[Mapping[str, Any]] = {
     "status_code": HTTPStatus.SEE_OTHER,
@@ -150,8 +152,8 @@ class Pages:
         """Where somebody signs in, to come back to the page that this request is for."""
         if self._identity is None:
             return None
-        page = DEVICES_PATH if DEVICES_PATH in request.scope["path"] else DEVICE_PATH
-        return self._identity.sign_in_url(f"{root_of(request)}{page}")
+        root, own = _split(request)
+        return self._identity.sign_in_url(root + (DEVICES_PATH if own.startswith(DEVICES_PATH) else DEVICE_PATH))
 
     def _in_words(self, texts: Texts) -> Callable[[Iterable[str]], list[str]]:
         def told(names: Iterable[str]) -> list[str]:
@@ -196,9 +198,7 @@ def go(request: Request, path: str, *, done: str | None = None) -> Response:
 
 def root_of(request: Request) -> str:
     """What stands before our paths where the host is reached: of a proxy, a mount, or an application's prefix."""
-    path: str = request.scope["path"]
-    own = DEVICES_PATH if DEVICES_PATH in path else DEVICE_PATH
-    return path.rpartition(own)[0] if own in path else ""
+    return _split(request)[0]
 
 
 def asker_of(request: Request) -> Asker:
@@ -221,6 +221,14 @@ def headers_for(request: Request) -> dict[str, str]:
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
     }
+
+
+def _split(request: Request) -> tuple[str, str]:
+    """The path of a request: what stands before ours, and ours."""
+    path: str = request.scope["path"]
+    own = OWN.search(path)
+    assert own is not None, "only our routes ask"
+    return path[: own.start()], own[0]
 
 
 def plain(text: str | None) -> str:

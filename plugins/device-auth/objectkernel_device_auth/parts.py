@@ -14,7 +14,7 @@ from objectkernel_device_auth.clients import HostClients
 from objectkernel_device_auth.config import DeviceAuthConfig
 from objectkernel_device_auth.flow import HostDeviceAuth, assemble_flow
 from objectkernel_device_auth.flow_keys import FamilyKeys
-from objectkernel_device_auth.flow_needs import Emit
+from objectkernel_device_auth.flow_needs import Notify
 from objectkernel_device_auth.key_endings import KeyEndings
 from objectkernel_device_auth.key_rules import KeyRules
 from objectkernel_device_auth.key_scopes import KnownScopes
@@ -56,14 +56,14 @@ def assemble(
     *,
     audit: Audit | None,
     standing: Standing | None,
-    emit: Emit,
+    notify: Notify,
 ) -> Parts:
     """Put the parts together on a dialect that has their tables.
 
     Args:
         audit: None: there is no trail.
         standing: None: people may what they were granted.
-        emit: tells plugins of devices that were let in.
+        notify: tells plugins of devices that were let in.
     """
     known = KnownScopes(scopes, config.device_scopes)
     trail, rules, use = Trail(audit), KeyRules(known, config), KeyUse(dialect)
@@ -72,7 +72,7 @@ def assemble(
     keys = HostKeys(dialect, trail, rules, endings, checks, config, standing)
     clients = HostClients(dialect, trail, rules, endings, checks, config)
     flow = assemble_flow(
-        dialect, keyring, config, clients, FamilyKeys(keys), known, audit=audit, standing=standing, emit=emit
+        dialect, keyring, config, clients, FamilyKeys(keys), known, audit=audit, standing=standing, notify=notify
     )
 
     async def end_families(families: list[str]) -> None:

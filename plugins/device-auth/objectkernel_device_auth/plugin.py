@@ -68,7 +68,7 @@ class DeviceAuthPlugin(Plugin):
             self.config,
             audit=self.audit,
             standing=self.standing,
-            emit=self.context.emit,
+            notify=self.context.notify,
         )
 
     @provides(API_KEYS, uses=("parts",))
@@ -185,18 +185,6 @@ class DeviceAuthPlugin(Plugin):
             parts = self.parts
             return oauth_router(
                 OAuthServer(flow=parts.flow, clients=parts.clients, scopes=parts.scopes, config=self.config)
-            )
-
-        return make
-
-    @contributes(ROUTERS, uses=("parts",))
-    def oauth_routes(self) -> RouterMaker:
-        def make() -> APIRouter:
-            from objectkernel_device_auth.oauth_http import OAuthServer, oauth_router
-
-            parts = self.parts
-            return oauth_router(
-                OAuthServer(flow=parts.flow, clients=parts.clients, scopes=parts.scopes, config=parts.config)
             )
 
         return make

@@ -17,6 +17,7 @@ import hmac
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import anyio
 from objectkernel_system_dialect.contracts import Row
 
 from objectkernel_device_auth.budgets import network_of
@@ -32,6 +33,8 @@ SLOWER: Final = 5
 LENIENCE: Final = timedelta(seconds=1)
 LENIENT_PART: Final = 0.2
 """A poll may be early by so much: clocks of devices are not exact, and networks are faster at times."""
+TOLD_WITHIN: Final = 5.0
+"""Seconds that plugins may take with the event."""
 TWICE: Final = timedelta(seconds=10)
 """A code that is used again so soon, from where it was used, was sent twice by one device: nobody has stolen it."""
 
@@ -79,16 +82,16 @@ class Redeeming:
         except InvalidRequest as error:
             raise OAuthError("access_denied", "the account can have no further key") from error
         ground.steps["redeemed"] += 1
-        await ground.emit(
-            DeviceApproved(
-                account_id=row["account_id"],
-                user_id=row["user_id"],
-                key_id=key_id,
-                client_id=client.id,
-                scopes=scopes,
-                asker=Asker(address=row["address"] or None, user_agent=row["agent"] or None),
-            )
+        told = DeviceApproved(
+            account_id=row["account_id"],
+            user_id=row["user_id"],
+            key_id=key_id,
+            client_id=client.id,
+            scopes=scopes,
+            asker=Asker(address=row["address"] or None, user_agent=row["agent"] or None),
         )
+        with anyio.move_on_after(TOLD_WITHIN):  # the code is spent: whatever they do, the device is answered
+            await ground.notify(told)
         return answer
 
     async def _consume(self, row: Row, client: Client, scopes: frozenset[str], asker: Asker) -> tuple[TokenAnswer, str]:

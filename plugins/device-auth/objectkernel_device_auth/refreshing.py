@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from math import ceil
 
 from objectkernel.secret import Secret
 from objectkernel_system_dialect.contracts import Dialect, Row
@@ -129,7 +130,7 @@ def _read(written: str, now: datetime) -> TokenAnswer:
     left = datetime.fromisoformat(ends_at) - now
     return TokenAnswer(
         access_token=Secret(access_token),
-        expires_in=max(0, int(left.total_seconds())),
+        expires_in=max(0, ceil(left.total_seconds())),
         scope=scope,
         refresh_token=Secret(refresh_token),
     )

@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import anyio
 import anyio.to_thread
 import attrs
-from filelock import FileLock, Timeout
 from objectkernel.secret import Secret
 
 from objectkernel_device_auth.client_errors import not_kept
 from objectkernel_device_auth.contracts import ExclusiveStore, StoredToken
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -113,6 +115,8 @@ class FileTokenStore:
 
     @asynccontextmanager
     async def _lock(self) -> AsyncIterator[None]:
+        from filelock import FileLock  # most hosts have a key, and need no lock
+
         lock: FileLock | None = None
         try:
             with _Told(self.folder):
@@ -215,6 +219,8 @@ class _Kept:
 
 
 def _taken(lock: FileLock) -> bool:
+    from filelock import Timeout
+
     try:
         lock.acquire(blocking=False)
     except Timeout:

@@ -17,9 +17,11 @@ from cattrs import BaseValidationError, Converter, transform_error
 
 from objectkernel_package_service.canonical import canonical, digest
 from objectkernel_package_service.contracts import ArchiveInvalid, PackageInvalid, PackageRecord, Policy, Visibility
+from objectkernel_package_service.curating import message_problems
 from objectkernel_package_service.json_value import problems, read_json
 from objectkernel_package_service.naming import is_key
 from objectkernel_package_service.ranges import tag_problems
+from objectkernel_package_service.tagging import MOST_TAGS
 
 INDEX: Final = "index.json"
 FORMAT: Final = "objectkernel-packages/1"
@@ -166,8 +168,12 @@ class ArchiveReader:
         for one in index.versions:
             if not is_key(one.id, one.version) or one.id not in index.packages:
                 raise _invalid(f"no package can be called {one.id!r} {one.version!r}")
+            if found := [*message_problems(one.deprecated, f"the deprecation of {one.id}@{one.version}")]:
+                raise _invalid(str(found[0]))
         known = {(one.id, one.version) for one in index.versions}
         for id, package in index.packages.items():
+            if len(package.tags) > MOST_TAGS:
+                raise _invalid(f"{id!r} has {len(package.tags):,} dist-tags, and may have {MOST_TAGS}")
             for tag, version in package.tags.items():
                 if [*tag_problems(tag, "")] or (id, version) not in known:
                     raise _invalid(f"{tag!r} can be no dist-tag of {id!r} for {version!r}")

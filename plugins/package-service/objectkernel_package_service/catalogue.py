@@ -1,34 +1,38 @@
-"""The tables that a database has, whoever made them."""
+"""Which tables a database has, whoever made them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from objectkernel_system_dialect.contracts import Dialect
-from sqlalchemy import Function, Select, String, column, select, table
+from objectkernel_system_dialect.contracts import Dialect, OperationUnsupported, StatementFailed
+from sqlalchemy import Function, Select, String, column, false, literal, select, table
 
-_SCHEMA: Final[Mapping[str, str]] = {
-    "postgres": "current_schema",
-    "postgresql": "current_schema",
-    "mysql": "database",
-    "mariadb": "database",
-    "duckdb": "current_schema",
-    "mssql": "schema_name",
-}
-"""The function that tells where tables are made, of databases that have an ``information_schema``."""
+_SCHEMA: Final[Mapping[str, str]] = {"postgres": "current_schema", "mariadb": "database", "mysql": "database"}
+"""The function that tells where tables are made, of databases that are asked by their ``information_schema``."""
 
 
-async def table_names(dialect: Dialect) -> frozenset[str]:
-    """The names of the tables and views where a dialect makes its own; those of SQLite, which heeds no case, in lower.
+async def present(dialect: Dialect, names: Iterable[str]) -> frozenset[str]:
+    """Those of the names that a table or a view has where the dialect makes its own.
 
-    None where nobody can ask: in NET mode, whose server has the tables, and of a database without a catalogue known
-    here.
+    In NET mode none: the server has the tables, and refuses what would come of it.
     """
     query = _query(dialect.name)
-    rows = [] if query is None else await dialect.execute(query)
-    names = (str(row["name"]) for row in rows)
-    return frozenset(name.lower() if dialect.name == "sqlite" else name for name in names)
+    if query is None:
+        return frozenset([name for name in names if await _is_there(dialect, name)])
+    there = {str(row["name"]) for row in await dialect.execute(query)}
+    if dialect.name == "sqlite":  # which heeds no case
+        there = {name.lower() for name in there}
+    return frozenset(there.intersection(names))
+
+
+async def _is_there(dialect: Dialect, name: str) -> bool:
+    """Whether a table can be read, of a database whose catalogue nobody knows here."""
+    try:
+        await dialect.execute(select(literal(1)).select_from(table(name)).where(false()))
+    except (StatementFailed, OperationUnsupported):
+        return False
+    return True
 
 
 def _query(dialect: str) -> Select[Any] | None:

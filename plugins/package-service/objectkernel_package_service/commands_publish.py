@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import attrs
 import click
@@ -31,6 +31,8 @@ from objectkernel_package_service.remarks import remarks
 REFUSALS: Final = (PackageInvalid, PackageConflict, PackageForeign, FileFailed)
 """What is wrong with one package, and keeps no other from being published."""
 PLUGIN: Final = "package-service"
+Source: TypeAlias = tuple[Path, Path | None]
+"""A package, and the folder of packages that it was found in; None: it was named itself."""
 
 
 @attrs.define
@@ -75,44 +77,44 @@ def publish(context: click.Context, /, paths: tuple[Path, ...], only_check: bool
     context.exit(1 if outcome.refused else 0)
 
 
-def _sources(path: Path) -> list[Path]:
+def _sources(path: Path) -> list[Source]:
     found = packages_in(path)
     if not found:
         raise click.UsageError(f"{path} holds no package: no manifest, and no .json or .yaml file")
-    return found
+    return [(one, None if one == path else path) for one in found]
 
 
-async def _publish_all(service: PackageService, sources: Iterable[Path], said: dict[str, Any]) -> Outcome:
+async def _publish_all(service: PackageService, sources: Iterable[Source], said: dict[str, Any]) -> Outcome:
     outcome = Outcome()
-    for path in sources:
+    for path, folder in sources:
         try:
-            outcome.published.append((path, document(await _publish(service, path, said))))
+            outcome.published.append((path, document(await _publish(service, path, folder, said))))
         except REFUSALS as error:
             outcome.refused.append((path, error))
     return outcome
 
 
-async def _publish(service: PackageService, path: Path, said: dict[str, Any]) -> PackageRecord:
-    files = await to_thread.run_sync(read_package, path, service.max_json_bytes)
+async def _publish(service: PackageService, path: Path, folder: Path | None, said: dict[str, Any]) -> PackageRecord:
+    files = await to_thread.run_sync(read_package, path, service.max_json_bytes, folder)
     try:
         return await service.publish(files.package, **said)
     except PackageInvalid as error:
         raise await to_thread.run_sync(files.located, error) from None
 
 
-def _check_all(sources: Iterable[Path], limits: Limits) -> Outcome:
+def _check_all(sources: Iterable[Source], limits: Limits) -> Outcome:
     outcome = Outcome()
-    for path in sources:
+    for path, folder in sources:
         try:
-            outcome.checked.append((path, _check(path, limits)))
+            outcome.checked.append((path, _check(path, folder, limits)))
         except REFUSALS as error:
             outcome.refused.append((path, error))
     return outcome
 
 
-def _check(path: Path, limits: Limits) -> dict[str, Any]:
+def _check(path: Path, folder: Path | None, limits: Limits) -> dict[str, Any]:
     """What is printed of a sound package: its hash, and what of it will not be as it is written."""
-    files = read_package(path, limits.text)
+    files = read_package(path, limits.text, folder)
     try:
         sound = check(files.package, limits)
     except PackageInvalid as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from objectkernel_package_service.calling import Caller
 from objectkernel_package_service.changing import Change, Changes, Entry, Step, nothing_but
-from objectkernel_package_service.contracts import HistoryAction, PackageMissing, Policy, Visibility
+from objectkernel_package_service.contracts import HistoryAction, PackageMissing, Policy, Problem, Visibility
 from objectkernel_package_service.state import State
+from objectkernel_package_service.table import LONGEST_MESSAGE
 from objectkernel_package_service.tagging import with_tag
 
 
@@ -89,6 +91,14 @@ class Curator:
 
     def _head(self, state: State, **columns: Any) -> Step:
         return self._changes.head(state, columns)[1]
+
+
+def message_problems(value: Any, path: str) -> Iterator[Problem]:
+    """What keeps `value` from being the reason of a deprecation; None takes one back."""
+    if value is None:
+        return
+    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_MESSAGE or "\0" in value:
+        yield Problem(path, f"a text of 1 to {LONGEST_MESSAGE} characters is wanted, or None")
 
 
 def _said(action: HistoryAction, version: str | None, details: dict[str, Any], steps: list[Step]) -> Change[None]:

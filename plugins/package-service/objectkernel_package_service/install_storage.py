@@ -30,7 +30,7 @@ from objectkernel_system_dialect.contracts import (
 from objectkernel_package_service.canonical import digest
 from objectkernel_package_service.contracts import Owner, PackageDamaged
 from objectkernel_package_service.install_contracts import InstallationsChanged, Installed
-from objectkernel_package_service.installed_tables import InstalledTables
+from objectkernel_package_service.installed_tables import Holder, InstalledTables
 from objectkernel_package_service.naming import LONGEST_ID, LONGEST_VERSION
 from objectkernel_package_service.rows import damaged
 
@@ -131,7 +131,7 @@ class InstallationStore:
         put: Collection[Installed] = (),
         removing: Collection[Installed] = (),
         gone: Collection[Installed | str] = (),
-        made: Mapping[str, str] | None = None,
+        made: Mapping[str, Holder] | None = None,
         dropped: Collection[str] = (),
         actions: Mapping[str, str],
         owner: Owner | None,
@@ -143,7 +143,7 @@ class InstallationStore:
             put: packages as they are from now on.
             removing: packages whose tables are to be dropped.
             gone: packages that are not there any more; just the id of one that cannot be read.
-            made: tables that have come with it, each with the package that it is for.
+            made: tables that are there with it.
             dropped: tables that have gone.
             actions: what the audit trail says of a package, by id; nothing of the others.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -32,7 +33,7 @@ from objectkernel_package_service.install_contracts import (
 from objectkernel_package_service.install_problems import not_loaded, stays, told
 from objectkernel_package_service.install_storage import InstallationStore, Stored
 from objectkernel_package_service.installed_entities import Entities
-from objectkernel_package_service.installed_tables import strange, tables_of, taken
+from objectkernel_package_service.installed_tables import Holder, problems, reassigned, strange, wanted
 from objectkernel_package_service.loading import Loaded, load
 from objectkernel_package_service.naming import check_request
 from objectkernel_package_service.resolution import Piece, Resolution, in_order, refused, unmet
@@ -198,20 +199,20 @@ class Installer:
         except SchemaInvalid as error:
             raise refused(id, version, told(id, error)) from error
         new = [one for one in after if one not in here or here[one].package.hash != chosen[one].package.hash]
-        problems = [*self._clashes(after)] or await self._taken({one: after[one] for one in new})
+        found = [*self._clashes(after)] or await self._table_problems({one: after[one] for one in new})
         for one in new:
-            problems += await self._consumers.problems(after[one])
-        if problems:
-            raise refused(id, version, problems)
+            found += await self._consumers.problems(after[one])
+        if found:
+            raise refused(id, version, found)
         return after, new
 
-    async def _taken(self, packages: Mapping[str, Loaded]) -> list[Problem]:
-        """Tables that packages want, and that are there and not their own."""
+    async def _table_problems(self, packages: Mapping[str, Loaded]) -> list[Problem]:
+        """Tables that packages want, and that are not their own, or whose rows would come to be other accounts'."""
         with answering("reading whose tables are there"):
             holders = await self._tables.holders()
-        if not (unknown := strange(_wanted(packages), holders)):
-            return []
-        return [*taken(unknown, await self._entities.tables(), holders)]
+        tables = _wanted(packages)
+        doubtful = strange(tables, holders) | reassigned(tables, holders)
+        return [*problems(doubtful, await self._entities.present(doubtful), holders)] if doubtful else []
 
     async def _uninstall(self, loaded: Loaded, data: Data, owner: Owner | None) -> None:
         package = loaded.package
@@ -298,11 +299,11 @@ class Installer:
 
     # --- the one way from what is in use to something else ------------------------------------------------------
 
-    async def _go(self, after: dict[str, Loaded], commit: Commit, tables: Mapping[str, str] | None = None) -> None:
+    async def _go(self, after: dict[str, Loaded], commit: Commit, tables: Mapping[str, Holder] | None = None) -> None:
         """Bring into use what `after` has and out of use what it has not, and commit; undo it if anything fails.
 
         Args:
-            tables: those that what is new has, by package; noted first, so that whoever dies leaves none unknown.
+            tables: those that what is new has; noted first, so that whoever dies leaves none unknown.
         """
         before = self._live
         async with undoing() as undo:
@@ -326,7 +327,7 @@ class Installer:
         if remove or add:
             await self._entities.exchange(remove, add, self._tables, undo)
 
-    async def _note(self, tables: Mapping[str, str], undo: Undo) -> None:
+    async def _note(self, tables: Mapping[str, Holder], undo: Undo) -> None:
         """Note for which packages tables are about to be made, where that is not known already."""
         if not tables:
             return
@@ -391,11 +392,11 @@ class Installer:
                 raise
             failed += await self._one_by_one(ordered, known)
         self._revision = stored.revision
+        await self._know_tables(stored)
         for package in stored.removing:
             failed += await self._end_removal(package)
         self._failed = tuple(failed)
         self._looks_again = False
-        await self._know_tables(stored)
         unread = {str(error.facts["id"]): None for error in stored.damaged if error.facts["id"]}
         self._idle = unread | {id: package for id, package in stored.packages.items() if id not in self._live}
         for one in failed:
@@ -405,13 +406,16 @@ class Installer:
         """Note the tables of packages that an older version installed; forget those that nobody made after all."""
         with answering("reading whose tables are there"):
             holders = await self._tables.holders()
-            unknown = {name: id for name, id in _wanted(self._live).items() if name not in holders}
-            await self._tables.note(unknown, made=True)
-        installed = {*stored.packages, *(package.id for package in stored.removing)}
-        if died := [name for name, one in holders.items() if not one.made and one.package not in installed]:
-            there = await self._entities.tables()
-            with answering("forgetting tables that were never made"):
-                await self._tables.forget(name for name in died if name not in there)
+        tables = _wanted(self._live)
+        idle = {package.id: package for package in (*stored.packages.values(), *stored.removing)}
+        for id in idle.keys() - self._live.keys() - {one.package for one in holders.values()}:
+            with suppress(KernelError):  # which is told as the reason why it is not in use
+                tables |= dict.fromkeys(wanted({id: self._with_own_tables(idle[id]).schemas}), Holder(id))
+        died = [name for name, one in holders.items() if not one.made and one.package not in idle]
+        there = await self._entities.present(died) if died else frozenset()
+        with answering("noting the tables of packages"):
+            await self._tables.note({name: one for name, one in tables.items() if name not in holders}, made=True)
+            await self._tables.forget(name for name in died if name not in there)
 
     def _piece(self, package: Installed) -> Piece:
         """The package as a piece; the one in use where it is the same."""
@@ -459,9 +463,9 @@ class Installer:
         return []
 
 
-def _wanted(packages: Mapping[str, Loaded]) -> dict[str, str]:
-    """The tables of packages, each with the one that wants it."""
-    return {name: id for id, loaded in packages.items() for name in tables_of(*loaded.schemas)}
+def _wanted(packages: Mapping[str, Loaded]) -> dict[str, Holder]:
+    """The tables of packages."""
+    return wanted({id: loaded.schemas for id, loaded in packages.items()})
 
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import attrs
@@ -16,7 +16,7 @@ from objectkernel_system_dialect.contracts import (
 )
 
 from objectkernel_package_service.answering import answering
-from objectkernel_package_service.catalogue import table_names
+from objectkernel_package_service.catalogue import present
 from objectkernel_package_service.consumers import Undo
 from objectkernel_package_service.installed_tables import InstalledTables, abandoned, tables_of
 from objectkernel_package_service.row_size import excesses
@@ -38,10 +38,10 @@ class Entities:
     business: Dialect
     heir: str = ""
 
-    async def tables(self) -> frozenset[str]:
-        """The names of all tables that are there."""
+    async def present(self, tables: Iterable[str]) -> frozenset[str]:
+        """Those of the tables that are there, whoever made them."""
         with answering("looking for the tables that are there"):
-            return await table_names(self.business)
+            return await present(self.business, tables)
 
     async def exchange(
         self, remove: Sequence[EntitySchema], add: Sequence[EntitySchema], noted: InstalledTables, undo: Undo

@@ -118,16 +118,18 @@ def look_over(value: Any, enough: int, depth: int = 0) -> Look:
         below: list[Any] = []
         for holder in level:
             total += len(holder) + 1 if holder else 2  # brackets and commas
+            held: Iterable[Any] = holder
             if isinstance(holder, dict):
-                names, of_text = _names(holder)
+                held = holder.values()
+                try:
+                    names = "".join(holder)
+                except TypeError:  # some name is no text
+                    names, sound = "", False
                 total += 3 * len(holder) + len(names)  # quotes and a colon
                 if not names.isascii():
-                    plain, of_text = False, of_text and not _in_text(names, ())
-                if not of_text or "__proto__" in holder or type(holder) is not dict:
+                    plain, sound = False, sound and not _in_text(names, ())
+                if "__proto__" in holder or type(holder) is not dict:
                     sound = False
-                held: Iterable[Any] = holder.values()
-            else:
-                held = holder
             for item in held:
                 kind = type(item)
                 if kind is str:
@@ -156,14 +158,6 @@ def look_over(value: Any, enough: int, depth: int = 0) -> Look:
         depth += 1
         level = below
     return Look(total, sound, plain)
-
-
-def _names(value: dict[Any, Any]) -> tuple[str, bool]:
-    """The names of an object as one text, and whether all are texts."""
-    try:
-        return "".join(value), True
-    except TypeError:
-        return "", False
 
 
 def problems(value: Any, path: Path = ()) -> list[Problem]:

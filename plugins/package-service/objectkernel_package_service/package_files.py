@@ -120,16 +120,19 @@ def packages_in(path: Path) -> list[Path]:
         )
 
 
-def read_package(path: Path, most: int) -> PackageFiles:
+def read_package(path: Path, most: int, found_in: Path | None = None) -> PackageFiles:
     """Read a package from a file or a folder; of what is too large just so much that it is refused.
 
     Args:
         most: bytes.
+        found_in: the folder of packages that it is one of, out of which no link may lead.
 
     Raises:
         PackageInvalid: a file is no YAML or JSON; `problems` names the line.
         FileFailed: a file cannot be read.
     """
+    if found_in is not None:
+        _expect_within(found_in, path)
     if path.is_dir() and path.suffix not in KNOWN:
         with _reading(path):
             return _Folder(path, most).read()
@@ -219,9 +222,7 @@ class _Folder:
         items += value
 
     def _read(self, file: Path, here: Steps) -> Any:
-        name = file.relative_to(self._path).as_posix()
-        if not _real(file).is_relative_to(_real(self._path)):
-            raise _refused([Problem(name, "is a link that leads out of the folder; copy what is meant into it")])
+        name = _expect_within(self._path, file)
         read = File(name, _content(file, self._left))
         if len(read.content) > self._left:
             self._full = True
@@ -274,6 +275,18 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _shown(path: Path) -> bool:
     return not path.name.startswith(".") and path.name not in LEFT_OUT
+
+
+def _expect_within(folder: Path, file: Path) -> str:
+    """The name of a file of a folder, which is no link that leads out of it.
+
+    Raises:
+        PackageInvalid
+    """
+    name = file.relative_to(folder).as_posix()
+    if not _real(file).is_relative_to(_real(folder)):
+        raise _refused([Problem(name, "is a link that leads out of the folder; copy what is meant into it")])
+    return name
 
 
 def _real(path: Path) -> Path:

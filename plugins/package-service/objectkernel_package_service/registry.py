@@ -21,7 +21,7 @@ from objectkernel_package_service.contracts import (
     Problem,
     Visibility,
 )
-from objectkernel_package_service.curating import missing
+from objectkernel_package_service.curating import message_problems, missing
 from objectkernel_package_service.json_value import look_over
 from objectkernel_package_service.naming import LONGEST_ID, check_request
 from objectkernel_package_service.object_mapping import ReadSchema
@@ -29,7 +29,6 @@ from objectkernel_package_service.package import LARGE, Limits, check
 from objectkernel_package_service.publishing import Wishes
 from objectkernel_package_service.ranges import tag_problems, wanted
 from objectkernel_package_service.storage import PackageStore
-from objectkernel_package_service.table import LONGEST_MESSAGE
 
 LARGEST_PAGE: Final = 500
 MOST_WORDS: Final = 8
@@ -137,7 +136,7 @@ class PackageRegistry:
     async def deprecate(self, id: str, version: str | None, message: str | None, *, owner: Owner | None = None) -> None:
         caller = caller_of(owner)
         check_request(id, *([] if version is None else [version]))
-        _refuse_any("nothing was deprecated", _message(message))
+        _refuse_any("nothing was deprecated", message_problems(message, "message"))
         await self._store.curator.deprecate(id, version, message, caller)
 
     async def yank(self, id: str, version: str, yanked: bool = True, *, owner: Owner | None = None) -> None:
@@ -206,13 +205,6 @@ def _settings(visibility: Any, policy: Any) -> Iterable[Problem]:
     for name, value, known in (("visibility", visibility, get_args(Visibility)), ("policy", policy, get_args(Policy))):
         if value is not None and value not in known:
             yield Problem(name, f"{' or '.join(known)} is wanted")
-
-
-def _message(message: Any) -> Iterable[Problem]:
-    if message is None:
-        return
-    if not isinstance(message, str) or not message.strip() or len(message) > LONGEST_MESSAGE or "\0" in message:
-        yield Problem("message", f"a text of 1 to {LONGEST_MESSAGE} characters is wanted, or None")
 
 
 def _words(search: Any) -> list[str]:

@@ -23,6 +23,8 @@ LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 BOOLEANS: Final = {word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")}
 LONGEST_INTEGER: Final = 20
+QUOTED: Final = 80
+"""Characters of a name that a fault repeats."""
 
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)\Z")
 _FRACTION: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?\Z")
@@ -78,7 +80,9 @@ class _Reader:
             value = self._document()
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            line = min(mark.line + 1, len(text.splitlines())) if mark else 1  # its end has a line of its own for libyaml
+            line = (
+                min(mark.line + 1, len(text.splitlines())) if mark else 1
+            )  # its end has a line of its own for libyaml
             self._stop(max(line, 1), f"not YAML: {error.problem or error.context}")
         except yaml.YAMLError as error:
             self._stop(1, f"not YAML: {str(error).splitlines()[0]}")
@@ -116,12 +120,12 @@ class _Reader:
 
     def _check(self, event: Any) -> None:
         if isinstance(event, yaml.AliasEvent):
-            self._fault(event, f"*{event.anchor} stands for a value written elsewhere; write it out")
+            self._fault(event, f"*{event.anchor[:QUOTED]} stands for a value written elsewhere; write it out")
             return
         if event.anchor is not None:
-            self._fault(event, f"&{event.anchor} names a value for use elsewhere; write it out there")
+            self._fault(event, f"&{event.anchor[:QUOTED]} names a value for use elsewhere; write it out there")
         if event.tag is not None:
-            self._fault(event, f"the tag {event.tag} makes a value that JSON does not have; leave it out")
+            self._fault(event, f"the tag {event.tag[:QUOTED]} makes a value that JSON does not have; leave it out")
 
     def _sequence(self, place: str | None, depth: int) -> list[Any]:
         items: list[Any] = []
@@ -134,7 +138,7 @@ class _Reader:
         for event in self._until(yaml.MappingEndEvent):
             name = self._name(event, depth)
             if name in made:
-                self._fault(event, f"the name {name[:80]!r} stands twice in this object")
+                self._fault(event, f"the name {name[:QUOTED]!r} stands twice in this object")
             made[name] = self._value(next(self._events), below(place, name, self._wanted), depth)
         return made
 
@@ -150,7 +154,8 @@ class _Reader:
         text: str = event.value
         if event.implicit[0] and (text == "<<" or not isinstance(self._scalar(event), str)):
             self._fault(
-                event, f"{text!r} as a name has a meaning of its own; write it in quotes if it is meant as text"
+                event,
+                f"{text[:QUOTED]!r} as a name has a meaning of its own; write it in quotes if it is meant as text",
             )
         return text
 

@@ -57,12 +57,13 @@ class CoreStatement:
             ValueInvalid: a value does not fit the column that it stands against.
         """
         given: Mapping[str, Any] = {} if params is None else params
-        if not given.keys() <= self._encoders.keys():
-            unknown = next(name for name in given if name not in self._encoders)
-            raise refused(f"it has no parameter {unknown!r}")
         fixed = self._fixed
-        if fixed is None or not given.keys() >= fixed.required:
-            return self._bind_expanded(given)
+        if fixed is None or given.keys() != fixed.required:
+            if not given.keys() <= self._encoders.keys():
+                unknown = next(name for name in given if name not in self._encoders)
+                raise refused(f"it has no parameter {unknown!r}")
+            if fixed is None or not given.keys() >= fixed.required:
+                return self._bind_expanded(given)
         values = fixed.constants.copy()
         _encode(self._encoders, given, values)
         return fixed.text, tuple([values[name] for name in fixed.places])

@@ -193,7 +193,7 @@ class Entity:
                     raise misfit(self.schema.name, name, value, str(why)) from None
             elif not may_be_missing:
                 whose = name == self.schema.tenant
-                fix = "write it as its tenant, through as_tenant(…)" if whose else "give a value"
+                fix = "say whose the row is: as_tenant, or over HTTP Data-Tenant" if whose else "give a value"
                 raise self._refused(name, "the field is required", fix)
             row[name] = value
         return row

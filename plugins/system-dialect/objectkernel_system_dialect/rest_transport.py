@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -17,8 +17,10 @@ from urllib.parse import quote
 import anyio
 import attrs
 import httpx
+from objectkernel.errors import KernelError
 from objectkernel.secret import Secret
 
+from objectkernel_system_dialect.data_plug import KeyRenewal
 from objectkernel_system_dialect.errors import (
     AccessDenied,
     DatabaseUnavailable,
@@ -195,11 +197,21 @@ class RestTransport:
         seen = self._renewals
         async with self._renewing:
             if self._key is refused and self._renewals == seen:
-                key = await self._renew()
+                key = await self._another_key(self._renew)
                 self._renewals += 1
                 if key and (refused is None or key != refused.reveal()):
                     self._key = Secret(key)
         return self._key is not refused
+
+    async def _another_key(self, renew: KeyRenewal) -> str:
+        try:
+            return await renew()
+        except Exception as error:
+            self._renewals += 1  # who waits for it does not have somebody asked again
+            if isinstance(error, DataError) or not isinstance(error, KernelError):
+                raise
+            why = ("the server does not accept the key", f"[{error.code}] {error.what}", *error.why)
+            raise self._denied(HTTPStatus.UNAUTHORIZED, why, error.fix) from error
 
     def _answer(self, response: _Answer) -> Any:
         status = response.status
@@ -227,7 +239,7 @@ class RestTransport:
             )
         return self._unavailable(f"it answered {status}, and not as a server of data does", f"HTTP {status}")
 
-    def _denied(self, status: int, why: str, fix: str) -> AccessDenied:
+    def _denied(self, status: int, why: str | Sequence[str], fix: str) -> AccessDenied:
         return AccessDenied(f"{self.place} denies access", why=why, fix=fix, database=self.place, status=int(status))
 
     def _unavailable(self, why: str, reason: str) -> DatabaseUnavailable:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 import anyio
 import attrs
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 log = logging.getLogger("objectkernel.plugin.system-dialect")
+
+CACHE: Final = 16_384
+"""KiB of the file that reads by key keep at most: rows all over a large file, and the indexes that lead to them."""
 
 
 @attrs.frozen(kw_only=True)
@@ -228,7 +231,8 @@ class SqliteExecutor(Statements):
                 mode,
             )
         if mode == "wal" and self._options.immediate_reads:
-            self._immediate = ImmediateReader(self._connect("query_only = ON", "busy_timeout = 0", own_thread=False))
+            pragmas = "query_only = ON", "busy_timeout = 0", f"cache_size = -{CACHE}"
+            self._immediate = ImmediateReader(self._connect(*pragmas, own_thread=False))
         return connection
 
     def _connect_reader(self) -> sqlite3.Connection:

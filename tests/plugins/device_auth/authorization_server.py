@@ -196,7 +196,11 @@ def authorization_server(path: str = "") -> Iterator[AuthorizationServer]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Who asked has gone."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.block_on_close = False
     state = AuthorizationServer(f"http://127.0.0.1:{server.server_port}", path)

@@ -18,20 +18,20 @@ from objectkernel_device_auth.key_source import KeySource
 from objectkernel_device_auth.terminal import Terminal
 
 
-class Screen(io.StringIO):
+class Screen(io.TextIOWrapper):
     """A stream that says whether it is a terminal."""
 
     def __init__(self, *, terminal: bool = True, encoding: str = "utf-8") -> None:
-        super().__init__()
+        self._bytes = io.BytesIO()
+        super().__init__(self._bytes, encoding=encoding, newline="")
         self._terminal = terminal
-        self._encoding = encoding
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return self._encoding
 
     def isatty(self) -> bool:
         return self._terminal
+
+    def getvalue(self) -> str:
+        """What was written."""
+        return self._bytes.getvalue().decode(self.encoding)
 
 
 class MemoryStore:
@@ -91,5 +91,6 @@ def home(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client polls as fast as the server says."""
+    """The client polls as fast as the server says, and tries again at once."""
     monkeypatch.setattr("objectkernel_device_auth.device_client.LEAST", 0.0)
+    monkeypatch.setattr("objectkernel_device_auth.client_discovery.FIRST_PAUSE", 0.01)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import attrs
 import pytest
 from objectkernel.secret import Secret
@@ -60,6 +61,7 @@ class Desk:
 
     Attributes:
         told: the events that plugins would have got.
+        halts: plugins take for ever with them.
     """
 
     dialect: Dialect
@@ -68,6 +70,7 @@ class Desk:
     audit: Recorder = attrs.field(factory=Recorder)
     roles: Roles = attrs.field(factory=Roles)
     told: list[Any] = attrs.field(factory=list)
+    halts: bool = False
     parts: Parts = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -76,10 +79,12 @@ class Desk:
     def another(self) -> Parts:
         """The parts of another process on the same database."""
         made = (self.dialect, self.ring, SCOPES, self.config)
-        return assemble(*made, audit=self.audit, standing=self.roles, emit=self.emit)
+        return assemble(*made, audit=self.audit, standing=self.roles, notify=self.emit)
 
     async def emit(self, event: Any) -> None:
         self.told.append(event)
+        if self.halts:
+            await anyio.sleep_forever()
 
     @property
     def flow(self) -> Any:

@@ -93,7 +93,7 @@ def neighbour(desk: Desk, *, standing: Standing | None = None, **settings: Any) 
         attrs.evolve(desk.config, **settings),
         audit=desk.audit,
         standing=standing or desk.people,
-        emit=desk.emit,
+        notify=desk.emit,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import re
 from collections.abc import AsyncIterator
@@ -24,6 +25,9 @@ from objectkernel_device_auth.contracts import (
     TokenAnswer,
 )
 from objectkernel_device_auth.plugin import DeviceAuthPlugin
+from objectkernel_http.config import HttpConfig
+from objectkernel_http.listening import address_of, listener
+from objectkernel_http.serving import Server, uvicorn_config
 
 from tests.contrib.accounts.browsers import ADA, Browser, Shop, shop
 from tests.contrib.accounts.hosts import PASSWORD
@@ -121,3 +125,18 @@ async def device_shop(*plugins: Any) -> AsyncIterator[DeviceShop]:
     """A host that is served until the end of the block."""
     async with shop(DeviceAuthPlugin, Notes, *plugins) as made:
         yield DeviceShop(made.kernel, made.app, made.ring)
+
+
+@asynccontextmanager
+async def on_loopback(host: DeviceShop) -> AsyncIterator[str]:
+    """The address where a host is served by the server of `objectkernel serve`, in this event loop."""
+    config, up = HttpConfig(port=0), asyncio.Event()
+    with listener(config) as sock:
+        server = Server(uvicorn_config(host.app, config), up.set)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(server.serve([sock]))
+            await up.wait()
+            try:
+                yield address_of(sock, config)
+            finally:
+                server.should_exit = True

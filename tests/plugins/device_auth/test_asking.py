@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import time_machine
 from objectkernel_device_auth import asking
-from objectkernel_device_auth.contracts import Asker, Client
+from objectkernel_device_auth.contracts import Asker, Client, OAuthError
 from objectkernel_device_auth.storage_codes import BUDGET, DEVICE_CODE
 
-from tests.plugins.device_auth.flows import CLI, READ, WRITE, Desk, desk_of, person, refusal, refused
+from tests.plugins.device_auth.flows import CLI, READ, WRITE, Desk, desk_of, refusal, refused
 
 pytestmark = pytest.mark.anyio
 
@@ -120,7 +121,8 @@ async def test_item_06_when_no_code_is_free(desk: Desk, monkeypatch: pytest.Monk
 async def test_item_21_how_many_codes_may_wait(setting: str) -> None:
     """Of one address, one client, or all: one more is told when to come again; a decided or expired one is gone."""
     with time_machine.travel(NOW, tick=False) as clock:
-        async with desk_of(**{setting: 2}) as desk:
+        limits: dict[str, Any] = {setting: 2}
+        async with desk_of(**limits) as desk:
             first = await desk.ask()
             await desk.ask()
             error = await refusal(desk.ask())
@@ -155,6 +157,27 @@ async def test_item_24_how_many_codes_are_given() -> None:
             assert await desk.dialect.count(BUDGET) == 1
 
 
+async def test_item_21_strangers_who_are_refused_leave_nothing() -> None:
+    """However many addresses they have: there are no more rows than codes that were given."""
+    async with desk_of(live_codes=5) as desk:
+        for number in range(100):
+            try:
+                await desk.ask(asker=Asker(address=f"2001:db8:0:{number:x}::1"))
+            except OAuthError as error:
+                assert error.error == "temporarily_unavailable"
+        assert await desk.dialect.count(DEVICE_CODE) == await desk.dialect.count(BUDGET) == 5
+        assert len(desk.audit.entries) == 5
+
+
+async def test_a_proxy_on_this_machine_is_not_one_address() -> None:
+    """It may ask for everybody; the other bounds hold."""
+    async with desk_of(live_codes_per_address=1, codes_per_address=1, live_codes_per_client=3) as desk:
+        for _ in range(3):
+            await desk.ask(asker=Asker(address="127.0.0.1"))
+        assert await refused(desk.ask(asker=Asker(address="127.0.0.1"))) == "temporarily_unavailable"
+        assert await desk.dialect.count(BUDGET) == 0
+
+
 async def test_what_is_kept_of_a_stranger(desk: Desk) -> None:
     """Address and user agent are kept as long as they may be, and printable."""
     await desk.ask(asker=Asker(address="x" * 500, user_agent="curl\x00\n\x1b[31m" + "y" * 500))
@@ -170,4 +193,3 @@ async def test_item_33_asking_is_in_the_trail(desk: Desk) -> None:
     assert entry.action == "device.ask"
     assert entry.details == {"client": CLI, "scope": READ, "address": "203.0.113.7"}
     assert asked.user_code not in str(entry)
-    assert person().user_id not in str(entry)

@@ -13,7 +13,7 @@ from objectkernel_device_auth.contracts import AuthorizationFailed
 
 from tests.plugins.device_auth.authorization_server import WELL_KNOWN, AuthorizationServer, authorization_server
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick")]
 
 
 @pytest.fixture(params=["", "/astro_08"], ids=["root", "path"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -92,7 +93,7 @@ async def polled(
 
 
 def gaps(times: list[float]) -> list[float]:
-    return [round(later - sooner, 3) for sooner, later in zip(times, times[1:], strict=False)]
+    return [round(later - sooner, 3) for sooner, later in itertools.pairwise(times)]
 
 
 async def test_item_34_it_waits_before_the_first_poll(anyio_backend: str, clock: Clock) -> None:

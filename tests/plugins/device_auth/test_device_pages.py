@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 import time_machine
 from objectkernel_device_auth.contracts import OAuthError
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from tests.contrib.accounts.browsers import Browser, Forms
 from tests.plugins.device_auth.page_hosts import ASKER, ATLAS, CLI, DeviceShop, action_of, claim, decide, device_shop
@@ -293,3 +296,25 @@ async def test_without_https_the_origin_is_told_to_this_host_alone(host: DeviceS
     ):
         answer = await host.browser(base_url=base).http.get("/device/approved")
         assert answer.headers["referrer-policy"] == policy, base
+
+
+async def test_below_a_prefix(host: DeviceShop, grace: Browser) -> None:
+    """Where the host is mounted below a path, every link, form and redirection goes there."""
+    asked = await host.ask()
+    outside = Starlette(routes=[Mount("/device/shop", app=host.app)])
+    transport = httpx.ASGITransport(outside)
+    async with httpx.AsyncClient(transport=transport, base_url="https://shop.test", cookies=grace.http.cookies) as http:
+        browser = Browser(http)
+        http.headers["Accept"] = "text/html"
+        answer = await http.get(f"/device/shop/device?user_code={asked.user_code}")
+        assert answer.headers["location"] == "/device/shop/device"
+        await browser.go("/device/shop/device")
+        assert 'href="/device/shop/device/pages.css' in browser.page
+        answer = await browser.send("/device/shop/device", user_code=asked.user_code)
+        await browser.go(answer.headers["location"])
+        answer = await browser.send(action_of(browser.page), decision="approved")
+        assert answer.headers["location"] == "/device/shop/device/approved"
+        await browser.go("/device/shop/account/devices/devices")
+        assert 'href="/device/shop/account/devices"' in browser.page
+        await browser.go("/device/shop/device/requests/device")
+        assert action_of(browser.page) == "/device/shop/device"

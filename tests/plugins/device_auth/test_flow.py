@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from objectkernel_device_auth.contracts import DeviceApproved
 
-from tests.plugins.device_auth.flows import CLI, LAPTOP, PHONE, READ, WRITE, Desk, desk_of, person, refused
+from tests.plugins.device_auth.flows import CLI, LAPTOP, PHONE, READ, WRITE, desk_of, person, refused
 
 pytestmark = pytest.mark.anyio
 

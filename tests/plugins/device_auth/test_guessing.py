@@ -115,6 +115,9 @@ async def test_what_can_be_no_code_counts_for_nothing(desk: Desk) -> None:
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
         ("fe80::1%eth0", "fe80::"),
         ("unix", "unix"),
+        ("127.0.0.2", ""),
+        ("::1", ""),
+        ("::ffff:127.0.0.1", ""),
     ],
 )
 def test_whose_an_address_is(address: str | None, network: str) -> None:
@@ -123,6 +126,7 @@ def test_whose_an_address_is(address: str | None, network: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], scope="module")
 async def test_item_21_a_hundred_thousand_guesses(desk: Desk) -> None:
     """Of 300 people in new sessions from 50,000 addresses, at once: no success, and few rows.
 

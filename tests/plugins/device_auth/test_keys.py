@@ -362,6 +362,9 @@ async def test_who_may_revoke_which(desk: Desk) -> None:
     other = await desk.issue(user_id=None)
     assert not await keys.revoke(ACCOUNT, other.key.id, by=shown_by(robot))
     assert await keys.revoke(ACCOUNT, tool.key.id, by=shown_by(robot))
+    assert not await keys.revoke(
+        ACCOUNT, robot.key.id, by=by("keys:write", user_id=None)
+    )  # a credential of another kind
     assert await keys.revoke(ACCOUNT, robot.key.id, by=shown_by(robot))
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 import time_machine
+from objectkernel_device_auth import redeeming
 from objectkernel_device_auth.contracts import Asker, Client
 from objectkernel_device_auth.storage_codes import DEVICE_CODE, FAMILY, REFRESH_TOKEN
 from objectkernel_device_auth.storage_keys import KEY
@@ -57,7 +58,7 @@ async def test_item_11_an_early_poll_does_not_latch(desk: Desk) -> None:
         for _ in range(45):
             clock.shift(5)
             found.append(await refused(desk.redeem(code)))
-        assert found.count("authorization_pending") >= 5
+        assert found.count("authorization_pending") >= 2
 
 
 @pytest.mark.parametrize(("interval", "early"), [(5, 1.0), (20, 4.0), (60, 12.0)])
@@ -188,8 +189,8 @@ async def test_item_16_denied_stays_denied(desk: Desk) -> None:
 
 async def test_item_17_what_a_client_is_given(desk: Desk) -> None:
     """The times of the client, the scope that was granted."""
-    times = {"access_lifetime": timedelta(hours=1), "refresh_lifetime": timedelta(days=2)}
-    await desk.parts.clients.register(Client(id="tv", name="TV", **times))
+    client = Client(id="tv", name="TV", access_lifetime=timedelta(hours=1), refresh_lifetime=timedelta(days=2))
+    await desk.parts.clients.register(client)
     answer = await desk.tokens("tv", f"{READ} {WRITE}")
     assert (answer.expires_in, answer.scope, answer.token_type) == (3600, f"{READ} {WRITE}", "Bearer")
     assert answer.refresh_token is not None
@@ -237,6 +238,14 @@ async def test_item_33_exchanges_are_in_the_trail(desk: Desk) -> None:
     assert entry.details == {"client": CLI, "device": row["id"], "scope": READ}
     (key,) = await desk.dialect.find(KEY)
     assert entry.subject == key["id"]
+
+
+async def test_plugins_that_hang_keep_no_device_waiting(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code is spent when they are told: the device gets its key whatever they do."""
+    monkeypatch.setattr(redeeming, "TOLD_WITHIN", 0.01)
+    desk.halts = True
+    assert (await desk.tokens()).scope == READ
+    assert len(desk.told) == 1
 
 
 async def test_what_the_host_counts(desk: Desk) -> None:

@@ -12,10 +12,11 @@ from objectkernel_device_auth.terminal import Terminal, minutes
 
 from tests.plugins.device_auth.client_side import Screen
 
+LINK = "https://auth.example/device?user_code=BCDF-GHJK"
 CODE = CodeIssued(
     user_code="BCDF-GHJK",
     verification_uri="https://auth.example/device",
-    verification_uri_complete="https://auth.example/device?user_code=BCDF-GHJK",
+    verification_uri_complete=LINK,
     expires_in=600,
 )
 QR = "█▀▄"
@@ -37,7 +38,7 @@ def test_the_address_and_the_code_are_shown() -> None:
     """On lines of their own, so that they can be copied; with a QR code of the complete address."""
     text = shown(Screen())
     lines = [line.strip() for line in text.splitlines()]
-    for line in ("https://auth.example/device", "BCDF-GHJK", CODE.verification_uri_complete):
+    for line in ("https://auth.example/device", "BCDF-GHJK", LINK):
         assert line in lines
     assert any(c in text for c in QR)
     assert "\x1b" not in text
@@ -47,7 +48,7 @@ def test_the_qr_code_can_be_read() -> None:
     """Every module of it is there, light ones drawn, with a quiet zone."""
     import segno
 
-    matrix = [list(row) for row in segno.make(CODE.verification_uri_complete, micro=False, error="l").matrix]
+    matrix = [list(row) for row in segno.make(LINK, micro=False, error="l").matrix]
     lines = [line for line in shown(Screen()).splitlines() if line and set(line) <= set("█▀▄ ") and "█" in line]
     rows: list[list[int]] = []
     for line in lines:
@@ -122,8 +123,13 @@ def test_the_time_left_counts_down_on_one_line() -> None:
 
 @pytest.mark.parametrize(
     ("terminal", "environ", "interactive"),
-    [(True, {}, True), (True, {"CI": ""}, True), (True, {"CI": "false"}, True)]
-    + [(True, {"CI": "1"}, False), (False, {}, False)],
+    [
+        (True, {}, True),
+        (True, {"CI": ""}, True),
+        (True, {"CI": "false"}, True),
+        (True, {"CI": "1"}, False),
+        (False, {}, False),
+    ],
 )
 def test_item_38_somebody_is_there_or_not(terminal: bool, environ: dict[str, str], interactive: bool) -> None:
     """A terminal, and not the one that a build server may have."""

@@ -143,7 +143,7 @@ async def test_item_35_a_write_that_fails_leaves_what_was_there(
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(token_file.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(AuthorizationFailed) as caught:
         await store.save(token(ISSUER, access_token=Secret("newer")))
     assert caught.value.reason == "not-kept"
@@ -216,12 +216,11 @@ async def test_item_36_one_holds_the_lock(anyio_backend: str, store: FileTokenSt
         async with other.exclusive():
             seen.append("second")
 
-    async with anyio.create_task_group() as tasks:
-        async with store.exclusive():
-            tasks.start_soon(second)
-            await anyio.sleep(0.3)
-            await store.save(token(ISSUER))
-            seen.append("first")
+    async with anyio.create_task_group() as tasks, store.exclusive():
+        tasks.start_soon(second)
+        await anyio.sleep(0.3)
+        await store.save(token(ISSUER))
+        seen.append("first")
     assert seen == ["first", "second"]
 
 

@@ -123,8 +123,10 @@ def test_a_size_that_is_a_lie_is_found():
         (index(versions=[]), "in its index 0 times"),
         (index(versions=[version(hash="0" * 64)]), "have not the hash"),
         (index(versions=[version(id="hr")], packages={"hr": SAID}), "times"),
+        (index(versions=[version(deprecated="x" * 1001)]), "the deprecation of crm@1.0.0: a text of 1 to 1000"),
+        (index(packages={"crm": SAID | {"tags": {f"t{n}": "1.0.0" for n in range(101)}}}), "'crm' has 101 dist-tags"),
     ],
-    ids=range(17),
+    ids=range(19),
 )
 def test_an_index_that_is_wrong_is_refused(told, what):
     """Whatever is wrong with it is told, and nothing is imported."""

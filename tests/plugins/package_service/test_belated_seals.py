@@ -6,8 +6,6 @@ from contextlib import aclosing
 
 import pytest
 from objectkernel_package_service.belated_seals import SEALS
-from objectkernel_package_service.registry import PackageRegistry
-from objectkernel_package_service.storage import PackageStore
 from objectkernel_package_service.table import CHANGE, SCHEMAS
 from objectkernel_system_dialect.contracts import Repository
 from objectkernel_system_dialect.mariadb_engine import MariadbEngine
@@ -15,7 +13,7 @@ from objectkernel_system_dialect.postgres_engine import PostgresEngine
 from objectkernel_system_dialect.sql_dialect import SqlDialect
 from objectkernel_system_dialect.sqlite_engine import SqliteEngine
 
-from tests.plugins.package_service.databases import LIMITS, opened, package
+from tests.plugins.package_service.databases import opened, package
 
 pytestmark = pytest.mark.anyio
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
+import attrs
 import pytest
 from objectkernel_package_service.contracts import PackageConflict
 
-from tests.plugins.package_service.command_line import package
+from tests.plugins.package_service.command_line import Context, package, runner
 
 
 @pytest.fixture
@@ -52,8 +53,10 @@ def test_check_publishes_nothing_and_starts_nothing(run, crm, folder, database):
 
 
 def test_check_warns_of_what_will_not_be_as_it_is_written(run, crm):
-    """A misspelt type is told with its file, its line and what was probably meant; the package is sound all the same."""
-    (crm / "objects" / "account.yaml").write_text("fields:\n  name: {type: txt}\n  owner: {type: lookup, reference: no}\n")
+    """A misspelt type is told with its file, its line and what was meant; the package is sound all the same."""
+    (crm / "objects" / "account.yaml").write_text(
+        "fields:\n  name: {type: txt}\n  owner: {type: lookup, reference: no}\n"
+    )
     told = json.loads(run("publish", "--check", "--json", crm).stdout)
     place = "objects/account.yaml:2 $.metadata.objects[0].fields.name.type"
     assert [one["path"] for one in told["checked"][0]["warnings"]] == [
@@ -119,6 +122,47 @@ def test_a_conflict_keeps_no_other_from_being_published(run, crm, folder):
     assert done.exit_code == 1
     assert [one["code"] for one in told["refused"]] == [PackageConflict.code]
     assert [one["id"] for one in told["published"]] == ["hr", "shop"]
+
+
+def test_no_link_in_a_folder_of_packages_leads_out_of_it(run, crm, folder, tmp_path):
+    """Neither to a file nor to a package; one that is named is followed, as one within it is."""
+    outside = tmp_path / "outside.json"
+    outside.write_text(json.dumps(package("outside")))
+    (folder / "link.json").symlink_to(outside)
+    (folder / "linked").symlink_to(crm)
+    (folder / "again.json").symlink_to(folder / "crm.json")
+    done = run("publish", "--json", folder)
+    told = json.loads(done.stdout)
+    assert [one["why"] for one in told["refused"]] == [
+        [f"{name}: is a link that leads out of the folder; copy what is meant into it"]
+        for name in ("link.json", "linked")
+    ]
+    assert [one["id"] for one in told["published"]] == ["crm", "crm", "hr", "shop"]
+    assert run("publish", "--check", folder).exit_code == 1
+    assert run("publish", folder / "link.json", folder / "linked").exit_code == 0
+
+
+def test_each_package_moves_the_progress_bar(open_dialect, folder, tmp_path):
+    """Publishing, checking, exporting and importing go through what they do one by one, under a word for it."""
+    seen = []
+
+    @attrs.define
+    class Watched(Context):
+        def progress(self, items, label, total=None):
+            seen.append((label, len(items) if total is None else total, 0))
+            for done, item in enumerate(items, start=1):
+                yield item
+                seen.append((label, total, done))
+
+    run = runner(lambda: Watched(open_dialect))
+    for arguments in (["publish", folder, "--check"], ["publish", folder], ["export", tmp_path / "all.zip"]):
+        assert run(*arguments).exit_code == 0
+    assert run("import", tmp_path / "all.zip").exit_code == 0
+    words = dict.fromkeys(label for label, *_ in seen)
+    assert list(words) == ["checking", "publishing", "exporting", "importing"]
+    for word in words:
+        ends = [done for label, _, done in seen if label == word]
+        assert ends[:4] == [0, 1, 2, 3]
 
 
 def test_yaml_files_of_a_folder_are_packages_too(run, tmp_path):

@@ -13,9 +13,11 @@ from objectkernel_package_service.package import Limits
 from objectkernel_package_service.registry import PackageRegistry
 from objectkernel_package_service.storage import PackageStore
 from objectkernel_package_service.table import SCHEMAS
-from objectkernel_system_dialect.contracts import DataError
+from objectkernel_system_dialect.contracts import DIALECT, DataError, EntityUnknown
+from objectkernel_system_dialect.contracts import SCHEMAS as SCHEMAS_OF_HOST
 from objectkernel_system_dialect.sqlite_dialect import open_sqlite
 
+from tests.plugins.package_service import installing
 from tests.plugins.package_service.databases import package
 
 pytestmark = pytest.mark.anyio
@@ -123,3 +125,26 @@ async def test_7_every_database_is_spoken_to_in_its_own_language_and_times_are_u
     assert json.loads(again.content) == package(content=1)
     assert await place.registry.delete("crm", "1.0.0") is True
     assert await place.registry.get("crm") is None
+
+
+async def test_8_a_start_takes_up_what_was_installed_with_its_metadata_in_order_and_it_goes_without_one(tmp_path):
+    """Not the newest of each: the version in use, all kinds of its metadata, what is needed first; gone at once."""
+    base, app = installing.package("base", objects=["account"], views=["all"]), installing.package("app")
+    app["manifest"]["dependencies"] = {"base": "^1.0.0"}
+    app["metadata"]["translations"] = [{"name": "de"}]
+    file = tmp_path / "all.db"
+    async with installing.booted(file, installing.Recorder()) as (_, packages, installations):
+        for one in (base, app, installing.package("base", "2.0.0")):
+            await packages.publish(one)
+        await installations.install("app")
+    recorder = installing.Recorder()
+    async with installing.booted(file, recorder) as (kernel, _, installations):
+        assert [f"{one.id}@{one.version}" for one in installations.installed()] == ["base@1.0.0", "app@1.0.0"]
+        assert recorder.told == [("apply", "base@1.0.0", "views"), ("apply", "app@1.0.0", "translations")]
+        schemas = kernel.get(SCHEMAS_OF_HOST)
+        assert await kernel.get(DIALECT).as_tenant("acme").count(schemas.get_schema("account")) == 0
+        await installations.uninstall("app")
+        await installations.uninstall("base", "remove")
+        assert recorder.there == {}
+        with pytest.raises(EntityUnknown):
+            schemas.get_schema("account")

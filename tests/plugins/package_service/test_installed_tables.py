@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from objectkernel import Plugin, contributes
-from objectkernel_package_service.catalogue import table_names
+from objectkernel_package_service import catalogue
+from objectkernel_package_service.catalogue import present
 from objectkernel_package_service.install_contracts import InstallationsChanged, InstallRefused
 from objectkernel_package_service.installed_tables import INSTALLED_TABLE
 from objectkernel_system_dialect.contracts import (
@@ -48,9 +49,8 @@ def uri(request, tmp_path):
 
 
 async def tables(kernel):
-    """The tables of the business data, without those of the plugins."""
-    names = await table_names(kernel.get(DIALECT))
-    return {name for name in names if not name.startswith(("sys_", "objectkernel_", "sqlite_", "data_"))}
+    """The tables of the objects here that are in the business data."""
+    return await present(kernel.get(DIALECT), ["account", "team", "team__accounts", "old", "note", "orders"])
 
 
 async def noted(kernel):
@@ -177,3 +177,12 @@ async def test_of_two_hosts_that_install_one_package_the_slower_leaves_the_table
         assert await noted(kernel) == {"account": ("base", True)}
         assert await one.refresh() is True
         assert [package.id for package in one.installed()] == ["base"]
+
+
+async def test_a_database_that_tells_its_tables_otherwise_is_asked_for_each(uri, monkeypatch):
+    """What can be read is there."""
+    async with booted(uri, more=[Host]) as (kernel, _, _):
+        dialect, names = kernel.get(DIALECT), ["orders", "account", "it's"]
+        assert await present(dialect, names) == {"orders"}
+        monkeypatch.setattr(catalogue, "_query", lambda _: None)
+        assert await present(dialect, names) == {"orders"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from objectkernel_package_service import object_mapping
+from objectkernel_package_service.catalogue import present
 from objectkernel_package_service.install_contracts import InstallRefused
 from objectkernel_package_service.installed_tables import INSTALLED_TABLE
 from objectkernel_package_service.tenancy import Tenancy
@@ -161,8 +162,24 @@ async def test_older_rows_wait_until_somebody_says_whose_they_are(uri, written):
         assert await kernel.get(DIALECT).as_tenant("ada").count(kernel.get(SCHEMAS).get_schema("customer")) == 2
 
 
+@pytest.mark.parametrize("way", ["removed", "shared"])
+async def test_older_rows_may_go_or_be_everybodys(uri, written, way):
+    """The package need not be in use for that: its tables are its own all the same."""
+    await written(2)
+    async with booted(uri) as (kernel, packages, installations):
+        assert installations.installed() == ()
+        if way == "shared":
+            everybodys = [{**one, "tenancy": {"enabled": False}} for one in (CUSTOMER, DEAL, COUNTRY)]
+            await packages.publish(package("sales", "2.0.0", objects=everybodys))
+            await installations.upgrade("sales")
+            assert await kernel.get(DIALECT).count(kernel.get(SCHEMAS).get_schema("customer")) == 2
+        await installations.uninstall("sales", "remove")
+        assert await present(kernel.get(DIALECT), ["customer", "deal", "deal__watchers", "country"]) == set()
+        assert await kernel.get(SYSTEM_DIALECT).count(INSTALLED_TABLE) == 0
+
+
 async def test_what_was_shared_is_given_to_an_account(uri):
-    """A version whose object is not shared any more is refused where it has rows, unless somebody says whose they are."""
+    """A version whose object is shared no more is refused where it has rows, unless somebody says whose they are."""
     async with booted(uri) as (kernel, packages, installations):
         await packages.publish(package("places", objects=[COUNTRY]))
         await packages.publish(package("places", "2.0.0", objects=[{**COUNTRY, "tenancy": {"enabled": True}}]))
@@ -176,3 +193,24 @@ async def test_what_was_shared_is_given_to_an_account(uri):
         country = kernel.get(SCHEMAS).get_schema("country")
         assert await kernel.get(DIALECT).as_tenant("ada").count(country) == 1
         assert await kernel.get(DIALECT).as_tenant("bob").count(country) == 0
+
+
+@pytest.mark.parametrize("tenancy", [{"tenantField": "organization_id"}, {"enabled": False}], ids=["moved", "shared"])
+async def test_whose_rows_are_is_no_matter_of_versions(uri, tenancy):
+    """A version that looks for that elsewhere, or no more, would give rows to others: not even with the setting."""
+    async with booted(uri, **OLDER_ROWS_ARE_ADAS) as (kernel, packages, installations):
+        await packages.publish(package("sales", objects=[CUSTOMER]))
+        await packages.publish(package("sales", "2.0.0", objects=[{**CUSTOMER, "tenancy": tenancy}]))
+        await installations.install("sales", "1.0.0")
+        customer = kernel.get(SCHEMAS).get_schema("customer")
+        await kernel.get(DIALECT).as_tenant("bob").create(customer, {"code": "C0"})
+        for kept in (False, True):
+            if kept:
+                await installations.uninstall("sales", "keep")
+            with pytest.raises(InstallRefused, match=r"sales: customer: .* is in tenant_id, and in this version"):
+                await installations.install("sales")
+        await installations.install("sales", "1.0.0")
+        assert await kernel.get(DIALECT).as_tenant("bob").count(customer) == 1
+        await installations.uninstall("sales", "remove")
+        await installations.install("sales")
+        assert kernel.get(SCHEMAS).get_schema("customer").tenant == tenancy.get("tenantField")

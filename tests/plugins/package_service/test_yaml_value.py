@@ -95,6 +95,13 @@ def test_aliases_cannot_multiply() -> None:
     assert len(refused(bomb)) == 10 + 90
 
 
+@pytest.mark.parametrize("text", ["a: &%s 1", "a: *%s", "a: !%s b", "%s: a", "k%s: 1\nk%s: 2"], ids=range(5))
+def test_a_fault_quotes_a_name_briefly(text: str) -> None:
+    """However long an anchor, a tag or a name is: the report of a bad file does not repeat the file."""
+    hostile = text.replace("%s", "1" * 100_000).encode()
+    assert all(len(fault.what) < 200 for fault in refused(hostile))
+
+
 def test_all_faults_are_told_at_once() -> None:
     """And not the first alone, up to a number that helps nobody."""
     assert [fault.line for fault in refused(b"a: .nan\nb: &x 1\na: 2\n")] == [1, 2, 3]

@@ -6,8 +6,9 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+import anyio
 import pytest
-from objectkernel import BootError, Plugin, provides
+from objectkernel import BootError, KernelError, Plugin, provides
 from objectkernel_system_dialect.contracts import (
     API_KEY_SOURCE,
     DATA_PLUG,
@@ -120,6 +121,35 @@ async def test_a_registered_renewal_is_asked_when_the_key_expires(
         for _ in range(3):
             assert await kernel.get(DIALECT).count(ORDER) == 0
     assert asked == ["again"]
+
+
+async def test_a_renewal_that_fails_is_an_access_denied(anyio_backend: str, server: Served, tmp_path: Path) -> None:
+    """Callers get an error of data access, with the reason and the fix; all who were refused at once ask once."""
+    asked: list[str] = []
+
+    async def renew() -> str:
+        asked.append("again")
+        await anyio.sleep(0.05)
+        raise KernelError("nobody approved", why="the code ended", fix="ask again")
+
+    denied: list[AccessDenied] = []
+    async with shop(net(server, tmp_path)) as kernel:
+        del server.keys.known[HOST_KEY]
+        kernel.get(DATA_PLUG).on_api_key_invalid(renew)
+
+        async def count() -> None:
+            try:
+                await kernel.get(DIALECT).count(ORDER)
+            except AccessDenied as error:
+                denied.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(count)
+    assert (len(denied), len(asked)) == (5, 1)
+    (told,) = [error for error in denied if error.__cause__ is not None]
+    assert told.why == ("the server does not accept the key", "[K000] nobody approved", "the code ended")
+    assert told.fix == "ask again"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,59 @@
+"""What the distribution's page says of settings and errors is so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+from objectkernel_device_auth import errors, page_errors
+from objectkernel_device_auth.config import DeviceAuthConfig
+
+PAGE = (Path(__file__).parents[3] / "plugins" / "device-auth" / "README.md").read_text()
+
+
+def table(heading: str) -> list[list[str]]:
+    """The rows of the first table below a heading, without its head."""
+    rows = []
+    for line in PAGE.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0].splitlines():
+        if line.startswith("|"):
+            rows.append([cell.strip().strip("`") for cell in line.strip("|").split("|")])
+        elif rows:
+            break
+    return rows[2:]
+
+
+def every_error() -> Iterator[type[errors.DeviceAuthError]]:
+    waiting = [errors.DeviceAuthError]
+    while waiting:
+        kind = waiting.pop()
+        yield kind
+        waiting += kind.__subclasses__()
+
+
+def test_every_setting_has_a_row_with_its_default() -> None:
+    """In the order of the class."""
+    told = [(name, default) for name, default, _ in table("Settings")]
+    assert told == [(field.name, _shown(field.default)) for field in attrs.fields(DeviceAuthConfig)]
+
+
+def _shown(default: object) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, float):
+        return f"{default:.0f}"
+    return str(default) if default not in ("", ()) else "-"
+
+
+def test_every_error_has_a_row_with_its_status() -> None:
+    """Codes are stable: each belongs to one error."""
+    assert page_errors.SignedOut in every_error()
+    found = {
+        kind.code: (kind.__name__, str(int(kind.http_status)))
+        for kind in every_error()
+        if kind.__module__[:12] == "objectkernel"
+    }
+    assert {code: (name, status) for code, name, status, _ in table("Errors")} == found
+    assert all(re.fullmatch(r"O1\d\d", code) for code in found)
+    assert len({kind.code for kind in every_error()}) == len(list(every_error()))
