@@ -263,6 +263,7 @@ class PackageService(Protocol):
         """Change what is said of a package as a whole; None: as it is.
 
         Raises:
+            PackageConflict: an account cannot make an immutable package mutable again; the host itself can.
             PackageMissing: there is no such package.
         """
         ...
@@ -364,7 +365,10 @@ class FileFailed(PackageError):
 
 
 class PackageConflict(PackageError):
-    """An immutable version was published with other content. Attributes: id, version, hash (the one that counts)."""
+    """An immutable version was published with other content, or an account takes back that a package is immutable.
+
+    Attributes: id, version, hash (the one that counts); the last two are None where the package as a whole is meant.
+    """
 
     code = "P106"
     http_status = 409

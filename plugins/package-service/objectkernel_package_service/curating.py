@@ -7,7 +7,14 @@ from typing import Any
 
 from objectkernel_package_service.calling import Caller
 from objectkernel_package_service.changing import Change, Changes, Entry, Step, nothing_but
-from objectkernel_package_service.contracts import HistoryAction, PackageMissing, Policy, Problem, Visibility
+from objectkernel_package_service.contracts import (
+    HistoryAction,
+    PackageConflict,
+    PackageMissing,
+    Policy,
+    Problem,
+    Visibility,
+)
 from objectkernel_package_service.state import State
 from objectkernel_package_service.table import LONGEST_MESSAGE
 from objectkernel_package_service.tagging import with_tag
@@ -82,6 +89,7 @@ class Curator:
 
         async def plan(state: State) -> Change[None]:
             _expect(state, None, caller)
+            stays_immutable(state, policy, caller)
             same = all(getattr(state.head, name, None) == value for name, value in columns.items())
             if same and not state.illegible:
                 return nothing_but(None)
@@ -91,6 +99,24 @@ class Curator:
 
     def _head(self, state: State, **columns: Any) -> Step:
         return self._changes.head(state, columns)[1]
+
+
+def stays_immutable(state: State, policy: Policy | None, caller: Caller) -> None:
+    """Expect an account not to take back that a package is immutable: others keep its versions for ever.
+
+    Raises:
+        PackageConflict: it asks for that.
+    """
+    immutable = state.head is not None and state.head.policy == "immutable"
+    if immutable and policy == "mutable" and caller.account is not None:
+        raise PackageConflict(
+            f"{state.id} is immutable, and stays so",
+            why="whoever has read a version may keep it for ever",
+            fix="publish a new version; only the host itself can make the package mutable",
+            id=state.id,
+            version=None,
+            hash=None,
+        )
 
 
 def message_problems(value: Any, path: str) -> Iterator[Problem]:

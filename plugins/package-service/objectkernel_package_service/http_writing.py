@@ -70,7 +70,9 @@ def add_publishing(routes: Routes, packages: PackageService, body_bytes: int) ->
         content = models.summary_of(record).model_dump_json()
         return Response(content, status, headers, media_type="application/json")
 
-    @routes.change("PATCH", "/{id}", "Change the visibility or the policy of a package", WRITE, *TO_ONE)
+    @routes.change(
+        "PATCH", "/{id}", "Change the visibility or the policy of a package", WRITE, *TO_ONE, PackageConflict
+    )
     async def configure(request: Request, id: models.Id, body: models.Settings, given: Nothing) -> Response:
         """They are of all its versions."""
         await packages.configure(id, visibility=body.visibility, policy=body.policy, owner=writer(request))

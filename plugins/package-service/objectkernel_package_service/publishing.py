@@ -19,6 +19,7 @@ from objectkernel_package_service.contracts import (
     Policy,
     Visibility,
 )
+from objectkernel_package_service.curating import stays_immutable
 from objectkernel_package_service.integrity import log
 from objectkernel_package_service.package import Canonical
 from objectkernel_package_service.rows import illegible, record
@@ -70,6 +71,7 @@ class Publisher:
         async def plan(state: State) -> Change[PackageRecord]:
             if (state.head is not None or state.exists) and not state.is_for(caller.account):
                 raise state.foreign()
+            stays_immutable(state, wishes.policy, caller)
             if state.head is not None and state.head.policy == "immutable":
                 await self._refuse_other_content(state, package)
                 if wishes == Wishes() and (sound := await self._stored(package)) is not None:

@@ -102,10 +102,16 @@ class Model:
             raise Refused("PackageMissing")
         return one
 
+    def stays_immutable(self, one: Known, policy: str | None, by: str | None) -> None:
+        """An account does not take back that its package is immutable."""
+        if one.policy == "immutable" and policy == "mutable" and by is not None:
+            raise Refused("PackageConflict")
+
     def publish(self, id: str, version: str, content: int, needs: dict[str, str], by: str | None, **said: Any) -> None:
         one = self.known.setdefault(id, Known(by)) if self.sees(id, None) is None else self.changes(id, by)
         if one is None:
             raise Refused("PackageForeign")
+        self.stays_immutable(one, said.get("policy"), by)
         if one.policy == "immutable":
             if one.published.get(version, content) != content:
                 raise Refused("PackageConflict")

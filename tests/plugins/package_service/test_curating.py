@@ -142,6 +142,19 @@ async def test_the_policy_of_a_package_can_be_changed(registry):
     assert (record.policy, record.visibility) == ("mutable", "private")
 
 
+@pytest.mark.parametrize("publishing", [True, False])
+async def test_an_account_does_not_take_back_that_a_package_is_immutable(registry, publishing):
+    """Its versions are kept for ever by others: they would differ from what is overwritten afterwards."""
+    await registry.publish(package(), policy="immutable", owner="acme")
+    with pytest.raises(PackageConflict, match="stays so"):
+        if publishing:
+            await registry.publish(package(version="2.0.0"), policy="mutable", owner="acme")
+        else:
+            await registry.configure("crm", policy="mutable", owner="acme")
+    record = await registry.get("crm")
+    assert (record.version, record.policy) == ("1.0.0", "immutable")
+
+
 async def test_the_history_tells_every_change_in_order(published):
     """Who, when, what and the hash; it stays when the package goes."""
     await published.tag("crm", "stable", "1.0.0", owner=None)

@@ -158,6 +158,7 @@ class Comparison(RuleBasedStateMachine):
     def configure(self, id, visibility, policy, by):
         def expected():
             one = self.model.expects(id, None, by)
+            self.model.stays_immutable(one, policy, by)
             one.visibility, one.policy = visibility or one.visibility, policy or one.policy
 
         self.both(expected, "configure", id, visibility=visibility, policy=policy, owner=by)
