@@ -89,6 +89,7 @@ SWITCHED_OFF = (
     refuses("POST /api/v1/account/invitations", r"A101 ", "Unicode says which letters can be seen"),
     refuses("GET /api/v1/keys", r"O101 `after` is no cursor", CURSORS),
     refuses("POST /api/v1/keys", r"O101 this key cannot be made", "which scopes and names there are, no schema says"),
+    Off("GET /api/v1/keys/self", "unsupported_method", "another method of this path is that of a key with such an id"),
     refuses("POST /device_authorization", r"invalid_(request|scope) ", STANDARDS),
     refuses("POST /api/v1/auth/device/authorize", r"invalid_(request|scope) ", STANDARDS),
     refuses("POST /token", r"invalid_(request|grant) |unsupported_grant_type ", STANDARDS),

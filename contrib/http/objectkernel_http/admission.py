@@ -78,7 +78,7 @@ def credentials_of(exchange: Exchange, scope: Scope) -> Credentials | None:
         return None
     scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     bearer = token.strip() if scheme.lower() == BEARER else ""
-    cookies = cookie_parser(headers.get(b"cookie", b"").decode("latin-1"))
+    cookies = cookie_parser(headers[b"cookie"].decode("latin-1")) if b"cookie" in headers else {}
     if not bearer and not cookies:
         return None
     return Credentials(bearer=bearer or None, cookies=cookies, secure=scope.get("scheme") in SECURE)

@@ -104,8 +104,13 @@ class OAuthError(DeviceAuthError):
     def __init__(
         self, error: OAuthCode, description: str, *, interval: int | None = None, retry_after: int | None = None
     ) -> None:
-        facts = {"error": error, "description": description, "interval": interval, "retry_after": retry_after}
-        super().__init__(f"{error}: {description}", **facts)
+        super().__init__(
+            f"{error}: {description}",
+            error=error,
+            description=description,
+            interval=interval,
+            retry_after=retry_after,
+        )
 
     @property
     def status(self) -> int:

@@ -30,11 +30,11 @@ class FamilyKeys:
         return await self.keys.insert(row | {"scopes": sorted(grant.scopes)}, now, expires_at)
 
     async def succeed(self, family: str, key_id: str, ends_at: datetime) -> None:
-        dialect, remove_at = self.keys.dialect, self.keys.remove_at(ends_at)
+        dialect = self.keys.dialect
         before = {"family": family, "id": {"$ne": key_id}, "revoked_at": None, "rotated_to": None}
-        later = {"expires_at": {"$gt": ends_at}}
-        await dialect.update_many(KEY, before | later, {"expires_at": ends_at, "remove_at": remove_at})
-        await dialect.update_many(KEY, before, {"rotated_to": key_id})
+        await dialect.update_many(KEY, before | {"expires_at": {"$gt": ends_at}}, {"expires_at": ends_at})
+        # the one that comes after it tells all that there is to tell: such rows must not pile up
+        await dialect.update_many(KEY, before, {"rotated_to": key_id, "remove_at": ends_at})
         self.keys.checks.forget()
 
     async def end_family(self, family: str) -> int:

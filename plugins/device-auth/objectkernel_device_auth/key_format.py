@@ -22,6 +22,8 @@ ID_LENGTH: Final = 12
 SECRET_LENGTH: Final = 32
 """190 random bits: more than anybody can guess, so that a plain digest at rest is enough."""
 CHECK_LENGTH: Final = 6
+ID_AT: Final = slice(-(ID_LENGTH + 1 + SECRET_LENGTH + CHECK_LENGTH), -(1 + SECRET_LENGTH + CHECK_LENGTH))
+"""Where the id stands in a key."""
 _TOKEN: Final = re.compile(
     rf"[a-z][a-z0-9]{{0,15}}_([0-9A-Za-z]{{{ID_LENGTH}}})_[0-9A-Za-z]{{{SECRET_LENGTH}}}([0-9A-Za-z]{{{CHECK_LENGTH}}})"
 )

@@ -134,4 +134,4 @@ def refuse(what: str, problems: Iterable[str]) -> None:
     """Raise InvalidRequest if there are problems."""
     found = tuple(problems)
     if found:
-        raise InvalidRequest(what, why=found, fix="change what is named, and ask again", problems=found)
+        raise InvalidRequest(what, why=found, fix="change what is named, and ask again")

@@ -60,5 +60,4 @@ class KnownScopes:
                 f"the setting device_scopes names {', '.join(unknown)}, which no plugin knows",
                 why=f"the scopes are {', '.join(sorted(self.all))}",
                 fix="name only these, or none",
-                problems=tuple(unknown),
             )

@@ -292,7 +292,10 @@ class KeySource:
             return
         longest = LONGEST_LIFE + RENEWED_BY if self._can_show(wish) else RENEWED_BY
         async with AsyncExitStack() as stack:
-            enter = lambda: stack.enter_async_context(store.exclusive())  # noqa: E731
+
+            async def enter() -> None:
+                await stack.enter_async_context(store.exclusive())
+
             if not await _within(SHORT_WAIT, enter):
                 self._more_time(longest + RENEWED_BY)
                 self._terminal.note(f"Another process is getting a key of {place.place}; this one waits for it.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 from objectkernel.secret import Secret
@@ -21,6 +21,9 @@ from objectkernel_device_auth.key_scopes import MANAGE
 from objectkernel_device_auth.storage_keys import KEY, key_of
 from objectkernel_device_auth.trail import Trail
 from objectkernel_device_auth.verifying import KeyChecks
+
+ENDED: Final = 10
+"""How many times `keys_per_account` keys that were made by hand are remembered: nobody fills the table by rotating."""
 
 
 @attrs.frozen
@@ -104,6 +107,7 @@ class HostKeys:
             if old is None:
                 raise missing(key_id)
             self._expect_rotatable(old, by)
+            await self._expect_remembered_room(account_id)
             maker = await self._maker(by)
             lifetime = None if old["expires_at"] is None else now + (old["expires_at"] - old["created_at"])
             kept = {name: old[name] for name in ("account_id", "user_id", "name", "scopes", "made_by")}
@@ -140,14 +144,17 @@ class HostKeys:
 
     async def expect_room(self, account_id: str, now: datetime) -> None:
         """Raise InvalidRequest where the account has as many keys as it may; those made at once may be some more."""
-        most = self.config.keys_per_account
-        if await self.dialect.count(KEY, good_at(now) | {"account_id": account_id, "rotated_to": None}) >= most:
-            raise InvalidRequest(
-                "this key cannot be made",
-                why=f"the account has {most} keys, which is as many as the setting keys_per_account lets it have",
-                fix="revoke keys that nobody uses, or raise the setting",
-                problems=("the account has too many keys",),
+        most, own = self.config.keys_per_account, {"account_id": account_id}
+        if await self.dialect.count(KEY, own | good_at(now) | {"rotated_to": None}) >= most:
+            raise _no_room(
+                f"the account has {most} keys, which is as many as the setting keys_per_account lets it have"
             )
+        await self._expect_remembered_room(account_id)
+
+    async def _expect_remembered_room(self, account_id: str) -> None:
+        most = ENDED * self.config.keys_per_account
+        if await self.dialect.count(KEY, {"account_id": account_id, "family": None}) >= most:
+            raise _no_room(f"the account has made {most} keys that are remembered still, most of which have ended")
 
     async def insert(self, row: dict[str, Any], now: datetime, ends_at: datetime | None) -> IssuedKey:
         """Make a key that is known to be allowed.
@@ -218,6 +225,11 @@ def _end_of(row: Row | None) -> datetime | None:
 
 def _earliest(*ends: datetime | None) -> datetime | None:
     return min((end for end in ends if end is not None), default=None)
+
+
+def _no_room(why: str) -> InvalidRequest:
+    fix = "revoke keys that nobody uses, make fewer, or raise the setting keys_per_account"
+    return InvalidRequest("this key cannot be made", why=why, fix=fix)
 
 
 def missing(key_id: str) -> KeyMissing:

@@ -19,6 +19,7 @@ class _Wish(Generic[V]):
     done: bool = False
     found: V | None = None
     error: Exception | None = None
+    waiting: int = 0
 
 
 class Loader(Generic[K, V]):
@@ -47,9 +48,15 @@ class Loader(Generic[K, V]):
         wish = self._wishes.get(key)
         if wish is None:
             wish = self._wishes[key] = _Wish()
-        async with self._lock:
-            if not wish.done:
-                await self._load(key, wish)
+        wish.waiting += 1
+        try:
+            async with self._lock:
+                if not wish.done:
+                    await self._load(key, wish)
+        finally:
+            wish.waiting -= 1
+            if not wish.waiting and self._wishes.get(key) is wish:
+                del self._wishes[key]  # all who wanted it have given up
         if wish.error is not None:
             raise wish.error
         return wish.found

@@ -14,6 +14,7 @@ LANGUAGES: Final = ("en", "fr")
 """The first one is for everybody whose language is not among them."""
 
 WEIGHT: Final = re.compile(r"[01](\.\d{0,3})?", re.ASCII)
+SPACED: Final = re.compile(r" (?=[?!:;»])")
 
 WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "address": ("Address", "Adresse"),
@@ -127,6 +128,11 @@ AGES: Final = (
 """Below a minute, an hour, two days, and beyond."""
 
 
+def _unbroken(text: str) -> str:
+    """A text in which no line begins with the mark that French puts a space before."""
+    return SPACED.sub("\N{NO-BREAK SPACE}", text)
+
+
 class Texts:
     """Everything in one language.
 
@@ -137,11 +143,11 @@ class Texts:
     def __init__(self, language: str) -> None:
         self.language = language
         self._at = LANGUAGES.index(language)
-        self.words = MappingProxyType({name: texts[self._at] for name, texts in WORDS.items()})
+        self.words = MappingProxyType({name: _unbroken(texts[self._at]) for name, texts in WORDS.items()})
 
     def problem(self, error: DeviceAuthError) -> str:
         """What went wrong, in a sentence."""
-        text = PROBLEMS.get(error.code, PROBLEMS["other"])[self._at]
+        text = _unbroken(PROBLEMS.get(error.code, PROBLEMS["other"])[self._at])
         return text.format(seconds=error.retry_after) if isinstance(error, TooManyTries) else text
 
     def age(self, moment: datetime, now: datetime) -> str:

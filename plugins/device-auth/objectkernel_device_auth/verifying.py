@@ -21,7 +21,7 @@ from objectkernel_contracts import Credentials, CredentialVerifier, Figure, Prin
 from objectkernel_system_dialect.contracts import Dialect
 
 from objectkernel_device_auth.contracts import ApiKey
-from objectkernel_device_auth.key_format import digest_of, key_id_of
+from objectkernel_device_auth.key_format import ID_AT, digest_of, key_id_of
 from objectkernel_device_auth.key_use import KeyUse
 from objectkernel_device_auth.loading import Loader
 from objectkernel_device_auth.storage_keys import KEY, key_of
@@ -87,15 +87,15 @@ class KeyChecks:
 
     async def check(self, token: str) -> Checked | None:
         """Whose key this is; None when it is none, or no longer good."""
-        id = key_id_of(token)
-        if id is None:
-            self._malformed += 1
-            return None
+        id = token[ID_AT]
         known = self._known.get(id)
         if known is not None and known.until > self._clock():
-            self._known.move_to_end(id)
-        else:
+            self._known.move_to_end(id)  # the digest tells of all of the token, the checksum too
+        elif key_id_of(token) is not None:
             known = await self._look_up(id)
+        else:
+            self._malformed += 1
+            return None
         checked = None if known is None else _matching(known, token)
         if checked is None:
             self._bad += 1

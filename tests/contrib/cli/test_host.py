@@ -140,7 +140,7 @@ def test_a_broken_configuration_file_is_an_error_of_the_host(run, folder):
         ("plugins", "package-service"),
         ("graph", "package-service"),
         ("check", "the installed plugins: "),
-        ("doctor", "commands of plugins: accounts, audit, backup, packages, restore, schema, secrets"),
+        ("doctor", "commands of plugins: accounts, audit, backup, clients, keys, login, logout, packages, restore"),
         ("why commands", "package-service"),
     ],
 )

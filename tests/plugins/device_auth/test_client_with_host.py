@@ -11,7 +11,10 @@ import attrs
 import pytest
 import time_machine
 from objectkernel import Plugin, contributes
+from objectkernel.secret import Secret
+from objectkernel_device_auth.client_addresses import address
 from objectkernel_device_auth.client_plugin import ApiKeySourcePlugin
+from objectkernel_device_auth.client_session import ClientSession
 from objectkernel_device_auth.contracts import AuthorizationFailed, Client, CodeIssued
 from objectkernel_device_auth.key_source import KeySource
 from objectkernel_device_auth.token_file import folder_of
@@ -111,6 +114,7 @@ async def test_a_key_that_has_ended_is_renewed_by_a_401(site: Site, tmp_path: Pa
     assert renewed.expires_at is not None and renewed.expires_at > kept.expires_at > datetime.now(UTC)
 
 
+@pytest.mark.slow
 async def test_a_key_that_was_revoked_is_asked_for_again(site: Site) -> None:
     """With it its refresh token has ended."""
     source = site.source()
@@ -122,6 +126,22 @@ async def test_a_key_that_was_revoked_is_asked_for_again(site: Site) -> None:
         await source.ensure_api_key(force_refresh=True)
     assert caught.value.reason == "no-terminal"
     assert await source.ensure_api_key(force_refresh=True, on_code_issued=site.show) != key
+
+
+async def test_a_key_is_told_whose_it_is_and_whether_it_is_good(site: Site) -> None:
+    """What `whoami` shows: account, person and scopes; and that a revoked key is none."""
+    key = Secret(await site.source().ensure_api_key(on_code_issued=site.show))
+    ada = await site.host.ada()
+    async with ClientSession(address(site.url, "the test"), LAPTOP.id, 10) as session:
+        client = await session.client()
+        assert await client.known(key) == {
+            "active": True,
+            "sub": ada.user_id,
+            "account_id": ada.account_id,
+            "scope": SCOPE,
+        }
+        assert await client.revoke(key)
+        assert await client.known(key) == {"active": False}
 
 
 async def test_a_denial_is_told(site: Site) -> None:

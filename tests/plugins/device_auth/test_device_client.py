@@ -319,6 +319,27 @@ async def test_a_refresh_that_cannot_be_had_is_no_ended_one(
     assert caught.value.reason == "unreachable"
 
 
+async def test_a_server_with_too_much_to_do_says_so_itself(anyio_backend: str, clock: Clock) -> None:
+    """Its own error is told after a few attempts; who asks for a long pause is not asked again."""
+    busy = Answer(503, {"error": "temporarily_unavailable"}, retry_after=2.0)
+    client, script = scripted(clock, busy)
+    with pytest.raises(AuthorizationFailed, match="temporarily_unavailable") as caught:
+        await client.begin("")
+    assert (caught.value.reason, gaps(script.at)) == ("refused", [2, 2])
+    client, script = scripted(clock, Answer(503, {"error": "temporarily_unavailable"}, retry_after=60.0))
+    with pytest.raises(AuthorizationFailed):
+        await client.begin("")
+    assert len(script.at) == 1
+
+
+async def test_an_error_at_the_renewal_is_told(anyio_backend: str, clock: Clock) -> None:
+    """One that no new approval would mend."""
+    client, _ = scripted(clock, Answer(401, {"error": "invalid_client"}))
+    with pytest.raises(AuthorizationFailed) as caught:
+        await client.refresh(Secret("old"))
+    assert caught.value.reason == "refused"
+
+
 async def test_an_untrusted_certificate_is_told_at_once(anyio_backend: str, clock: Clock) -> None:
     """Asking again gives the same."""
     client, script = scripted(clock, NoAnswer("its certificate is not trusted", hopeless=True))

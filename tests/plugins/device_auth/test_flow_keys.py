@@ -13,6 +13,7 @@ from objectkernel_device_auth.errors import InvalidRequest
 from objectkernel_device_auth.flow_keys import FamilyKeys
 from objectkernel_device_auth.flow_needs import Grant
 from objectkernel_device_auth.key_format import make_token
+from objectkernel_device_auth.sweeping import sweep
 
 from tests.plugins.device_auth.key_hosts import ACCOUNT, ADA, Desk, desk_of
 
@@ -62,6 +63,18 @@ async def test_keys_before_a_successor(desk: Desk) -> None:
         other.key.id: (NOW + HOUR, None),
         new.key.id: (NOW + HOUR, None),
     }
+
+
+async def test_keys_that_were_renewed_are_not_remembered(desk: Desk) -> None:
+    """A device that renews its key again and again leaves no row behind but its last."""
+    keys = FamilyKeys(desk.parts.keys)
+    with time_machine.travel(NOW, tick=False) as clock:
+        for _ in range(5):
+            new = await keys.give(PHONE, NOW + 10 * HOUR)
+            await keys.succeed("phone", new.key.id, NOW + timedelta(seconds=20))
+        clock.shift(timedelta(seconds=20))
+        assert await sweep(desk.dialect) == 4
+        assert await desk.is_good(new)
 
 
 async def test_a_family_ends_together(desk: Desk) -> None:

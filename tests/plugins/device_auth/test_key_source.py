@@ -72,6 +72,14 @@ async def test_force_refresh_asks_where_renewal_has_ended(anyio_backend: str, se
     assert (server.flows, next(form["grant_type"] for form in server.sent("/token"))) == (1, "refresh_token")
 
 
+async def test_where_renewal_has_ended_the_opt_out_counts(anyio_backend: str, server: AuthorizationServer) -> None:
+    """Nobody is asked who was not to be asked."""
+    store = MemoryStore(kept(server, ends=0, refresh_token=Secret("revoked")))
+    with pytest.raises(AuthorizationFailed) as caught:
+        await key_source(net_url=server.url, no_autoregister=True).ensure_api_key(store=store, on_code_issued=quiet)
+    assert (caught.value.reason, server.flows, server.calls["/token"]) == ("opted-out", 0, 1)
+
+
 async def test_a_renewal_keeps_what_the_answer_leaves_out(anyio_backend: str, server: AuthorizationServer) -> None:
     """No new refresh token: the old one stays good; no scope: it is as it was (RFC 6749 sections 5.1 and 6)."""
     server.renewable = False

@@ -168,6 +168,21 @@ async def test_keys_of_one_account_are_bounded() -> None:
         await desk.issue()
 
 
+async def test_nobody_fills_the_table(desk: Desk) -> None:
+    """Neither by making and ending keys nor by rotating one: ten times as many as may be good are remembered."""
+    async with desk_of(DeviceAuthConfig(keys_per_account=1)) as small:
+        made = await small.issue()
+        for _ in range(9):
+            made = await small.parts.keys.rotate(ACCOUNT, made.key.id, overlap=timedelta(0))
+        with pytest.raises(InvalidRequest, match="has made 10 keys that are remembered still"):
+            await small.parts.keys.rotate(ACCOUNT, made.key.id)
+        assert await small.is_good(made)
+        await small.parts.keys.revoke(ACCOUNT, made.key.id)
+        with pytest.raises(InvalidRequest, match="has made 10 keys"):
+            await small.issue()
+        assert await small.dialect.count(KEY) == 10
+
+
 # --- keys that make keys ------------------------------------------------------------------------------------
 
 

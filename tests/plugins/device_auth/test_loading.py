@@ -130,3 +130,22 @@ async def test_one_who_gives_up_keeps_nobody_waiting() -> None:
         await settled()
         table.gate.set()
     assert sorted(map(str, found)) == ["1", "3", "4"]
+    assert not loader._wishes
+
+
+async def test_who_gives_up_leaves_nothing_behind() -> None:
+    """However many ask and go away before they are answered: memory does not grow, and nobody reads for them."""
+    table = Table()
+    loader = Loader(table.read)
+    async with anyio.create_task_group() as group:
+        group.start_soon(loader.load, -1)
+        await settled()
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as crowd:
+                for key in range(500):
+                    crowd.start_soon(loader.load, key)
+                await settled()
+                scope.cancel()
+        assert not loader._wishes
+        table.gate.set()
+    assert table.queries == [(-1,)]

@@ -135,6 +135,14 @@ def test_login_as_json(server: AuthorizationServer, home: Path) -> None:
     assert ends.endswith("+00:00")
 
 
+def test_login_says_when_a_key_ends(server: AuthorizationServer) -> None:
+    """Or that it does not."""
+    server.lifetime = None
+    assert "; the key does not end by itself\n" in login(server).stdout
+    server.lifetime, server.renewable = 600, False
+    assert login(server, "--force").stdout.splitlines()[0].endswith("+00:00")
+
+
 def test_login_says_when_a_variable_wins(server: AuthorizationServer) -> None:
     """Hosts use ``MOSTA_NET_API_KEY`` as long as it is set; its value is not shown."""
     result = login(server, MOSTA_NET_API_KEY="hunter2")

@@ -80,3 +80,10 @@ def test_ages(passed: timedelta, told: str) -> None:
 def test_language(accepted: str, language: str) -> None:
     """The first language that is spoken here, by the browser's weights; English for everybody else."""
     assert preferred(accepted).language == language
+
+
+def test_no_line_begins_with_a_mark() -> None:
+    """French has a space before some, at which no browser may break the line."""
+    assert TEXTS["fr"].words["decide"] == "Autoriser cet appareil\N{NO-BREAK SPACE}?"
+    problem = TEXTS["fr"].problem(page_errors.CodeUnusable())
+    assert problem.startswith("Ce code ne peut pas servir\N{NO-BREAK SPACE}:")
