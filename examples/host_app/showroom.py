@@ -43,7 +43,8 @@ class Welcome:
             lines.append(f"  curl -H 'Authorization: Bearer {self.key.reveal()}' {address}/api/v1/packages")
         lines += [
             f"open         {address}/sign-in?return_to=/account",
-            f"let in       programs that ask for a key: {address}/device",
+            f"log in       as a program, without a key: objectkernel login --host-url {address}",
+            f"let it in    {address}/device; what was let in: {address}/account/devices",
             f"routes       {address}/docs",
             f"serving on   {address}; Ctrl-C stops it",
         ]

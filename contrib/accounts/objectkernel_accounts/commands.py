@@ -51,9 +51,9 @@ def accounts() -> None:
 def create_admin(
     obj: CommandContext, login: str, name: str, account: str, another: bool, password_stdin: bool, generate: bool
 ) -> None:
-    """Make the first administrator: who runs the host, and owns a first account.
+    """Make the first administrator, and a first account.
 
-    The password is asked for, unless an option says otherwise.
+    They run the host, and own the account. The password is asked for, unless an option says otherwise.
     """
     password = _password(password_stdin, generate)
     made = obj.run(
@@ -85,7 +85,7 @@ def invite(
     operator: bool,
     base_url: str | None,
 ) -> None:
-    """Print a link with which somebody joins an account; it can be used once."""
+    """Print a link to join an account; it works once."""
     if account_id and new_account:
         raise click.UsageError("give --account or --new-account, not both")
 
@@ -144,7 +144,7 @@ def enable(obj: CommandContext, who: str, account: bool) -> None:
 @as_json
 @click.pass_obj
 def reset_password(obj: CommandContext, login: str, base_url: str | None) -> None:
-    """Print a link with which somebody chooses a new password; it can be used once."""
+    """Print a link to choose a new password; it works once."""
 
     async def job(kernel: Services) -> tuple[Link, str]:
         user = await _user(kernel, login)
@@ -160,9 +160,10 @@ def reset_password(obj: CommandContext, login: str, base_url: str | None) -> Non
 @as_json
 @click.pass_obj
 def delete(obj: CommandContext, account_id: str, successor: str | None, yes: bool) -> None:
-    """Delete an account, the people who are in no other one, and what plugins hold of it.
+    """Delete an account, and what hangs on it.
 
-    What was interrupted is gone on with when it is asked for again.
+    That is: the people who are in no other one, and what plugins hold of it. What was interrupted is gone on with
+    when it is asked for again.
     """
     if not yes:
         click.confirm(f"delete the account {account_id} for good?", abort=True, err=True)

@@ -67,9 +67,15 @@ class Budgets:
         changes = {"free_at": until, "remove_at": ends_at}
         await self._dialect.update_many(BUDGET, {"id": id, "free_at": {"$lt": until}}, changes)
 
-    async def forget(self, id: str) -> None:
-        """It is as if it had never been used."""
-        await self._dialect.delete(BUDGET, id)
+    async def remember(self, id: str, until: datetime) -> None:
+        """Forget what was used at this time, not before."""
+        await self._dialect.update_many(BUDGET, {"id": id, "remove_at": {"$lt": until}}, {"remove_at": until})
+
+    async def give_back(self, id: str) -> None:
+        """Undo one use, and let it be used at once."""
+        await self._dialect.increment(BUDGET, id, "count", -1)
+        await self._dialect.update_many(BUDGET, {"id": id}, {"free_at": datetime.now(UTC)})
+        await self._dialect.delete_many(BUDGET, {"id": id, "count": {"$lte": 0}})
 
 
 def budget_id(kind: str, *what: str) -> str:
@@ -79,7 +85,7 @@ def budget_id(kind: str, *what: str) -> str:
 
 
 def network_of(address: str | None) -> str:
-    """Whose address it is: of IPv6 the first 64 bits, which one customer has all the others of.
+    """Whose address it is: of IPv6 the first 56 bits, which one customer has all the others of.
 
     "" for none, and for this machine's own: there a proxy may ask for everybody that nobody has named to the host.
     """
@@ -92,7 +98,7 @@ def network_of(address: str | None) -> str:
     found = getattr(found, "ipv4_mapped", None) or found
     if found.is_loopback:
         return ""
-    return str(IPv6Address(int(found) >> 64 << 64)) if isinstance(found, IPv6Address) else str(found)
+    return str(IPv6Address(int(found) >> 72 << 72)) if isinstance(found, IPv6Address) else str(found)
 
 
 def _spent(row: Row) -> Spent:

@@ -50,13 +50,16 @@ def address(url: str, variable: str, *, insecure: bool = False) -> Address:
     parts = _split(text)
     if parts is None or parts.query or parts.fragment:
         raise address_refused(
-            variable, "it is https:// with a host and perhaps a path; no user, query or fragment", f"correct {variable}"
+            variable,
+            "it has to be https:// with a host and perhaps a path, without user, query and fragment",
+            f"correct {variable}: https://keys.example, or http://127.0.0.1:8000 for this machine",
         )
     if parts.scheme == "http" and not _may_be_plain(parts, insecure):
         raise address_refused(
             variable,
             f"http to {parts.netloc} lets everybody on the way read the key; it is taken for this machine alone",
-            "use https; where the way is safe, set insecure_http of api-key-source",
+            "use https; where the way is safe, set insecure_http of api-key-source "
+            "(OBJECTKERNEL_PLUGINS__API_KEY_SOURCE__INSECURE_HTTP=true)",
         )
     return Address(text.rstrip("/").removesuffix(DATA_PATH).rstrip("/"), insecure)
 

@@ -58,7 +58,10 @@ def register(
     refresh_lifetime: timedelta | None,
     interval: timedelta | None,
 ) -> None:
-    """Add a client, or change one: what no option says is as for a new one. A secret is printed, once."""
+    """Add a client, or change one.
+
+    What no option says is as for a new one. A secret is printed, once.
+    """
     client = Client(
         id=client_id,
         name=name or client_id,
@@ -85,7 +88,7 @@ def register(
 @as_json
 @click.pass_obj
 def rotate_secret(obj: CommandContext, client_id: str, overlap: timedelta | None) -> None:
-    """Give a confidential client another secret and print it, once."""
+    """Give a client another secret and print it, once."""
 
     async def job(kernel: Services) -> Secret[str]:
         return await kernel.get(PARTS).clients.rotate_secret(client_id, overlap=overlap)

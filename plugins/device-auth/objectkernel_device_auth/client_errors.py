@@ -30,6 +30,15 @@ def no_address() -> AuthorizationFailed:
     )
 
 
+def no_server_to_log_in() -> AuthorizationFailed:
+    return AuthorizationFailed(
+        "nobody says where to log in",
+        why="--host-url is not given, and MOSTA_AUTH_FLOW_URL and MOSTA_NET_URL are not set",
+        fix="say `--host-url https://…`, or set MOSTA_AUTH_FLOW_URL or MOSTA_NET_URL",
+        reason="address",
+    )
+
+
 def opted_out() -> AuthorizationFailed:
     return AuthorizationFailed(
         "there is no key, and none may be asked for",
@@ -44,7 +53,8 @@ def no_terminal(place: str) -> AuthorizationFailed:
         f"a key of {place} is needed, and nobody could be shown the code for it",
         why="standard error is no terminal, or CI is set",
         fix=f"{SET_KEY}, or run `objectkernel login` in a terminal of this user; to print URL and code nevertheless "
-        "and wait, set `wait` of api-key-source (OBJECTKERNEL_PLUGINS__API_KEY_SOURCE__WAIT=true)",
+        "and wait, `objectkernel login --wait`, or for every host of this user the setting `wait` of api-key-source "
+        "(OBJECTKERNEL_PLUGINS__API_KEY_SOURCE__WAIT=true)",
         reason="no-terminal",
     )
 
@@ -80,7 +90,7 @@ def unreachable(place: str, why: str) -> AuthorizationFailed:
     return AuthorizationFailed(
         f"the authorization server {place} gave no proper answer",
         why=why,
-        fix="check MOSTA_AUTH_FLOW_URL (else MOSTA_NET_URL), and whether the server is up",
+        fix="check the address (--host-url, MOSTA_AUTH_FLOW_URL or MOSTA_NET_URL), and whether the server is up",
         reason="unreachable",
     )
 
@@ -124,9 +134,9 @@ def refused(place: str, error: object, description: object = None) -> Authorizat
 
 
 _FIXES = {
-    "invalid_client": "set MOSTA_CLIENT_ID to a client that the server knows",
+    "invalid_client": "set MOSTA_CLIENT_ID, or --client-id, to a client that the server knows",
     "unauthorized_client": "set MOSTA_CLIENT_ID to a client that may use the device flow",
-    "invalid_scope": "ask for scopes that this client may have",
+    "invalid_scope": "ask for scopes that this client may have (--scope, or `scope` of api-key-source)",
     "invalid_grant": "the code is spent or unknown: ask again",
     "temporarily_unavailable": "the server has too much to do: ask again later",
 }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Final, Self
@@ -13,8 +15,12 @@ import anyio
 import attrs
 import httpx
 
+from objectkernel_device_auth.client_errors import told
+
 LARGEST: Final = 256 * 1024
 """Bytes of an answer."""
+PROGRAM: Final = f"objectkernel on {platform.system() or 'an unknown system'}"
+"""The User-Agent: whoever approves is shown it, and knows by it whether that was their machine."""
 
 
 class NoAnswer(Exception):
@@ -74,7 +80,7 @@ class Requests:
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._client = httpx.AsyncClient(
-            timeout=timeout, follow_redirects=False, headers={"Accept": "application/json"}
+            timeout=timeout, follow_redirects=False, headers={"Accept": "application/json", "User-Agent": PROGRAM}
         )
 
     async def __aenter__(self) -> Self:
@@ -110,8 +116,9 @@ class Requests:
         except (TimeoutError, httpx.TimeoutException):
             raise NoAnswer(f"it did not answer within {self._timeout:g} s", timed_out=True) from None
         except (httpx.RequestError, httpx.InvalidURL) as error:
-            untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error) or isinstance(error.__cause__, ssl.SSLError)
-            why = "its certificate is not trusted" if untrusted else f"no connection ({type(error).__name__})"
+            causes = _causes(error)
+            untrusted = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes)
+            why = "its certificate is not trusted" if untrusted else _no_connection(causes)
         raise NoAnswer(why, hopeless=untrusted)
 
     async def _sent(self, request: httpx.Request) -> Answer:
@@ -128,6 +135,26 @@ class Requests:
                     raise
         challenge = response.headers.get("www-authenticate", "")
         return Answer(response.status_code, _document(content), _retry_after(response), challenge)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """An error, and what it came from, down to the first."""
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
+        causes.append(cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else cause)
+    return causes
+
+
+def _no_connection(causes: Sequence[BaseException]) -> str:
+    """Why there is none, as the system says it: a wrong port, a name that nobody knows, http taken for https."""
+    why = [_said(cause) for cause in causes if isinstance(cause, OSError)]
+    return f"no connection ({type(causes[0]).__name__}{f': {told(why[-1])}' if why else ''})"
+
+
+def _said(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return "the TLS handshake failed; is it http?"
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
 
 
 def _shown(bearer: str | None) -> dict[str, str]:

@@ -83,9 +83,9 @@ class HostClients:
         async with self.dialect.transaction():
             there = await self.dialect.delete(CLIENT, client_id)
             if there:
-                await self.endings.end({"client_id": client_id}, by=by, why="the client was removed")
                 if self.endings.forget_client is not None:
-                    await self.endings.forget_client(client_id)
+                    await self.endings.forget_client(client_id)  # waits for codes that are being exchanged for keys
+                await self.endings.end({"client_id": client_id}, by=by, why="the client was removed")
                 await self.trail.note("client.remove", client_id, by=by)
         self.checks.forget()
         return there

@@ -107,14 +107,20 @@ class ApiKeys(Protocol):
     ) -> IssuedKey:
         """Make a key that takes the place of another, which goes on for `overlap` (a setting's default).
 
+        Args:
+            by: a person, for their own keys and with the scope ``keys:manage`` for those of the account alone; a key,
+                for itself and for what it has made.
+
         Raises:
+            InvalidRequest: `by` would get a key that is more than they are; all problems are listed.
             KeyMissing: there is none, or it is no longer good.
         """
         ...
 
     async def revoke(self, account_id: str, key_id: str, *, by: Principal | None = None) -> bool:
-        """End a key, with the refresh tokens that came with it, what it has replaced and what was made with it.
+        """End a key, with the refresh tokens that came with it, what it has replaced and what was had with it.
 
+        The last is what it has made, and the key by which it has replaced itself, but where that one is `by`.
         Whether there was a good one that `by` may end: one of their own, or any with the scope ``keys:manage``.
         """
         ...

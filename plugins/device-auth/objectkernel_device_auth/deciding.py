@@ -33,7 +33,7 @@ class Deciding:
         found = await self._claimed(code, by)
         if found is None:
             self._ground.steps["guessed"] += 1
-            await self._guesses.wrong(asker)
+            await self._guesses.wrong(by, asker)
             return None
         await self._guesses.right(by)
         self._ground.steps["claimed"] += 1

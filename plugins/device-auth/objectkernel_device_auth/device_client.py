@@ -102,14 +102,14 @@ class DeviceClient:
         if grant.verifier is not None:
             form["code_verifier"] = grant.verifier.reveal()
         interval = pause = grant.interval
-        stray = 0
+        stray, trouble = 0, ""
         while await _slept(pause, grant.deadline, tick):
             try:
                 answer, asked_at = await self._post_token(form)
-            except NoAnswer:
-                pause = _longer(pause, interval)
+            except NoAnswer as none:
+                pause, trouble = _longer(pause, interval), str(none)
                 continue
-            pause, error = interval, answer.error
+            pause, error, trouble = interval, answer.error, ""
             if error == "authorization_pending":
                 stray = 0
             elif error == "slow_down":
@@ -129,6 +129,8 @@ class DeviceClient:
                 stray += 1
                 if stray > STRAY:
                     raise unreachable(self._server.place, f"it answered {answer.status} without a token")
+        if trouble:  # perhaps somebody did approve
+            raise unreachable(self._server.place, f"until the code had ended: {trouble}")
         raise expired(self._server.place)
 
     # --- later ----------------------------------------------------------------------------------------

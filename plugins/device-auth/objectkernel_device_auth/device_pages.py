@@ -23,6 +23,7 @@ from objectkernel_device_auth.pages_shared import (
     SENT_ON,
     STYLE,
     STYLE_PATH,
+    WITHOUT_NUL,
     Pages,
     asker_of,
     go,
@@ -34,7 +35,7 @@ HOST_PREFIX: Final = "__Host-"
 """A browser takes such a cookie over https alone, from this very host."""
 REQUEST_PATH: Final = f"{DEVICE_PATH}/requests"
 
-RequestId = Annotated[str, Path(max_length=200, examples=["0b54a1d6-3f0b-4a50-9d4f-9d2f2d6f3b1e"])]
+RequestId = Annotated[str, Path(max_length=200, pattern=WITHOUT_NUL, examples=["0b54a1d6-3f0b-4a50-9d4f-9d2f2d6f3b1e"])]
 
 
 class CodeForm(BaseModel):

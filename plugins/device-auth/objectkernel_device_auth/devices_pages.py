@@ -14,13 +14,13 @@ from objectkernel_device_auth.contracts import Clients
 from objectkernel_device_auth.devices import Device, Devices
 from objectkernel_device_auth.errors import DeviceAuthError, KeyMissing
 from objectkernel_device_auth.page_errors import FormExpired, SignedOut
-from objectkernel_device_auth.pages_shared import DEVICES_PATH, SENT_ON, Pages, go, page_route, root_of
+from objectkernel_device_auth.pages_shared import DEVICES_PATH, SENT_ON, WITHOUT_NUL, Pages, go, page_route, root_of
 
 SHOWN: Final = 20
 """Of them on one page."""
 PAGES: Final = 50
 
-DeviceId = Annotated[str, Path(max_length=200, examples=["0b54a1d6-3f0b-4a50-9d4f-9d2f2d6f3b1e"])]
+DeviceId = Annotated[str, Path(max_length=200, pattern=WITHOUT_NUL, examples=["0b54a1d6-3f0b-4a50-9d4f-9d2f2d6f3b1e"])]
 
 
 class RevokeForm(BaseModel):

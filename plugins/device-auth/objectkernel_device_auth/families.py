@@ -108,6 +108,8 @@ class Families:
         await dialect.delete_many(DEVICE_CODE, whose)
         while rows := await dialect.find(FAMILY, whose, select=("id",), limit=BATCH):
             ids = [row["id"] for row in rows]
+            # before its tokens, as whoever refreshes does: none of the two waits for the other for ever
+            await dialect.update_many(FAMILY, {"id": {"$in": ids}}, {"ended_at": present()})
             await dialect.delete_many(REFRESH_TOKEN, {"family": {"$in": ids}})
             await dialect.delete_many(FAMILY, {"id": {"$in": ids}})
 

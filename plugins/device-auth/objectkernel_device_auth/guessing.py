@@ -6,7 +6,9 @@ the network they came from, and for the whole host: the more codes wait, the few
 might hit one, so the host looks at no more than keep that chance below `CHANCE` in the lifetime of a code.
 
 The first try of a person is looked at whatever others have done, from the same network or elsewhere: so nobody is kept
-out by a stranger's guesses, and a stranger gains one guess for each person that can sign in to the host.
+out by a stranger's guesses, and a stranger gains one guess for each person that can sign in to the host. A right one
+costs no try and ends the waiting, but leaves the wrong ones counted: anybody can ask for a code of their own, and would
+wipe them out with it.
 
 Who is refused is refused before anything of theirs is written: rows grow with people, and not with guesses.
 """
@@ -60,18 +62,22 @@ class Guesses:
                 raise _too_many(spent.free_at - now)
             if spent.count:
                 await self._expect_quiet(asker, now)
-        count = (await self._budgets.count(person, self._lifetime)).count
+        counted = await self._budgets.count(person, self._lifetime)
+        count = counted.count
         wait = timedelta(seconds=WAITS[count - 1]) if count <= len(WAITS) else self._lifetime
-        await self._budgets.wait(person, now + wait, now + self._lifetime)
+        await self._budgets.wait(person, now + wait, max(counted.ends_at, now + wait))
         if count > TRIES:
             raise _too_many(wait)
+        if count > 1 and (spent is None or not spent.count):  # others of this person's came in between
+            await self._expect_quiet(asker, now)
 
     async def right(self, by: Principal) -> None:
-        """The code was one: forget the wrong ones before."""
-        await self._budgets.forget(_person(by))
+        """The code was one: give back the try that it took. The wrong ones before count on."""
+        await self._budgets.give_back(_person(by))
 
-    async def wrong(self, asker: Asker) -> None:
-        """The code was none."""
+    async def wrong(self, by: Principal, asker: Asker) -> None:
+        """The code was none: it is remembered for the lifetime of one, with those before."""
+        await self._budgets.remember(_person(by), datetime.now(UTC) + self._lifetime)
         await self._budgets.count(EVERYBODY, self._lifetime)
         if network := network_of(asker.address):
             await self._budgets.count(budget_id("guesses", network), self._lifetime)

@@ -27,14 +27,26 @@ PAGE: Final = 200
 
 @click.group()
 def keys() -> None:
-    """API keys: make, list, rotate and revoke them. Whoever runs this runs the host, and may do so for all."""
+    """API keys: make, list, rotate and revoke them.
+
+    Whoever runs this runs the host, and may do so for all.
+    """
 
 
 @keys.command()
 @click.argument("name")
-@click.option("--account", "account_id", required=True, help="The id of the account that the key is for.")
+@click.option(
+    "--account",
+    "account_id",
+    required=True,
+    help="The id of the account that the key is for, as `accounts list` has it.",
+)
 @click.option("--scope", "scopes", multiple=True, required=True, help="What it may; once for each.")
-@click.option("--user", "user_id", help="The id of the person that it is for; by default it is the account's alone.")
+@click.option(
+    "--user",
+    "user_id",
+    help="The id of the person that it is for, as `accounts list --json` has it; by default it is the account's alone.",
+)
 @click.option(
     "--expires", callback=lifetime_or_never, metavar="TIME", help="90d, 12h or never; by default as a setting says."
 )
@@ -102,7 +114,10 @@ def rotate(obj: CommandContext, key_id: str, overlap: timedelta | None) -> None:
 @as_json
 @click.pass_obj
 def revoke(obj: CommandContext, key_id: str) -> None:
-    """End a key at once, with its refresh tokens, what it has replaced and what was made with it."""
+    """End a key at once, and all that hangs on it.
+
+    That is: its refresh tokens, the keys that it has replaced, and the keys that were made with it.
+    """
 
     async def job(kernel: Services) -> None:
         if not await kernel.get(API_KEYS).revoke(await _account_of(kernel, key_id), key_id):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
 import attrs
 from objectkernel_contracts import Principal
-from objectkernel_system_dialect.contracts import Dialect
+from objectkernel_system_dialect.contracts import Dialect, Row
 
 from objectkernel_device_auth.storage_keys import KEY
 from objectkernel_device_auth.trail import Trail
@@ -37,7 +37,7 @@ class KeyEndings:
     forget_account: ForgetTokens | None = None
 
     async def end(self, which: Mapping[str, Any], *, by: Principal | None, why: str | None = None) -> int:
-        """Revoke the keys that match, their families, what they have replaced and what was made with them.
+        """Revoke the keys that match, their families, what they have replaced and what was had with them.
 
         Returns:
             How many of those that match were good.
@@ -50,15 +50,19 @@ class KeyEndings:
             if families and self.end_families is not None:
                 # before the keys, as whoever refreshes does: none of the two waits for the other for ever
                 await self.end_families(families)
-            good += await self._end(ids, now, by, why)
+            ended = await self._end(ids, now, by, why)
+            good += sum(row["expires_at"] is None or row["expires_at"] > now for row in ended)
+            successors = [row["rotated_to"] for row in ended if row["rotated_by_itself"]]
             related: list[dict[str, Any]] = [{"made_by": {"$in": ids}}, {"rotated_to": {"$in": ids}}]
+            if successors:
+                related.append({"id": {"$in": successors}})
             if families:
                 related.append({"family": {"$in": families}})
             await self.end({"$or": related}, by=by, why=why)
         return good
 
-    async def _end(self, ids: list[str], now: datetime, by: Principal | None, why: str | None) -> int:
-        """Revoke keys, and tell how many were good until now."""
+    async def _end(self, ids: list[str], now: datetime, by: Principal | None, why: str | None) -> Sequence[Row]:
+        """Revoke keys, and tell which had not been until now, as whoever was rotating them has left them."""
         fresh = {"id": {"$in": ids}, "revoked_at": None}
         await self.dialect.update_many(KEY, fresh, {"remove_at": now + self.remembered})  # others wait from here on
         ended = await self.dialect.find(KEY, fresh)
@@ -66,4 +70,4 @@ class KeyEndings:
         for row in ended:
             whose = row["account_id"]
             await self.trail.note("key.revoke", row["id"], by=by, account_id=whose, user=row["user_id"], why=why)
-        return sum(row["expires_at"] is None or row["expires_at"] > now for row in ended)
+        return ended

@@ -57,6 +57,11 @@ class KeyRules:
             return now + timedelta(seconds=seconds) if seconds else None
         return now + expires_in
 
+    def longest_end(self, now: datetime) -> datetime | None:
+        """When a key that is made now has to end, whoever makes it; None: never."""
+        longest = self._config.max_key_lifetime
+        return now + timedelta(seconds=longest) if longest else None
+
     def name_problems(self, name: str) -> list[str]:
         """What is wrong with a name."""
         if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():

@@ -16,7 +16,7 @@ from objectkernel_device_auth.contracts import ApiKey, ApiKeys, IssuedKey
 from objectkernel_device_auth.errors import InvalidRequest, KeyMissing
 from objectkernel_device_auth.key_endings import KeyEndings
 from objectkernel_device_auth.key_format import make_token
-from objectkernel_device_auth.key_rules import KeyRules, held_problems, refuse, tidy_name
+from objectkernel_device_auth.key_rules import KeyRules, held_problems, maker_problems, refuse, tidy_name
 from objectkernel_device_auth.key_scopes import MANAGE
 from objectkernel_device_auth.storage_keys import KEY, key_of
 from objectkernel_device_auth.trail import Trail
@@ -110,10 +110,14 @@ class HostKeys:
             await self._expect_remembered_room(account_id)
             maker = await self._maker(by)
             lifetime = None if old["expires_at"] is None else now + (old["expires_at"] - old["created_at"])
+            longest = self.rules.longest_end(now)
             kept = {name: old[name] for name in ("account_id", "user_id", "name", "scopes", "made_by")}
-            ends_at = _earliest(lifetime, _end_of(maker), _end_of(await self._made_by(old)))
+            ends_at = _earliest(lifetime, longest, _end_of(maker), _end_of(await self._made_by(old)))
             issued = await self.insert(kept, now, ends_at)
-            changes: dict[str, Any] = {"rotated_to": issued.key.id}
+            changes: dict[str, Any] = {
+                "rotated_to": issued.key.id,
+                "rotated_by_itself": maker is not None and maker["id"] == key_id,
+            }
             if old["expires_at"] is None or until < old["expires_at"]:
                 changes |= {"expires_at": until, "remove_at": self.remove_at(until)}
             if not await self.dialect.update_many(KEY, which, changes):
@@ -124,8 +128,11 @@ class HostKeys:
         return issued
 
     async def revoke(self, account_id: str, key_id: str, *, by: Principal | None = None) -> bool:
+        which = {"id": key_id, "account_id": account_id, **_own(by)}
         async with self.dialect.transaction():
-            ended = await self.endings.end({"id": key_id, "account_id": account_id, **_own(by)}, by=by)
+            if by is not None and by.key_id is not None:  # it ends what it has replaced, and not itself with it
+                await self.dialect.update_many(KEY, {**which, "rotated_to": by.key_id}, {"rotated_by_itself": False})
+            ended = await self.endings.end(which, by=by)
         self.checks.forget()
         return ended > 0
 
@@ -173,7 +180,12 @@ class HostKeys:
 
     def _expect_rotatable(self, old: Row, by: Principal | None) -> None:
         """Raise InvalidRequest where the new key would be more than its maker is, or belongs to a device."""
-        problems = [] if by is None else held_problems(old["scopes"], by)
+        problems: list[str] = []
+        if by is not None:
+            problems += maker_problems(old["account_id"], old["user_id"], by)
+            problems += held_problems(old["scopes"], by)
+            if by.key_id is not None and by.key_id not in (old["id"], old["made_by"]):
+                problems.append("a key rotates itself and what it has made; other keys somebody who has signed in")
         if old["family"] is not None:
             problems.append("it was given to a device, which renews it by itself")
         refuse("the key cannot be rotated", problems)

@@ -13,7 +13,7 @@ from objectkernel_contracts import CommandContext
 
 from objectkernel_device_auth.client_addresses import address
 from objectkernel_device_auth.client_config import ApiKeySourceConfig
-from objectkernel_device_auth.client_errors import no_address
+from objectkernel_device_auth.client_errors import no_server_to_log_in
 from objectkernel_device_auth.client_session import ClientSession
 from objectkernel_device_auth.contracts import AuthorizationFailed, StoredToken
 from objectkernel_device_auth.key_source import KeySource, is_good
@@ -54,7 +54,7 @@ def login(
         if host_url is not None:
             wish = attrs.evolve(wish, address=address(host_url, "--host-url", insecure=config.insecure_http))
         if wish.address is None:
-            raise no_address()
+            raise no_server_to_log_in()
         wish = attrs.evolve(wish, forced=force, anew=force, opted_out=False, wait=wait or wish.wait, must_keep=True)
         before = await source.kept(wish)
         token = await source.token(wish)
@@ -66,7 +66,7 @@ def login(
     if obj.json:
         _print_json({**_document(token), "file": str(source.store().path), "new": new})
         return
-    click.echo(f"{token.issuer} {'lets' if new else 'lets already'} {token.client_id} in; {_end(token)}")
+    click.echo(f"{token.issuer} {'lets' if new else 'already lets'} {token.client_id} in; {_end(token)}")
     click.echo(f"the key is in {source.store().path}")
 
 
@@ -102,7 +102,7 @@ def logout(obj: CommandContext) -> None:
 @as_json
 @click.pass_context
 def whoami(context: click.Context, offline: bool) -> None:
-    """Show which keys there are, for whom they are, and whether the servers still take them.
+    """Show the keys of this user, and whether the servers still take them.
 
     The exit code is 1 where there is none.
     """

@@ -38,7 +38,10 @@ APPROVE: Final = f"{OWN}/approve"
 NO_STORE: Final[Mapping[str, str]] = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 METADATA_SECONDS: Final = 300
 LONGEST_DECISION: Final = 64 * 2**10
-PATHS: Final = re.compile("|".join(map(re.escape, (METADATA, OWN, AUTHORIZE, TOKEN, REVOKE, INTROSPECT))))
+PATHS: Final = re.compile(
+    rf"({re.escape(METADATA)}(/.*)?|{OWN}/[a-z]+|{AUTHORIZE}|{TOKEN}|{REVOKE}|{INTROSPECT})\Z", re.DOTALL
+)
+"""Ours, to the end of the path: what stands before them may begin like one of them."""
 METHODS: Final = ["client_secret_basic", "client_secret_post"]
 
 Answering: TypeAlias = Callable[[Request, OAuthForm], Awaitable[Response]]

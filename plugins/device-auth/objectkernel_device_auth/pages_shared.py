@@ -33,6 +33,8 @@ STYLE_PATH: Final = f"{DEVICE_PATH}/pages.css"
 OWN: Final = re.compile(rf"({DEVICE_PATH}(/requests/[^/]+|/approved|/denied)?|{DEVICES_PATH}(/[^/]+(/revoke)?)?)\Z")
 """Our paths, wherever they are served."""
 LONGEST_FORM: Final = 16 * 2**10
+WITHOUT_NUL: Final = r"^[^\x00]*$"
+"""What ids in a path look like; a database refuses the others."""
 SENT_ON: Final[Mapping[str, Any]] = {
     "status_code": HTTPStatus.SEE_OTHER,
     "response_class": RedirectResponse,

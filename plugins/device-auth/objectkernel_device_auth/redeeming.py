@@ -1,8 +1,9 @@
 """A device asks whether its code was approved, and exchanges it (RFC 8628 sections 3.4 and 3.5).
 
 The order of the checks is what devices depend on. A code that was exchanged is looked at first, so that its second use
-is noticed whenever it comes; then its time, so that an approval does not outlive it; then the decision, before anybody
-asks how fast the device polls, so that an impatient one gets what it was granted; and the pace last.
+is noticed whenever it comes; then whether its client may still have the flow; then its time, so that an approval does
+not outlive it; then the decision, before anybody asks how fast the device polls, so that an impatient one gets what it
+was granted; and the pace last.
 
 The exchange is one conditional update within the transaction that makes the key: of many that try, one changes the row,
 and a host that dies in between has changed nothing. When it dies after the commit and before the answer, the code is
@@ -57,6 +58,8 @@ class Redeeming:
         now = present()
         if row["state"] == "consumed":
             await self._replayed(row, asker, now)
+        if not client.device_flow:
+            raise OAuthError("unauthorized_client", "this client may not use the device flow any more")
         if row["expires_at"] <= now:
             raise OAuthError("expired_token", "the device code has expired; ask for a new one")
         if row["state"] == "denied":

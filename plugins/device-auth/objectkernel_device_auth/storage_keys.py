@@ -34,6 +34,7 @@ KEY: Final = EntitySchema(
         "last_used_at": Field("datetime"),
         "revoked_at": Field("datetime"),
         "rotated_to": Field("string", length=ID_LENGTH),
+        "rotated_by_itself": Field("boolean"),
         "remove_at": Field("datetime"),
     },
     indexes=(
@@ -45,7 +46,10 @@ KEY: Final = EntitySchema(
         Index(("remove_at",)),
     ),
 )
-"""A key. `family` is that of its refresh tokens, `made_by` the key that made it; the row goes at `remove_at`."""
+"""A key. `family` is that of its refresh tokens, `made_by` the key that made it; the row goes at `remove_at`.
+
+`rotated_by_itself`: its successor was had by showing this key alone, so that it ends with this one.
+"""
 
 CLIENT: Final = EntitySchema(
     name="DeviceAuthClient",

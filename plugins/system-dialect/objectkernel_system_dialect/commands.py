@@ -117,10 +117,11 @@ def status_(context: click.Context, system: bool) -> None:
 @as_json
 @click.pass_context
 def backup(context: click.Context, file: Path, force: bool) -> None:
-    """Copy the SQLite databases to FILE while they are in use, each as it is at one moment, and verify the copies.
+    """Copy the SQLite databases to FILE while they are in use.
 
-    Where the system's data has a database of its own, its copy lies beside: FILE with ``.system`` before the ending.
-    Of a server nothing is copied: the command of its own tool is printed, and the exit code is 1.
+    Each copy is as the database is at one moment, and verified. Where the system's data has a database of its own, its
+    copy lies beside: FILE with ``.system`` before the ending. Of a server nothing is copied: the
+    command of its own tool is printed, and the exit code is 1.
     """
     obj: CommandContext = context.obj
     made: dict[str, str] = {}
@@ -147,10 +148,11 @@ def backup(context: click.Context, file: Path, force: bool) -> None:
 @as_json
 @click.pass_context
 def restore(context: click.Context, file: Path) -> None:
-    """Put the copies that `backup FILE` made in the place of the SQLite databases, which no host may be using.
+    """Put back the copies that `backup FILE` made.
 
-    The copies are verified first; what was there is kept beside under another name. Of a server nothing is changed:
-    the command of its own tool is printed, and the exit code is 1.
+    They take the place of the SQLite databases, which no host may be using. The copies are verified first; what was
+    there is kept beside under another name. Of a server nothing is changed: the command of its own tool is printed,
+    and the exit code is 1.
     """
     found = _chosen(context.obj)
     for place in found:

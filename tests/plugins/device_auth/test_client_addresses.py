@@ -64,7 +64,7 @@ def test_item_39_http_is_taken_for_this_machine(host: str) -> None:
 )
 def test_item_39_http_is_refused_for_others_unless_it_is_asked_for(host: str) -> None:
     """A key would be readable on the way; the error says how to have it nevertheless."""
-    with pytest.raises(AuthorizationFailed, match="insecure_http"):
+    with pytest.raises(AuthorizationFailed, match="API_KEY_SOURCE__INSECURE_HTTP=true"):
         address(f"http://{host}", VARIABLE)
     assert address(f"http://{host}", VARIABLE, insecure=True).issuer == f"http://{host}"
 

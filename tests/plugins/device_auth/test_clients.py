@@ -177,6 +177,23 @@ async def test_what_was_issued_to_a_client_goes_with_it(desk: Desk) -> None:
     assert not await desk.parts.clients.remove("atlas")
 
 
+async def test_a_key_that_is_given_while_its_client_is_removed(desk: Desk) -> None:
+    """Whoever removes codes waits for one that is being exchanged: the key that it gave ends too."""
+    await desk.parts.clients.register(Client(id="atlas", name="Atlas"))
+    scopes, given = frozenset({"data:read"}), []
+    grant = Grant(family="f1", client_id="atlas", account_id=ACCOUNT, user_id=ADA, name="phone", scopes=scopes)
+    forget = desk.parts.endings.forget_client
+    assert forget is not None
+
+    async def wait_and_forget(client_id: str) -> None:
+        given.append(await FamilyKeys(desk.parts.keys).give(grant, datetime.now(UTC) + timedelta(hours=1)))
+        await forget(client_id)
+
+    desk.parts.endings.forget_client = wait_and_forget
+    assert await desk.parts.clients.remove("atlas")
+    assert [await desk.is_good(one) for one in given] == [False]
+
+
 async def test_registered_by_two_at_once(desk: Desk) -> None:
     """One client comes of it, with one secret that counts."""
     secrets: list[str] = []

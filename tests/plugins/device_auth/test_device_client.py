@@ -166,6 +166,21 @@ async def test_item_34_it_stops_when_the_code_ends(anyio_backend: str, clock: Cl
     assert clock.now == 1012
 
 
+async def test_a_server_that_went_away_is_told_from_a_code_that_nobody_approved(
+    anyio_backend: str, clock: Clock
+) -> None:
+    """Somebody may have approved it; and one that comes back before the end is forgiven."""
+    lost = NoAnswer("no connection")
+    client, _ = scripted(clock, Answer(200, CODE | {"expires_in": 60, "interval": 5}), PENDING, lost)
+    with pytest.raises(AuthorizationFailed, match="no connection") as caught:
+        await client.wait(await client.begin(""), lambda left: None)
+    assert caught.value.reason == "unreachable"
+    client, _ = scripted(clock, Answer(200, CODE | {"expires_in": 60, "interval": 5}), lost, PENDING)
+    with pytest.raises(AuthorizationFailed) as caught:
+        await client.wait(await client.begin(""), lambda left: None)
+    assert caught.value.reason == "expired"
+
+
 async def test_a_lifetime_without_end_is_bounded(anyio_backend: str, clock: Clock) -> None:
     """Nobody waits a day, whatever the server says."""
     client, _ = scripted(clock, Answer(200, CODE | {"expires_in": 10**9}), PENDING)

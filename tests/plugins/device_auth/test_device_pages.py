@@ -263,6 +263,14 @@ async def test_a_form_that_is_none_is_told_in_words(host: DeviceShop, grace: Bro
     assert await outcome(host, asked.device_code.reveal()) == "authorization_pending"
 
 
+async def test_an_id_that_no_database_takes(grace: Browser) -> None:
+    """It is refused like any other address that there is not, in a page."""
+    for method in ("GET", "POST"):
+        answer = await grace.http.request(method, "/device/requests/a%00b", headers={"Accept": "text/html"})
+        assert answer.status_code == 422
+        assert 'role="alert"' in answer.text
+
+
 async def test_the_session_ends_between_the_pages(host: DeviceShop, grace: Browser) -> None:
     """Whoever sends a form too late is told so, with a link: the form's page lets it lead to no other host."""
     asked = await host.ask()

@@ -137,6 +137,14 @@ async def test_revoking_needs_the_form_of_its_own_page(host: DeviceShop, grace: 
     assert f'href="{PATH}"' in grace.page
 
 
+async def test_an_id_that_no_database_takes(grace: Browser) -> None:
+    """It is refused like any other address that there is not, in a page."""
+    for method, path in (("GET", "a%00b"), ("POST", "a%00b/revoke")):
+        answer = await grace.http.request(method, f"{PATH}/{path}", headers={"Accept": "text/html"})
+        assert answer.status_code == 422
+        assert 'role="alert"' in answer.text
+
+
 async def test_pages(host: DeviceShop, grace: Browser) -> None:
     """Many of them come in pages."""
     person = await who(host, grace)

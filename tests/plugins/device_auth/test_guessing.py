@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
+import sys
 from datetime import UTC, datetime
 
 import anyio
@@ -92,11 +94,63 @@ async def test_item_21_the_whole_host(desk: Desk) -> None:
     assert await tried(desk, "honest", asked_for.user_code, asker=from_network(1)) == -1
 
 
-async def test_a_right_one_forgets_the_wrong_ones(desk: Desk) -> None:
-    """Whoever mistypes now and then does not add it up."""
-    for _ in range(4):
-        assert await tried(desk, "ada") == 0
-        assert await tried(desk, "ada", (await desk.ask()).user_code) == -1
+async def test_right_ones_cost_nothing(desk: Desk) -> None:
+    """Neither tries nor waits, also after some that were mistyped."""
+    with time_machine.travel(NOW, tick=False) as clock:
+        for _ in range(4):
+            assert await tried(desk, "ada") == 0
+            clock.shift(20)
+            for _ in range(3):
+                assert await tried(desk, "ada", (await desk.ask()).user_code) == -1
+    assert await tried(desk, "bob", (await desk.ask()).user_code) == -1
+    assert await desk.dialect.count(BUDGET) == 4, "of Ada, of her network, of all, and of codes: nothing of Bob"
+
+
+async def test_item_21_a_code_of_ones_own_wipes_nothing_out(desk: Desk) -> None:
+    """Whoever guesses can ask for one, and type it between the guesses, at once with them or in turn."""
+    own, found, numbers = (await desk.ask()).user_code, [], iter(range(10_000))
+
+    async def attempt(code: str, name: str) -> None:
+        result = await tried(desk, name, code, from_network(next(numbers)))
+        found.append(result)
+
+    for _ in range(12):
+        async with anyio.create_task_group() as tasks:
+            for code in (WRONG, WRONG, WRONG, WRONG, own):
+                tasks.start_soon(attempt, code, "eve")
+    assert found.count(0) <= TRIES
+    found.clear()
+    for _ in range(12):
+        await attempt(WRONG, "mallory")
+        await attempt(own, "mallory")
+    assert found.count(0) <= TRIES
+
+
+async def test_item_21_the_tries_of_any_ten_minutes(desk: Desk) -> None:
+    """Whoever waits between two of them has no more: what was wrong is remembered from the last one on."""
+    with time_machine.travel(NOW, tick=False) as clock:
+        assert await tried(desk, "eve") == 0
+        clock.shift(590)
+        found = []
+        for second in range(60):
+            found += [second] * (await tried(desk, "eve", asker=from_network(second)) == 0)
+            clock.shift(1)
+        assert len(found) == TRIES - 1
+
+
+async def test_item_21_only_the_first_try_is_looked_at_in_any_case(desk: Desk) -> None:
+    """Not whatever somebody has sent at once with it."""
+    for number in range(TRIES):
+        assert await tried(desk, f"person-{number}") == 0
+    found: list[int] = []
+
+    async def attempt() -> None:
+        found.append(await tried(desk, "eve"))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(attempt)
+    assert found.count(0) == 1
 
 
 async def test_what_can_be_no_code_counts_for_nothing(desk: Desk) -> None:
@@ -112,7 +166,8 @@ async def test_what_can_be_no_code_counts_for_nothing(desk: Desk) -> None:
         (None, ""),
         ("203.0.113.7", "203.0.113.7"),
         ("::ffff:203.0.113.7", "203.0.113.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1::"),
+        ("2001:db8:1:2ff:3:4:5:6", "2001:db8:1:200::"),
         ("fe80::1%eth0", "fe80::"),
         ("unix", "unix"),
         ("127.0.0.2", ""),
@@ -121,20 +176,20 @@ async def test_what_can_be_no_code_counts_for_nothing(desk: Desk) -> None:
     ],
 )
 def test_whose_an_address_is(address: str | None, network: str) -> None:
-    """Of IPv6 a customer has the second half."""
+    """Of IPv6 a customer has what comes after the first 56 bits."""
     assert network_of(address) == network
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], scope="module")
 async def test_item_21_a_hundred_thousand_guesses(desk: Desk) -> None:
-    """Of 300 people in new sessions from 50,000 addresses, at once: no success, and few rows.
+    """Of 300 people in new sessions from 50,000 addresses, at once: no success, few rows, and no more memory.
 
     Whoever has a code gets in at their first try meanwhile, also from an address of the strangers.
     """
     for number in range(200):
         await desk.ask(asker=Asker(address=f"192.0.2.{number}"))
-    looked_at, honest = 0, 0
+    looked_at, honest, before = 0, 0, _blocks()
     turns = iter(range(100_000))
 
     async def guess() -> None:
@@ -161,3 +216,10 @@ async def test_item_21_a_hundred_thousand_guesses(desk: Desk) -> None:
     assert honest == 40
     assert looked_at <= 300 * TRIES
     assert await desk.dialect.count(BUDGET) <= 300 + looked_at + 250 + 1
+    assert _blocks() - before < 20_000, "something is kept of each guess"
+
+
+def _blocks() -> int:
+    """How many pieces of memory Python's objects have."""
+    gc.collect()
+    return sys.getallocatedblocks()

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 import time_machine
-from objectkernel_device_auth.contracts import UNTIL_REVOKED, Client
+from objectkernel_device_auth.contracts import UNTIL_REVOKED, Client, IssuedKey
 from objectkernel_device_auth.errors import InvalidRequest, KeyMissing
 from objectkernel_device_auth.storage_keys import KEY
 from objectkernel_device_auth.sweeping import sweep
@@ -137,6 +137,23 @@ async def test_a_key_that_is_revoked_while_it_makes_keys(desk: Desk) -> None:
             if number == 8:
                 group.start_soon(neighbour(desk).keys.revoke, ACCOUNT, maker.key.id)
     assert not await desk.is_good(maker)
+    assert [one.key.id for one in results if await desk.is_good(one)] == []
+
+
+async def test_a_key_that_is_revoked_while_it_rotates_itself(desk: Desk) -> None:
+    """Whatever comes first: what it has got in its place does not outlive it."""
+    results: list[Any] = []
+
+    async def rotate(key: IssuedKey) -> None:
+        with suppress(InvalidRequest, KeyMissing):
+            results.append(await neighbour(desk).keys.rotate(ACCOUNT, key.key.id, by=shown_by(key)))
+
+    for _ in range(6):
+        key = await desk.issue("data:read", "keys:write")
+        async with anyio.create_task_group() as group:
+            group.start_soon(rotate, key)
+            group.start_soon(neighbour(desk).keys.revoke, ACCOUNT, key.key.id)
+        assert not await desk.is_good(key)
     assert [one.key.id for one in results if await desk.is_good(one)] == []
 
 

@@ -328,6 +328,50 @@ async def test_rotating_makes_nobody_stronger(desk: Desk) -> None:
     assert new.key.expires_at == weak.key.expires_at
 
 
+async def test_nobody_rotates_the_key_of_somebody_else(desk: Desk) -> None:
+    """They would get a key that acts as that person: to manage keys is to see and to end them."""
+    bobs, of_all = await desk.issue(user_id="bob"), await desk.issue(user_id=None)
+    admin = by("data:read", "keys:manage")
+    with pytest.raises(InvalidRequest, match="act for somebody else"):
+        await desk.parts.keys.rotate(ACCOUNT, bobs.key.id, by=admin)
+    assert await desk.parts.keys.rotate(ACCOUNT, of_all.key.id, by=admin)
+    with pytest.raises(KeyMissing):
+        await desk.parts.keys.rotate(ACCOUNT, bobs.key.id, by=by("data:read", "keys:write"))
+
+
+async def test_a_stolen_key_gets_nothing_by_rotating_that_outlives_it(desk: Desk) -> None:
+    """It rotates no other key of the person; what it has got for itself, and has made with that, ends with it."""
+    keys = desk.parts.keys
+    stolen, other = await desk.issue("data:read", "keys:write"), await desk.issue()
+    with pytest.raises(InvalidRequest, match="a key rotates itself and what it has made"):
+        await keys.rotate(ACCOUNT, other.key.id, by=shown_by(stolen))
+    second = await keys.rotate(ACCOUNT, stolen.key.id, by=shown_by(stolen))
+    made = await desk.issue(by=shown_by(second))
+    third = await keys.rotate(ACCOUNT, second.key.id, by=shown_by(second))
+    tool = await keys.rotate(ACCOUNT, made.key.id, by=shown_by(third))
+    assert await keys.revoke(ACCOUNT, stolen.key.id, by=by("keys:write"))
+    assert not any([await desk.is_good(one) for one in (stolen, second, third, made, tool)])
+    assert await desk.is_good(other)
+
+
+async def test_a_program_ends_the_key_that_it_has_replaced(desk: Desk) -> None:
+    """And goes on with the new one; which ends with the others that came before."""
+    keys = desk.parts.keys
+    first = await desk.issue("data:read", "keys:write")
+    second = await keys.rotate(ACCOUNT, first.key.id, by=shown_by(first))
+    assert await keys.revoke(ACCOUNT, first.key.id, by=shown_by(second))
+    assert [await desk.is_good(one) for one in (first, second)] == [False, True]
+
+
+async def test_rotating_keeps_to_the_longest_lifetime(desk: Desk) -> None:
+    """Also of keys that were made before there was one."""
+    old = await desk.issue(expires_in=UNTIL_REVOKED)
+    strict = neighbour(desk, max_key_lifetime=DAY.total_seconds()).keys
+    with time_machine.travel(NOW, tick=False):
+        new = await strict.rotate(ACCOUNT, old.key.id)
+    assert new.key.expires_at == NOW + DAY
+
+
 async def test_a_negative_overlap(desk: Desk) -> None:
     """It would end the old key in the past."""
     made = await desk.issue()

@@ -86,7 +86,7 @@ def test_login_again_asks_nobody(server: AuthorizationServer) -> None:
     """A good key is there already."""
     login(server)
     result = login(server)
-    assert "lets already objectkernel-cli in" in result.stdout
+    assert "already lets objectkernel-cli in" in result.stdout
     assert server.flows == 1
 
 
@@ -151,8 +151,8 @@ def test_login_says_when_a_variable_wins(server: AuthorizationServer) -> None:
 
 
 def test_item_38_login_without_a_terminal_fails_fast(server: AuthorizationServer) -> None:
-    """Unless it is told to wait."""
-    with pytest.raises(AuthorizationFailed) as caught:
+    """Unless it is told to wait, and it says how."""
+    with pytest.raises(AuthorizationFailed, match="login --wait") as caught:
         call(login_commands.login, MOSTA_NET_URL=server.url)
     assert caught.value.reason == "no-terminal"
     assert server.flows == 0
@@ -160,7 +160,7 @@ def test_item_38_login_without_a_terminal_fails_fast(server: AuthorizationServer
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [([], "MOSTA_AUTH_FLOW_URL"), (["--host-url", "ftp://x"], "--host-url"), (["--host-url", "http://x"], "https")],
+    [([], "`--host-url https://…`"), (["--host-url", "ftp://x"], "--host-url"), (["--host-url", "http://x"], "https")],
 )
 def test_login_says_what_is_wrong_with_the_address(arguments: list[str], words: str) -> None:
     """Or that there is none."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote_plus
 
 import httpx
 import pytest
 from objectkernel_accounts.audit import AUDIT_ENTRY
+from objectkernel_device_auth.codes import digest
 from objectkernel_device_auth.contracts import CLIENTS, Client, DeviceApproved
 from objectkernel_device_auth.oauth_models import DEVICE_GRANT
 from objectkernel_device_auth.storage_codes import BUDGET, DEVICE_CODE
@@ -153,7 +155,7 @@ async def test_item_01_a_client_is_named(program: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize("path", ["/device_authorization", "/token"])
 async def test_item_01_confidential_clients(shop: Site, program: httpx.AsyncClient, path: str) -> None:
     """By the header or by the form, the same at both endpoints; never by both."""
-    id = f"a b+c%{path[1:4]}".replace(" ", "-").replace("+", ".").replace("%", "_")
+    id = f"a-b.c_{path[1:4]}"
     secret = await confidential(shop, id)
     form = {"grant_type": DEVICE_GRANT, "device_code": "x", "scope": READ}
     expected = 200 if path == "/device_authorization" else 400
@@ -165,6 +167,8 @@ async def test_item_01_confidential_clients(shop: Site, program: httpx.AsyncClie
     good = (expected, None if expected == 200 else "invalid_grant")
     assert await status(basic(id, secret)) == good
     assert await status(basic(id, secret), client_id=id) == good
+    escaped = ("".join(f"%{byte:02x}" for byte in text.encode()) for text in (id, secret))
+    assert await status({"Authorization": f"Basic {base64.b64encode(':'.join(escaped).encode()).decode()}"}) == good
     assert await status({}, client_id=id, client_secret=secret) == good
     assert await status(basic(id, "wrong")) == (401, "invalid_client")
     assert await status({}, client_id=id) == (401, "invalid_client")
@@ -235,6 +239,25 @@ async def test_item_10_grants_that_there_are_not(program: httpx.AsyncClient) -> 
     assert error(answer) == "invalid_request"
     answer = await program.post("/device_authorization", data={"client_id": CLI, "scope": "unknown"})
     assert error(answer) == "invalid_scope"
+
+
+async def test_item_10_who_may_not_and_what_is_over(shop: Site, program: httpx.AsyncClient) -> None:
+    """A client without the device flow, at both endpoints; a code whose time has passed, also an approved one."""
+    clients, dialect = shop.kernel.get(CLIENTS), shop.kernel.get(SYSTEM_DIALECT)
+    await clients.register(Client(id="stopped", name="Stopped"))
+    asked = await shop.device(program, client_id="stopped")
+    await clients.register(Client(id="stopped", name="Stopped", device_flow=False))
+    answer = await program.post("/device_authorization", data={"client_id": "stopped"})
+    assert error(answer) == "unauthorized_client"
+    answer = await program.post("/token", data=redeeming(asked, client_id="stopped"))
+    assert error(answer) == "unauthorized_client"
+    for decided in (False, True):
+        asked = await shop.device(program)
+        if decided:
+            await shop.approve(asked["user_code"])
+        over = datetime.now(UTC) - timedelta(seconds=1)
+        await dialect.update_many(DEVICE_CODE, {"digest": digest(asked["device_code"])}, {"expires_at": over})
+        assert error(await program.post("/token", data=redeeming(asked))) == "expired_token"
 
 
 async def test_item_09_a_scope_at_the_token_endpoint(shop: Site, program: httpx.AsyncClient) -> None:
@@ -411,3 +434,15 @@ async def test_item_33_no_secret_is_in_the_trail(shop: Site, program: httpx.Asyn
     assert {"device.ask", "device.claim", "device.approve", "device.redeem"} <= actions
     secrets = [asked["device_code"], asked["user_code"], told["access_token"], told["refresh_token"]]
     assert not [one for one in secrets if one in str(rows)]
+
+
+@pytest.mark.parametrize("prefix", ["/tokens", "/token", "/revoked/api/v1/auth/device"])
+async def test_item_30_below_a_prefix_that_begins_like_an_endpoint(prefix: str) -> None:
+    """The issuer, and what is below it, is where the host is reached all the same."""
+    issuer = BASE + prefix
+    async with site(prefix=prefix) as below, below.client() as program:
+        told = (await program.get(".well-known/oauth-authorization-server")).json()
+        assert (told["issuer"], told["token_endpoint"]) == (issuer, f"{issuer}/token")
+        for path in ("device_authorization", "api/v1/auth/device/authorize"):
+            asked = (await program.post(path, data={"client_id": CLI, "scope": READ})).json()
+            assert asked["verification_uri"] == f"{issuer}/device"

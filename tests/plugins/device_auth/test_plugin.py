@@ -133,10 +133,10 @@ async def test_the_account_is_deleted() -> None:
         assert await dialect.count(REFRESH_TOKEN) == 1
 
 
-async def _device(kernel: ObjectKernel, member: Membership) -> list[str]:
+async def _device(kernel: ObjectKernel, member: Membership, client: str = CLI) -> list[str]:
     """A device that was let in: every secret that it has seen."""
     flow = kernel.get(DEVICE_AUTH)
-    asked = await flow.authorize(CLI, base_url="https://host.test")
+    asked = await flow.authorize(client, base_url="https://host.test")
     by = Principal(
         account_id=member.account.id,
         user_id=member.user.id,
@@ -146,7 +146,7 @@ async def _device(kernel: ObjectKernel, member: Membership) -> list[str]:
     claimed = await flow.claim(asked.user_code, by)
     assert claimed is not None
     assert await flow.decide(claimed.id, "approved", by)
-    answer = await flow.redeem(asked.device_code.reveal(), CLI)
+    answer = await flow.redeem(asked.device_code.reveal(), client)
     assert answer.refresh_token is not None
     return [
         asked.device_code.reveal(),
@@ -157,16 +157,23 @@ async def _device(kernel: ObjectKernel, member: Membership) -> list[str]:
 
 
 async def test_a_removed_client_takes_its_devices_along() -> None:
-    """Keys, codes and refresh tokens of it are of no use."""
+    """Keys, codes and refresh tokens of it are of no use, also when it comes back; those of others are."""
     async with in_memory(AccountsPlugin) as kernel:
         ada = await kernel.get(PEOPLE).create_admin("ada@example.org", PASSWORD)
-        await kernel.get(CLIENTS).register(Client(id="atlas", name="Atlas"))
-        flow = kernel.get(DEVICE_AUTH)
+        keys, clients, flow = kernel.get(API_KEYS), kernel.get(CLIENTS), kernel.get(DEVICE_AUTH)
+        await clients.register(Client(id="atlas", name="Atlas"))
         await flow.authorize("atlas", base_url="https://host.test")
-        *_, token, _ = await _device(kernel, ada)
-        assert await kernel.get(CLIENTS).remove("atlas")
-        assert await kernel.get(SYSTEM_DIALECT).count(DEVICE_CODE, {"client_id": "atlas"}) == 0
-        assert await kernel.get(API_KEYS).verify(token) is not None
+        *_, access, refresh = await _device(kernel, ada, "atlas")
+        *_, other, renewing = await _device(kernel, ada)
+        assert await clients.remove("atlas")
+        assert await keys.verify(access) is None
+        for schema in (DEVICE_CODE, FAMILY):
+            assert await kernel.get(SYSTEM_DIALECT).count(schema, {"client_id": "atlas"}) == 0
+        await clients.register(Client(id="atlas", name="Atlas"))
+        with pytest.raises(OAuthError, match="invalid_grant"):
+            await flow.refresh(refresh, "atlas")
+        assert await keys.verify(other) is not None
+        await flow.refresh(renewing, CLI)
 
 
 async def test_revoking_a_devices_key_ends_its_refresh_token() -> None:

@@ -7,6 +7,7 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 
 import anyio
+import attrs
 import pytest
 import time_machine
 from objectkernel_device_auth import redeeming
@@ -104,6 +105,21 @@ async def test_item_12_an_approved_code_expires(desk: Desk) -> None:
         clock.shift(600)
         await sweep(desk.dialect)
         assert await refused(desk.redeem(approved)) == "invalid_grant"
+
+
+async def test_item_10_a_client_that_was_stopped(desk: Desk) -> None:
+    """What was approved before is paid out no more, and the code is not spent; that it is used again is noticed."""
+    stopped = Client(id="tv", name="TV", device_flow=False)
+    await desk.parts.clients.register(attrs.evolve(stopped, device_flow=True))
+    used, code = await desk.approved("tv"), await desk.approved("tv")
+    answer = await desk.redeem(used, "tv")
+    await desk.parts.clients.register(stopped)
+    assert await refused(desk.redeem(code, "tv")) == "unauthorized_client"
+    assert await desk.dialect.count(KEY) == 1
+    assert await refused(desk.redeem(used, "tv", asker=ELSEWHERE)) == "invalid_grant"
+    assert not await desk.is_good(answer.access_token)
+    await desk.parts.clients.register(attrs.evolve(stopped, device_flow=True))
+    assert (await desk.redeem(code, "tv")).scope == READ
 
 
 async def test_item_13_a_code_is_spent_once(desk: Desk) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from objectkernel_contracts import Principal
 from objectkernel_device_auth.contracts import Client
 
@@ -12,6 +13,7 @@ from tests.plugins.device_auth.flows import CLI, READ, WRITE, Desk, refused
 
 pytestmark = pytest.mark.anyio
 
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINE = Principal(account_id="acme", user_id="ada", key_id="k")
 
 
@@ -70,7 +72,12 @@ async def test_item_29_who_is_told(desk: Desk) -> None:
 
 
 async def test_item_29_what_is_not_active(desk: Desk) -> None:
-    """Unknown, revoked, a refresh token, and a key of somebody who may nothing any more."""
+    """Unknown, revoked, expired, a refresh token, and a key of somebody who may nothing any more."""
+    with time_machine.travel(NOW, tick=False) as clock:
+        old = await desk.tokens()
+        assert await desk.flow.introspect(old.access_token.reveal(), MINE) is not None
+        clock.shift(old.expires_in)
+        assert await desk.flow.introspect(old.access_token.reveal(), MINE) is None
     answer = await desk.tokens()
     assert answer.refresh_token is not None
     for token in ("unknown", "\0", "\ud800", answer.refresh_token.reveal()):
