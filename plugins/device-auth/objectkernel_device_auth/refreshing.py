@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from math import ceil
+from typing import Final
 
 from objectkernel.secret import Secret
 from objectkernel_system_dialect.contracts import Dialect, Row
@@ -30,6 +31,9 @@ from objectkernel_device_auth.sealed import seal, unseal
 from objectkernel_device_auth.storage_codes import FAMILY, REFRESH_TOKEN
 
 _SEALING = "refresh answer"
+BURST: Final = 200
+PACE: Final = timedelta(minutes=1)
+"""A family is refreshed so often at once, and then once in such a time: each leaves rows that are kept for long."""
 
 
 class Refreshing:
@@ -62,6 +66,7 @@ class Refreshing:
             raise _refused()
         if row["spent_at"] is not None:
             return await self._again(row, family, token, now)
+        _expect_pace(family, now)
         held = frozenset(family["scope"].split()) & self._ground.allowed(client)
         wanted = asked_scopes(scope, held) if held else held
         scopes = await self._ground.may(family["account_id"], family["user_id"], wanted)
@@ -134,6 +139,19 @@ def _read(written: str, now: datetime) -> TokenAnswer:
         scope=scope,
         refresh_token=Secret(refresh_token),
     )
+
+
+def _expect_pace(family: Row, now: datetime) -> None:
+    """Refuse a device that refreshes in a loop.
+
+    Raises:
+        OAuthError: ``temporarily_unavailable``; the token stays good.
+    """
+    wait = (family["turns"] - BURST + 1) * PACE - (now - family["created_at"])
+    if wait > timedelta(0):
+        raise OAuthError(
+            "temporarily_unavailable", "this device refreshes far too often", retry_after=ceil(wait.total_seconds())
+        )
 
 
 def _refused() -> OAuthError:

@@ -34,6 +34,7 @@ class AuthorizationServer:
         decision: what is answered then, if not a token: an OAuth error.
         troubles: path → answers that are given before the proper ones; a callable does something first.
         calls: how often each path was asked for; `forms`: with what.
+        agents: how those who asked have named themselves.
         keys, refreshes: what was issued and is good.
     """
 
@@ -51,6 +52,7 @@ class AuthorizationServer:
     troubles: dict[str, deque[Reply | Callable[[], Reply | None]]] = attrs.field(factory=dict)
     calls: Counter[str] = attrs.field(factory=Counter)
     forms: list[tuple[str, dict[str, str]]] = attrs.field(factory=list)
+    agents: set[str] = attrs.field(factory=set)
     keys: set[str] = attrs.field(factory=set)
     refreshes: set[str] = attrs.field(factory=set)
     codes: dict[str, int] = attrs.field(factory=dict)
@@ -181,6 +183,7 @@ def authorization_server(path: str = "") -> Iterator[AuthorizationServer]:
 
         def _reply(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
+            state.agents.add(self.headers.get("user-agent", ""))
             status, content = state.answer(self.command, self.path, body, self.headers.get("authorization", ""))
             text = content if isinstance(content, str) else json.dumps(content)
             try:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import platform
+import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import anyio
 import pytest
+from anyio.streams.tls import TLSStream
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from objectkernel_device_auth.client_requests import LARGEST, NoAnswer, Requests
 
 from tests.plugins.device_auth.authorization_server import AuthorizationServer, authorization_server, hang
@@ -27,6 +36,7 @@ async def test_a_form_is_sent_and_an_object_comes_back(anyio_backend: str, serve
         answer = await requests.post(f"{server.url}/x", {"a": "ü &"})
     assert (answer.status, answer.document, answer.error) == (400, {"error": "invalid_scope"}, "invalid_scope")
     assert server.sent("/x") == [{"a": "ü &"}]
+    assert server.agents == {f"objectkernel on {platform.system()}"}  # whoever approves is shown that
 
 
 @pytest.mark.parametrize(
@@ -98,6 +108,42 @@ async def test_plain_http_where_tls_is_expected_is_no_answer(anyio_backend: str,
     async with Requests(5) as requests:
         with pytest.raises(NoAnswer, match="is it http"):
             await requests.get(server.url.replace("http:", "https:"))
+
+
+async def test_an_untrusted_certificate_is_hopeless(anyio_backend: str, tmp_path: Path) -> None:
+    """Asking again would give the same; on each event loop it is told from other failures of TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(tmp_path))
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+
+    async def shake_hands(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            with contextlib.suppress(ssl.SSLError, anyio.BrokenResourceError, anyio.EndOfStream):
+                await TLSStream.wrap(stream, server_side=True, ssl_context=context)
+
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, shake_hands)
+        async with Requests(5) as requests:
+            with pytest.raises(NoAnswer, match="its certificate is not trusted") as caught:
+                await requests.get(f"https://127.0.0.1:{port}/")
+        assert caught.value.hopeless
+        tasks.cancel_scope.cancel()
+
+
+def self_signed(folder: Path) -> Path:
+    """A key, and a certificate for this machine that nobody has reason to trust."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    certificate = builder.sign(key, hashes.SHA256())
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = folder / "self-signed.pem"
+    file.write_bytes(secret + certificate.public_bytes(pem))
+    return file
 
 
 @pytest.mark.parametrize(

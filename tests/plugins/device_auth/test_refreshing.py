@@ -9,11 +9,12 @@ import pytest
 import time_machine
 from objectkernel.secret import Secret
 from objectkernel_device_auth.contracts import Client, TokenAnswer
+from objectkernel_device_auth.refreshing import BURST
 from objectkernel_device_auth.storage_codes import FAMILY, REFRESH_TOKEN
 from objectkernel_device_auth.storage_keys import KEY
 from objectkernel_device_auth.sweeping import sweep
 
-from tests.plugins.device_auth.flows import CLI, READ, WRITE, Desk, desk_of, person, refused
+from tests.plugins.device_auth.flows import CLI, READ, WRITE, Desk, desk_of, person, refusal, refused
 
 pytestmark = pytest.mark.anyio
 
@@ -244,3 +245,18 @@ async def test_item_33_refreshing_is_in_the_trail(desk: Desk) -> None:
         assert answer.refresh_token is not None
         assert answer.access_token.reveal() not in str(desk.audit.entries)
         assert answer.refresh_token.reveal() not in str(desk.audit.entries)
+
+
+async def test_a_device_that_refreshes_in_a_loop_has_to_wait(desk: Desk) -> None:
+    """Each time leaves rows. Its token stays good meanwhile, and what was just answered is answered again."""
+    with time_machine.travel(NOW, tick=False) as clock:
+        first = await desk.tokens()
+        await desk.dialect.update_many(FAMILY, {"client_id": CLI}, {"turns": BURST - 1})
+        second = await desk.refresh(first.refresh_token)
+        error = await refusal(desk.refresh(second.refresh_token))
+        assert (error.error, error.retry_after) == ("temporarily_unavailable", 60)
+        assert (await desk.refresh(first.refresh_token)).refresh_token == second.refresh_token
+        clock.shift(60)
+        third = await desk.refresh(second.refresh_token)
+        assert await refused(desk.refresh(third.refresh_token)) == "temporarily_unavailable"
+    assert await desk.dialect.count(REFRESH_TOKEN) == 3
