@@ -121,7 +121,8 @@ class HostDevices:
         if families:
             for row in await self.dialect.find(REFRESH_TOKEN, {"family": {"$in": families}, "spent_at": None}):
                 ends[row["family"]].append(row["expires_at"])
-            for row in await self.dialect.find(KEY, {"family": {"$in": families}}):
+            newest = {"family": {"$in": families}, "rotated_to": None}  # those before were used before, and may be many
+            for row in await self.dialect.find(KEY, newest):
                 uses[row["family"]].append(row["last_used_at"] or row["created_at"])
                 ends[row["family"]].append(row["revoked_at"] or row["expires_at"])
         found = []

@@ -86,6 +86,24 @@ async def test_a_device_is_one_however_often_it_was_refreshed(desk: Desk) -> Non
         assert await names(desk) == []
 
 
+async def test_what_was_refreshed_often_costs_no_more_to_look_at(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its former keys are remembered, but not read."""
+    answer = await desk.tokens()
+    for _ in range(5):
+        answer = await desk.refresh(answer.refresh_token)
+    read, find = [], type(desk.dialect).find
+
+    async def counting(self: Any, schema: Any, *args: Any, **options: Any) -> Any:
+        found = await find(self, schema, *args, **options)
+        read.extend([schema.name] * ("$in" in str(args)) * len(found))
+        return found
+
+    monkeypatch.setattr(type(desk.dialect), "find", counting)
+    (device,), _ = await devices_of(desk).list(ADA)
+    assert device.last_used_at is not None
+    assert sorted(read) == ["DeviceAuthKey", "DeviceAuthRefreshToken"]
+
+
 async def test_one_that_is_ended_gets_nothing_any_more(desk: Desk) -> None:
     """Its key, its refresh token, and also where nothing is known of its keys any more."""
     with time_machine.travel(NOW, tick=False) as clock:
