@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -16,6 +17,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell does that to what it runs in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+gc.disable()  # until all tests are collected: it takes a third of that time
+
 KERNEL_TESTS = Path(__file__).parent / "kernel"
 
 
@@ -26,11 +29,21 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The second event loop is slow but for the kernel: the plugins reach both by way of it and of anyio."""
+    """Mark as slow what repeats, elsewhere, what another test of the same name has shown.
+
+    The second event loop is for `make check`, but in the kernel: plugins reach both by way of it and of anyio. So is
+    the second server: what differs there from PostgreSQL differs seldom.
+    """
     for item in items:
-        if (
-            getattr(item, "callspec", None)
-            and item.callspec.params.get("anyio_backend") == "trio"  # type: ignore[attr-defined]
-            and KERNEL_TESTS not in item.path.parents
+        parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        if item.get_closest_marker("mariadb") or (
+            parameters.get("anyio_backend") == "trio" and KERNEL_TESTS not in item.path.parents
         ):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collected tests, a million objects, out of the garbage collector's way."""
+    gc.enable()
+    gc.collect()
+    gc.freeze()

@@ -95,7 +95,8 @@ class Directory:
     async def keeping_an_operator(self, *, if_: bool) -> AsyncIterator[None]:
         """Within a transaction: refuse what is done in the block if nobody can sign in after it who runs the host.
 
-        Others who would do such a thing wait for the transaction's end: their rows are written, all of them.
+        Others who would do such a thing wait for the transaction's end: the rows of all who run the host are written, one
+        after the other in the same order, so that no two wait for each other.
 
         Args:
             if_: whether it concerns one of them.
@@ -104,7 +105,8 @@ class Directory:
             RoleRefused
         """
         if if_:
-            await self._dialect.update_many(USER, {"operator": True}, {"operator": True})
+            for row in await self._dialect.find(USER, {"operator": True}, sort={"id": 1}, select=("id",)):
+                await self._dialect.update_many(USER, {"id": row["id"], "operator": True}, {"operator": True})
         yield
         left = {"user.operator": True, "user.state": "active", "account.state": "active"}
         if if_ and not await self._dialect.exists(MEMBERSHIP, left):
