@@ -95,8 +95,8 @@ class Directory:
     async def keeping_an_operator(self, *, if_: bool) -> AsyncIterator[None]:
         """Within a transaction: refuse what is done in the block if nobody can sign in after it who runs the host.
 
-        Others who would do such a thing wait for the transaction's end: the rows of all who run the host are written, one
-        after the other in the same order, so that no two wait for each other.
+        Others who would do such a thing wait for the transaction's end: the rows of all who run the host are written,
+        one after the other in the same order, so that no two wait for each other.
 
         Args:
             if_: whether it concerns one of them.
