@@ -30,6 +30,7 @@ NAMES = frozenset({"title", "description", "summary", "example", "examples", "op
 FILTERS = "a filter is a language of its own: which ones can be meant, JSON Schema cannot say"
 CURSORS = "only the host makes cursors, which are opaque: JSON Schema cannot say which ones it has made"
 RANGES = "a range of versions has npm's grammar, which is no regular one"
+TOKEN_ERRORS = r"invalid_(request|grant) |unsupported_grant_type |authorization_pending |slow_down "
 STANDARDS = "which parameters a grant needs, and what they may be, OAuth says in words"
 VERSIONS = "another method of this path is that of a version with such a name"
 
@@ -92,8 +93,8 @@ SWITCHED_OFF = (
     Off("GET /api/v1/keys/self", "unsupported_method", "another method of this path is that of a key with such an id"),
     refuses("POST /device_authorization", r"invalid_(request|scope) ", STANDARDS),
     refuses("POST /api/v1/auth/device/authorize", r"invalid_(request|scope) ", STANDARDS),
-    refuses("POST /token", r"invalid_(request|grant) |unsupported_grant_type ", STANDARDS),
-    refuses("POST /api/v1/auth/device/token", r"invalid_(request|grant) |unsupported_grant_type ", STANDARDS),
+    refuses("POST /token", TOKEN_ERRORS, STANDARDS),
+    refuses("POST /api/v1/auth/device/token", TOKEN_ERRORS, STANDARDS),
     refuses("POST /revoke", r"invalid_request ", STANDARDS),
     refuses("POST /introspect", r"invalid_request ", STANDARDS),
     refuses("POST /api/v1/auth/device/approve", r"O101 only somebody who has signed in", "a token is no session"),

@@ -11,6 +11,8 @@ from typing import Any
 import attrs
 import httpx
 import pytest
+from objectkernel_device_auth.storage_codes import BUDGET
+from objectkernel_system_dialect.contracts import SYSTEM_DIALECT
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests.contrib.accounts.browsers import ADA
@@ -96,6 +98,12 @@ async def site(anyio_backend: str) -> AsyncIterator[Site]:
                 yield Site(host, url, chromium, device)
             finally:
                 await chromium.close()
+
+
+@pytest.fixture(autouse=True)
+async def no_codes_tried(site: Site) -> None:
+    """Wrong codes are counted by person, and here all tests have the same one."""
+    await site.host.kernel.get(SYSTEM_DIALECT).delete_many(BUDGET, {}, all=True)
 
 
 async def sign_in(page: Page) -> None:
