@@ -31,14 +31,14 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as slow what repeats, elsewhere, what another test of the same name has shown.
 
-    The second event loop is for `make check`, but in the kernel: plugins reach both by way of it and of anyio. So is
-    the second server: what differs there from PostgreSQL differs seldom.
+    The second event loop is for `make check`, but in the kernel: plugins reach both by way of it and of anyio. So are
+    the servers' databases: `make test` is for every change, and says the same on a machine that has none.
     """
     for item in items:
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        if item.get_closest_marker("mariadb") or (
-            parameters.get("anyio_backend") == "trio" and KERNEL_TESTS not in item.path.parents
-        ):
+        needs_server = item.get_closest_marker("postgres") or item.get_closest_marker("mariadb")
+        is_second_loop = parameters.get("anyio_backend") == "trio" and KERNEL_TESTS not in item.path.parents
+        if needs_server or is_second_loop:
             item.add_marker(pytest.mark.slow)
 
 
