@@ -40,7 +40,7 @@ def new_user_code() -> str:
 
 
 def shown(user_code: str) -> str:
-    """``XXXX-XXXX``."""
+    """A code as people see it, with a hyphen in its middle: ``BCDF-GHJK``."""
     return f"{user_code[:4]}-{user_code[4:]}"
 
 

@@ -232,7 +232,7 @@ class PendingRequest:
 
     Attributes:
         id: of the request; not secret, of no use to others than the session that claimed it.
-        user_code: to be compared with what the device shows, as ``XXXX-XXXX``.
+        user_code: to be compared with what the device shows, as ``BCDF-GHJK``.
         scopes: asked for and allowed, as far as the person has them.
         asker: where the device asked from.
     """
