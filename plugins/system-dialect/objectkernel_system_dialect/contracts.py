@@ -11,6 +11,7 @@ from objectkernel.keys import Extension, Service
 from objectkernel_contracts import CommandContext
 
 from objectkernel_system_dialect.base_dialect import BaseDialect
+from objectkernel_system_dialect.connection_limit import ConnectionLimit
 from objectkernel_system_dialect.data_plug import (
     API_KEY_SOURCE,
     DATA_PLUG,
@@ -18,10 +19,13 @@ from objectkernel_system_dialect.data_plug import (
     ApiKeySource,
     DataMode,
     DataPlug,
+    IsolatedOptions,
     KeyRenewal,
     Schemas,
     SchemaStrategy,
 )
+from objectkernel_system_dialect.data_routes import DATA_PLANE_SCHEMAS, DATA_ROUTES, DataRoutes, DialectOf
+from objectkernel_system_dialect.database_place import DatabasePlace, database_place
 from objectkernel_system_dialect.dialect import Capability, Dialect, Filter, Key, Page, Row, Sort, Stage
 from objectkernel_system_dialect.errors import (
     AccessDenied,
@@ -107,7 +111,9 @@ RUNTIME_SCHEMAS = Extension[RuntimeSchemas]("runtime-schemas")
 __all__ = [
     "API_KEY_SOURCE",
     "BUSINESS_SCHEMAS",
+    "DATA_PLANE_SCHEMAS",
     "DATA_PLUG",
+    "DATA_ROUTES",
     "DIALECT",
     "MIGRATIONS",
     "OFFLINE_SYSTEM",
@@ -121,18 +127,22 @@ __all__ = [
     "BaseDialect",
     "BaseRepository",
     "Capability",
+    "ConnectionLimit",
     "ConstraintViolated",
     "CursorInvalid",
     "DataError",
     "DataMode",
     "DataPlug",
+    "DataRoutes",
     "DatabaseBusy",
     "DatabaseDamaged",
     "DatabaseFull",
+    "DatabasePlace",
     "DatabaseReadOnly",
     "DatabaseUnavailable",
     "Dialect",
     "DialectClosed",
+    "DialectOf",
     "DialectUnsupported",
     "Discriminator",
     "DuplicateKey",
@@ -146,6 +156,7 @@ __all__ = [
     "IdempotencyKeyBusy",
     "IdempotencyKeyReused",
     "Index",
+    "IsolatedOptions",
     "Key",
     "KeyRenewal",
     "Migration",
@@ -181,6 +192,7 @@ __all__ = [
     "UnknownOperator",
     "ValueInvalid",
     "VersionConflict",
+    "database_place",
     "normalize_doc",
     "normalize_docs",
 ]

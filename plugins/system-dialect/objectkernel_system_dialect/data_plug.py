@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
+import attrs
 from objectkernel.keys import Service
 
+from objectkernel_system_dialect.connection_limit import ConnectionLimit
 from objectkernel_system_dialect.dialect import Dialect
 from objectkernel_system_dialect.schema import EntitySchema
 
@@ -19,6 +21,27 @@ SchemaStrategy: TypeAlias = Literal["none", "validate", "create", "update", "cre
 ``none`` nothing; ``validate`` refuses what differs; ``create`` makes what is missing; ``update`` also brings older
 tables up and drops no data; ``create-drop`` makes everything, and drops it at the end: for tests.
 """
+
+
+@attrs.frozen(kw_only=True)
+class IsolatedOptions:
+    """How the connections of one isolated database behave; what is None is as the plugin's own settings say.
+
+    SQLite has no connections in this sense, and heeds none of them.
+
+    Attributes:
+        pool_size: the most connections at a time.
+        pool_min: how many of them stay open when they are idle; each is made when it is needed.
+        connect_timeout, command_timeout: seconds for a connection, and for a statement.
+        limit: which connections there may be together with those of other pools.
+    """
+
+    pool_size: int | None = None
+    pool_min: int = 0
+    connect_timeout: float | None = None
+    command_timeout: float | None = None
+    limit: ConnectionLimit | None = None
+
 
 KeyRenewal: TypeAlias = Callable[[], Awaitable[str]]
 """Gives a new API key for one that the server refuses."""
@@ -212,12 +235,55 @@ class DataPlug(Schemas, Protocol):
 
     # --- others ---------------------------------------------------------------------------------------------
 
-    async def open_isolated_dialect(self, dialect: str, uri: str, schema_strategy: SchemaStrategy = "none") -> Dialect:
+    async def open_isolated_dialect(
+        self,
+        dialect: str,
+        uri: str,
+        schema_strategy: SchemaStrategy = "none",
+        *,
+        schemas: Sequence[EntitySchema] = (),
+        options: IsolatedOptions | None = None,
+    ) -> Dialect:
         """Open a database for the caller alone, who closes it with `Dialect.aclose`.
+
+        Where that fails, or is cancelled, nothing is left open.
+
+        Args:
+            schemas: registered while it is opened, as the strategy says.
+            options: by default as the plugin's own databases are opened.
 
         Raises:
             DialectUnsupported: there is no such dialect, or the URI belongs to another.
-            DataError: it cannot be opened.
+            DataError: it cannot be opened, or the schemas do not fit it.
+        """
+        ...
+
+    async def plan_schemas(self, dialect: Dialect, schemas: Sequence[EntitySchema]) -> tuple[str, ...]:
+        """What the strategy ``update`` would do to a database that has `schemas` instead of those registered.
+
+        Nothing is changed, neither in the database nor in what the dialect knows. Tables of entities that are gone
+        stay, so nothing is said of them.
+
+        Returns:
+            A line for each step; none where the tables are as wanted.
+
+        Raises:
+            SchemaInvalid: the schemas contradict themselves or each other.
+            SchemaOutdated: what ``update`` would refuse; `differences` has all of it.
+            OperationUnsupported: the dialect cannot tell, such as one in NET mode.
+        """
+        ...
+
+    async def database_identity(self, dialect: Dialect) -> str:
+        """A text that is the same for two dialects of one database, however their URIs spell its place.
+
+        Different databases have different ones. It holds while the server runs, and of a database in memory while the
+        dialect is open; it is to be compared and not to be stored. Of what `DIALECT` gave it is that of the database
+        that is behind it now.
+
+        Raises:
+            OperationUnsupported: the dialect cannot tell, such as one in NET mode.
+            DatabaseUnavailable: the database does not answer.
         """
         ...
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from objectkernel_system_dialect.dialect import Dialect
 from objectkernel_system_dialect.errors import AccessDenied, DataError, EntityUnknown
 from objectkernel_system_dialect.filters import LOGICAL
-from objectkernel_system_dialect.http_idempotency import IDEMPOTENCY
+from objectkernel_system_dialect.idempotency_record import IDEMPOTENCY
 from objectkernel_system_dialect.rest_api import PREFIX, READ, TENANT_HEADER, TENANTS, WRITE, described, path_name
 from objectkernel_system_dialect.schema import EntitySchema
 from objectkernel_system_dialect.values import Misfit

@@ -21,22 +21,8 @@ from objectkernel_system_dialect.errors import (
     IdempotencyKeyReused,
     RequestInvalid,
 )
-from objectkernel_system_dialect.schema import EntitySchema, Field, Index
+from objectkernel_system_dialect.idempotency_record import IDEMPOTENCY
 
-IDEMPOTENCY: Final = EntitySchema(
-    name="IdempotencyRecord",
-    collection="sys_idempotency",
-    fields={
-        "id": Field("string", length=64, required=True),
-        "request": Field("string", length=64, required=True),
-        "made_at": Field("datetime", required=True),
-        "status": Field("integer"),
-        "headers": Field("json"),
-        "body": Field("text"),
-    },
-    indexes=(Index({"made_at": 1}),),
-)
-"""The answers to writes, in the database that they were made in; never served."""
 LOG: Final = logging.getLogger("objectkernel.plugin.system-dialect")
 LIFETIME: Final = timedelta(hours=24)
 LONGEST_KEY: Final = 255
