@@ -1,13 +1,14 @@
 """What a store of blobs is: `Storage`, and the powers that not every one has.
 
 Every operation may raise `StorageUnavailable`, `StorageFull` for writes, and `KeyRefused`. Buckets are 3 to 63 lower
-case letters, digits and hyphens; keys are 1 to 512 bytes of ``[A-Za-z0-9._~/-]`` in segments that are neither empty nor
-``.`` nor ``..``, and that differ in more than case from their neighbours where the store is a file system.
+case letters, digits and hyphens; keys are 1 to 200 bytes of ``[a-z0-9._/-]`` in segments that are not empty and neither
+begin nor end with a dot (module `keys` has the whole rule): what every store can hold, so that objects can move. No key
+is to be the beginning of another's path.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol, runtime_checkable
@@ -35,10 +36,15 @@ class StoredObject:
 
 @attrs.frozen(kw_only=True)
 class SignedUrl:
-    """A link that works for a while, and whoever has it."""
+    """A link that works for a while, and for whoever has it.
+
+    Attributes:
+        headers: what a request by it must carry, beside its length.
+    """
 
     url: str = attrs.field(repr=False)
     expires_at: datetime
+    headers: Mapping[str, str] = attrs.field(factory=dict, hash=False)
 
 
 @runtime_checkable
@@ -132,8 +138,9 @@ class Resumable(Protocol):
     ) -> tuple[str, int]:
         """Add what `body` gives behind `offset` bytes; the token from now on, and the new offset. Durable on return.
 
-        When `body` raises, what has come before is kept, and `AppendStopped` has token and offset. What lies behind
-        `offset` from an earlier attempt is dropped. Two at once with one token: the caller sees to it that there are
+        When `body` raises, what has come before is kept, and `AppendStopped` has token and offset; so it is when the
+        store gives in midway and has some of it. An error of the store by itself says that nothing behind `offset`
+        counts. What lies there from an earlier attempt is dropped. Two at once with one token: the caller sees to it that there are
         not; `fence` is for when it cannot know.
         """
         ...
@@ -141,7 +148,8 @@ class Resumable(Protocol):
     async def fence(self, bucket: str, key: str, token: str, offset: int) -> str:
         """A token that whoever holds the old one can no longer reach: the first `offset` bytes, and nothing else.
 
-        For taking over from a host of which nobody knows whether it still writes.
+        For taking over from a host of which nobody knows whether it still writes. The old token is good for as long as
+        nothing was done with the new one, so that a caller which is gone before it has kept that can ask again.
         """
         ...
 
@@ -159,12 +167,19 @@ class Resumable(Protocol):
         ...
 
     def unfinished(self, bucket: str) -> AsyncIterator[tuple[str, str, datetime]]:
-        """Key, token and age of everything that was begun and neither finished nor aborted."""
+        """Key, token and last change of everything that was begun and neither finished nor aborted.
+
+        With what `put_stream` has written so far, or has left when its process was killed; `abort` removes each. A store
+        that does not know of changes tells when it was begun.
+        """
         ...
 
 
 class AppendStopped(Exception):
-    """The body of an `append` raised, or its caller was cancelled: what came before is kept. `__cause__` is why."""
+    """The body of an `append` raised, or its caller was cancelled: what came before is kept.
+
+    `__cause__` is why; a caller that has taken note raises it, so that a cancellation goes its way.
+    """
 
     def __init__(self, token: str, offset: int) -> None:
         super().__init__(f"stopped at {offset}")

@@ -9,6 +9,8 @@ import attrs
 from attrs.validators import deep_iterable, ge, gt, in_, instance_of, le
 from objectkernel.secret import Secret
 
+from objectkernel_project_life.host_rules import are_host_rules
+
 
 @attrs.frozen(kw_only=True)
 class ProjectLifeConfig:
@@ -26,7 +28,9 @@ class ProjectLifeConfig:
         default=("sqlite", "postgres", "mariadb", "mysql"), validator=deep_iterable(instance_of(str))
     )
     """The kinds of databases that projects may have."""
-    allowed_hosts: tuple[str, ...] = attrs.field(default=(), validator=deep_iterable(instance_of(str)))
+    allowed_hosts: tuple[str, ...] = attrs.field(
+        default=(), validator=[deep_iterable(instance_of(str)), are_host_rules]
+    )
     """Servers on which projects may have theirs: names, ``*.example.com``, addresses, networks such as
     ``10.1.0.0/16``. Empty: on none, so that nobody reaches what is behind the host; SQLite needs no server."""
     allowed_ports: tuple[int, ...] = attrs.field(default=(), validator=deep_iterable(instance_of(int)))

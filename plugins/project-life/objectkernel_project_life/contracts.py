@@ -303,6 +303,7 @@ class ManagedProject:
         name: what it is known by (`ProjectDTO.mproject_name`).
         project_id: whose it is.
         account: the tenant.
+        home: the account in whose folder its SQLite file lies, where that is another one, of which it was taken over.
         reveal: gives the URI in clear; called when a connection is made, and kept by nobody.
         schemas: gives the entities; called when a connection is made.
     """
@@ -315,6 +316,7 @@ class ManagedProject:
     schemas: Callable[[], tuple[EntitySchema, ...]]
     pool_size: int = 5
     pool_min: int = 0
+    home: str | None = None
 
 
 class EntityService(Protocol):

@@ -43,10 +43,9 @@ class ProjectUnavailable(ProjectError):
 
 
 class ProjectNotServed(ProjectError):
-    """A project is paused, being paused, or not there yet: its data is not to be had now."""
+    """A project is paused, being paused, or not there yet: its data is not to be had until somebody resumes it."""
 
     code = "L105"
-    http_status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
 class UriRefused(ProjectError, ValueError):
@@ -75,3 +74,22 @@ class UriNotEncryptable(ProjectError, ValueError):
 
     code = "L109"
     http_status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class PreconditionFailed(ProjectError):
+    """A project is not at the version that `If-Match` names. Attributes: version."""
+
+    code = "L110"
+    http_status = HTTPStatus.PRECONDITION_FAILED
+
+
+class PlaintextAllowed(ProjectError):
+    """A finding of `doctor`: URIs are stored as they are, since there is no key and a setting allows it."""
+
+    code = "L111"
+
+
+class ProjectNotOpened(ProjectError):
+    """A project's database could not be opened for its owner, who has just asked for it: `why` says why."""
+
+    code = "L112"

@@ -16,6 +16,7 @@ PROJECT_SCHEMA: Final = EntitySchema(
     fields={
         "id": Field("string", length=36, required=True),
         "account": Field("string", length=LONGEST_OWNER, required=True),
+        "home": Field("string", length=LONGEST_OWNER),
         "name": Field("string", length=LONGEST_NAME, required=True),
         "slug": Field("string", length=LONGEST_SLUG, required=True),
         "dialect": Field("string", length=20, required=True),
@@ -25,6 +26,7 @@ PROJECT_SCHEMA: Final = EntitySchema(
         "next_uri": Field("text"),
         "next_place": Field("string", length=64, unique=True),
         "schemas": Field("json", required=True),
+        "next_schemas": Field("json"),
         "transports": Field("array", required=True),
         "pool_size": Field("integer", required=True),
         "pool_min": Field("integer", required=True),
@@ -44,7 +46,8 @@ PROJECT_SCHEMA: Final = EntitySchema(
 )
 """A project. `account` has no foreign key: whose accounts these are, another plugin knows, or another system.
 
+`home` is the account that it was taken over from, in whose folder its SQLite file stays; None: it is in its account's.
 `uri` is an envelope of `encryption`, or a plain URI of a host without a key; `uri_key` is the id of the envelope's key,
-None for a plain one. `place` is a keyed hash of where the database is: no two projects share one. `next_uri` and
-`next_place` are those that a rotation is on its way to.
+None for a plain one. `place` is a keyed hash of where the database is: no two projects share one. `next_uri`,
+`next_place` and `next_schemas` are those that it is on its way to.
 """

@@ -25,7 +25,7 @@ from objectkernel_system_dialect.data_plug import (
     SchemaStrategy,
 )
 from objectkernel_system_dialect.data_routes import DATA_PLANE_SCHEMAS, DATA_ROUTES, DataRoutes, DialectOf
-from objectkernel_system_dialect.database_place import DatabasePlace, database_place
+from objectkernel_system_dialect.database_place import database_place
 from objectkernel_system_dialect.dialect import Capability, Dialect, Filter, Key, Page, Row, Sort, Stage
 from objectkernel_system_dialect.errors import (
     AccessDenied,
@@ -70,6 +70,7 @@ from objectkernel_system_dialect.errors import (
     VersionConflict,
 )
 from objectkernel_system_dialect.migrations import MIGRATIONS, Migration
+from objectkernel_system_dialect.places import DatabasePlace
 from objectkernel_system_dialect.repository import BaseRepository, Repository, normalize_doc, normalize_docs
 from objectkernel_system_dialect.schema import Discriminator, EntitySchema, Field, FieldType, Index, Relation
 

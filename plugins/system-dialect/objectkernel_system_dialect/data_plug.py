@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import attrs
+from attrs.validators import ge, gt, optional
 from objectkernel.keys import Service
 
 from objectkernel_system_dialect.connection_limit import ConnectionLimit
@@ -34,13 +35,15 @@ class IsolatedOptions:
         pool_min: how many of them stay open when they are idle; each is made when it is needed.
         connect_timeout, command_timeout: seconds for a connection, and for a statement.
         limit: which connections there may be together with those of other pools.
+        migrations: whether the plugins' data migrations run there too, on tables with the names of theirs.
     """
 
-    pool_size: int | None = None
-    pool_min: int = 0
-    connect_timeout: float | None = None
-    command_timeout: float | None = None
+    pool_size: int | None = attrs.field(default=None, validator=optional(ge(1)))
+    pool_min: int = attrs.field(default=0, validator=ge(0))
+    connect_timeout: float | None = attrs.field(default=None, validator=optional(gt(0)))
+    command_timeout: float | None = attrs.field(default=None, validator=optional(gt(0)))
     limit: ConnectionLimit | None = None
+    migrations: bool = True
 
 
 KeyRenewal: TypeAlias = Callable[[], Awaitable[str]]
@@ -270,6 +273,7 @@ class DataPlug(Schemas, Protocol):
         Raises:
             SchemaInvalid: the schemas contradict themselves or each other.
             SchemaOutdated: what ``update`` would refuse; `differences` has all of it.
+            SchemaNewer: see there.
             OperationUnsupported: the dialect cannot tell, such as one in NET mode.
         """
         ...

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
+import attrs
+from objectkernel.errors import KernelError
 from objectkernel.keys import Service
+from objectkernel_contracts import Audit
 
 from objectkernel_system_dialect.dialect import Dialect
 from objectkernel_system_dialect.idempotency_record import IDEMPOTENCY
@@ -28,7 +31,14 @@ Where it is not, the first write with an ``Idempotency-Key`` registers it.
 class DataRoutes(Protocol):
     """Makes routers of the data plane, for plugins that know more databases than the business one."""
 
-    def router(self, prefix: str, dialect_of: DialectOf, *, tags: Sequence[str] = ("data",)) -> Any:
+    def router(
+        self,
+        prefix: str,
+        dialect_of: DialectOf,
+        *,
+        tags: Sequence[str] = ("data",),
+        errors: Sequence[type[KernelError]] = (),
+    ) -> Any:
         """A `fastapi.APIRouter` with the routes of ``/api/v1/data``, for the dialect that each request is about.
 
         Every entity that is registered with the dialect is served at once, but for `DATA_PLANE_SCHEMAS`. What a caller
@@ -40,12 +50,41 @@ class DataRoutes(Protocol):
                 is called ``entity`` or ``id``.
             dialect_of: called once for each request.
             tags: what the API's document puts the routes under.
+            errors: what `dialect_of` raises beside errors of data access, for that document; each class has an
+                ``http_status``.
 
         Raises:
             ValueError: the prefix cannot be used.
         """
         ...
 
+
+@attrs.frozen
+class LazyDataRoutes:
+    """`DataRoutes` that import FastAPI when they are asked.
+
+    Args:
+        limits: gives the `HttpLimits`.
+    """
+
+    limits: Callable[[], Any]
+    audit: Audit | None
+
+    def router(
+        self,
+        prefix: str,
+        dialect_of: DialectOf,
+        *,
+        tags: Sequence[str] = ("data",),
+        errors: Sequence[type[KernelError]] = (),
+    ) -> Any:
+        from objectkernel_system_dialect.http_databases import databases_router
+
+        return databases_router(prefix, dialect_of, self.limits(), self.audit, tags=tags, errors=errors)
+
+
+if TYPE_CHECKING:
+    _are_routes: type[DataRoutes] = LazyDataRoutes
 
 DATA_ROUTES = Service[DataRoutes]("data-routes")
 """Makes routers of the data plane."""

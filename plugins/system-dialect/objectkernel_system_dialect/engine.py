@@ -10,7 +10,7 @@ from sqlalchemy.types import TypeEngine
 
 from objectkernel_system_dialect.dialect import Capability
 from objectkernel_system_dialect.errors import DataError
-from objectkernel_system_dialect.executor import Executor
+from objectkernel_system_dialect.executor import Executor, Session
 
 
 class Engine(Protocol):
@@ -44,6 +44,14 @@ class Engine(Protocol):
 
     def translated(self, error: Exception, entity: str) -> DataError:
         """The error of data access for one of the driver's; `entity` is "" for a statement of the caller's."""
+        ...
+
+    async def identity(self, session: Session) -> str:
+        """See `DataPlug.database_identity`; its questions go through the session.
+
+        Raises:
+            OperationUnsupported: there is no way to know.
+        """
         ...
 
     # --- expressions that are written in another way in each database; all are true, false or NULL ------------

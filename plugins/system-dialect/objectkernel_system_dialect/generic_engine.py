@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from sqlalchemy import URL, ColumnElement, Dialect, Select, Table, Text, func, literal_column, make_url, or_
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import ColumnElement, Dialect, Select, Table, Text, func, literal_column, or_
 from sqlalchemy.types import TypeEngine
 
 from objectkernel_system_dialect.dialect import Capability
 from objectkernel_system_dialect.engine import Engine
 from objectkernel_system_dialect.errors import DataError, DialectUnsupported, OperationUnsupported
+from objectkernel_system_dialect.executor import Session
 from objectkernel_system_dialect.generic_errors import DRIVER_ERRORS, translated
 from objectkernel_system_dialect.generic_executor import GenericExecutor, GenericOptions
+from objectkernel_system_dialect.sqlalchemy_url import parsed_url
+from objectkernel_system_dialect.telling import untold
 from objectkernel_system_dialect.values import Misfit
 
 
@@ -46,7 +48,7 @@ class GenericEngine:
             DialectUnsupported: it is no URL, or the driver is not installed; the error names the package.
             DatabaseUnavailable: it cannot be reached.
         """
-        url = _parsed(uri)
+        url = parsed_url(uri)
         if url is None:
             raise DialectUnsupported(
                 "the database URI cannot be used",
@@ -61,6 +63,9 @@ class GenericEngine:
 
     def translated(self, error: Exception, entity: str) -> DataError:
         return translated(error, place=self.place, entity=entity)
+
+    async def identity(self, session: Session) -> str:
+        raise untold(self.name)
 
     # --- expressions --------------------------------------------------------------------------------
 
@@ -127,13 +132,6 @@ class GenericEngine:
             dialect=self.name,
             capability="json",
         )
-
-
-def _parsed(uri: str) -> URL | None:
-    try:
-        return make_url(uri)
-    except (ArgumentError, ValueError):  # its text shows the URI, so it does not even become a context
-        return None
 
 
 if TYPE_CHECKING:

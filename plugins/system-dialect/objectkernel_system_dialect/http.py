@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import attrs
 from fastapi import APIRouter, Query
+from objectkernel.errors import KernelError
 from objectkernel_contracts import Audit, Scope, raises, requires
 from pydantic import BaseModel
 from starlette.convertors import Convertor, register_url_convertor
@@ -114,31 +115,56 @@ def data_router(plane: DataPlane) -> APIRouter:
 def _add(router: APIRouter, plane: DataPlane, name: str | None, own: EntityModels) -> None:
     """Add the routes of one entity, or, not in the document, of whichever the path names."""
     for key, operation in OPERATIONS.items():
-        route = ROUTES[key]
-        answer = own.named(operation.answer)
-        scope = WRITE if route.writes else READ
-        endpoint = _endpoint(plane, key, operation, name, own)
-        errors = errors_of(key, body=operation.body is not None, held=key in HELD)
-        told = raises(*errors, status=status_of_kind, invalid=RequestInvalid)
-        router.add_api_route(
-            ("/{entity}" if name is None else f"/{name}") + route.path.replace("{id}", "{id:data_key}"),
-            requires(Scope(scope, f"{scope}:{name or '{entity}'}"))(told(endpoint)),
-            methods=[route.method],
-            name=f"{name or 'entity'}.{key}",
-            summary=operation.summary,
-            status_code=operation.status,
-            response_model=None,
-            responses={} if answer is None else {int(operation.status): {"model": answer}},
-            tags=None if name is None else [name],
-            openapi_extra=_parameters(key, own.key),
-            include_in_schema=name is not None and key not in own.absent,
-        )
+        endpoint = _endpoint(plane, key, operation, name)
+        add_route(router, key, endpoint, own, entity=name, shown=name is not None and key not in own.absent)
 
 
-def _endpoint(
-    plane: DataPlane, key: str, operation: Operation, name: str | None, own: EntityModels
-) -> Callable[..., Awaitable[Response]]:
-    """The function of a route, with the signature that FastAPI reads."""
+def add_route(
+    router: APIRouter,
+    key: str,
+    endpoint: Callable[..., Awaitable[Response]],
+    own: EntityModels,
+    *,
+    entity: str | None,
+    shown: bool,
+    errors: Sequence[type[KernelError]] = (),
+    parameters: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """Add the route of an operation.
+
+    Args:
+        endpoint: takes the request, and `given`: what the route takes.
+        entity: as it is called in paths; None: as the path says.
+        shown: whether it is in the document.
+        errors: what it raises beside those of data access.
+        parameters: what its path has beside the key, for the document.
+    """
+    operation, route = OPERATIONS[key], ROUTES[key]
+    answer = own.named(operation.answer)
+    scope = WRITE if route.writes else READ
+    given: Any = own.named(operation.body)
+    if operation.parameters is not None:
+        given = Annotated[own.named(operation.parameters), Query()]
+    endpoint.__annotations__ |= {"request": Request, "given": given}
+    every = (*errors_of(key, body=operation.body is not None, held=key in HELD), *errors)
+    told = raises(*every, status=status_of_kind, invalid=RequestInvalid)
+    router.add_api_route(
+        f"/{entity or '{entity}'}" + route.path.replace("{id}", "{id:data_key}"),
+        requires(Scope(scope, f"{scope}:{entity or '{entity}'}"))(told(endpoint)),
+        methods=[route.method],
+        name=f"{entity or 'entity'}.{key}",
+        summary=operation.summary,
+        status_code=operation.status,
+        response_model=None,
+        responses={} if answer is None else {int(operation.status): {"model": answer}},
+        tags=None if entity is None else [entity],
+        openapi_extra=_parameters(key, own.key, parameters),
+        include_in_schema=shown,
+    )
+
+
+def _endpoint(plane: DataPlane, key: str, operation: Operation, name: str | None) -> Callable[..., Awaitable[Response]]:
+    """The function of a route."""
     perform = getattr(plane, key)
     has_key, held = "{id}" in ROUTES[key].path, key in HELD
 
@@ -150,26 +176,26 @@ def _endpoint(
             response: Response = await perform(asked, *place, given)
         return response
 
-    kind: Any = own.named(operation.body)
-    if operation.parameters is not None:
-        kind = Annotated[own.named(operation.parameters), Query()]
-    endpoint.__annotations__ |= {"request": Request, "given": kind}
     return endpoint
 
 
-def _parameters(key: str, row: Mapping[str, Any]) -> dict[str, Any]:
+def _parameters(key: str, row: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What is read from the request itself, for the document; `row`: what a key looks like."""
     route = ROUTES[key]
-    made = [_header(TENANT_HEADER, "for which tenant, with the scope data:tenants", {"examples": ["ada"]})]
+    made = [*others, _header(TENANT_HEADER, "for which tenant, with the scope data:tenants", {"examples": ["ada"]})]
     if route.writes:
         shape = {"pattern": "^[ -~]+$", "maxLength": LONGEST_KEY, "examples": ["4f8a2c1e-7d05-4b9a-8a53-c6e0f1d2b3a4"]}
         made.append(_header(IDEMPOTENCY_HEADER, "the same for each attempt of one write: it is made once", shape))
     if key in HELD:
         made.append(_header("If-Match", "the ETag that the row must have", {"examples": ['"1"']}))
     if "{id}" in route.path:
-        description = "the key, percent-encoded; of several fields, with commas between"
-        made.append({"name": "id", "in": "path", "required": True, "description": description, "schema": dict(row)})
+        made.append(path_parameter("id", "the key, percent-encoded; of several fields, with commas between", row))
     return {"parameters": made}
+
+
+def path_parameter(name: str, description: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A part of a path, for the document."""
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": dict(schema)}
 
 
 def _header(name: str, description: str, shape: Mapping[str, Any]) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class Changes:
             "/".join((path_name(asked.schema), *(() if change.key is None else (key_path(change.key),)))),
             principal=asked.principal,
             account_id=None if tenant is None else unquote(tenant),
-            details=change.details or None,
+            details={**asked.database, **change.details} or None,
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 from urllib.parse import unquote
 
 import attrs
@@ -22,6 +23,8 @@ from objectkernel_system_dialect.wire import from_text
 from objectkernel_system_dialect.wire_entity import WireEntity
 from objectkernel_system_dialect.wire_filter import DEPTH
 
+HERE: Final[Mapping[str, str]] = MappingProxyType({})
+
 
 @attrs.frozen
 class Known:
@@ -34,12 +37,17 @@ class Known:
 
 @attrs.frozen
 class Asked:
-    """One request: who asks what of which entity, and the dialect as its tenant sees it."""
+    """One request: who asks what of which entity, and the dialect as its tenant sees it.
+
+    Attributes:
+        database: what the path says of where the entity is, where there is more than one such place.
+    """
 
     request: Request
     principal: Principal
     entity: WireEntity
     dialect: Dialect
+    database: Mapping[str, str] = HERE
 
     @property
     def schema(self) -> EntitySchema:
@@ -60,27 +68,46 @@ class Asked:
             raise
 
 
+def known_of(schemas: tuple[EntitySchema, ...]) -> Known:
+    """The entities of schemas; all of them are served."""
+    by_name = {schema.name: schema for schema in schemas}
+    entities: dict[str, WireEntity] = {}
+    for schema in schemas:
+        entities[schema.name] = WireEntity(schema, by_name, entities.__getitem__)
+    return Known(schemas, entities, {path_name(one.schema): one for one in entities.values()})
+
+
 class ServedEntities:
     """The entities of a dialect that are served.
 
     Args:
         hidden: the schemas that are not, such as the system's own where both share a database.
+        path: where they are served, for messages.
+        database: see `Asked`.
+        make: works out what is asked of schemas that were not the same the last time.
     """
 
-    def __init__(self, dialect: Dialect, hidden: Callable[[], Iterable[EntitySchema]]) -> None:
+    def __init__(
+        self,
+        dialect: Dialect,
+        hidden: Callable[[], Iterable[EntitySchema]] = tuple,
+        *,
+        path: str = PREFIX,
+        database: Mapping[str, str] = HERE,
+        make: Callable[[tuple[EntitySchema, ...]], Known] = known_of,
+    ) -> None:
         self._dialect = dialect
         self._hidden = hidden
+        self._path = path
+        self._database = database
+        self._make = make
         self._last = Known((), {}, {})
 
     def known(self) -> Known:
         """The entities as they are now."""
         schemas = self._dialect.schemas()
         if schemas != self._last.schemas:
-            by_name = {schema.name: schema for schema in schemas}
-            entities: dict[str, WireEntity] = {}
-            for schema in schemas:
-                entities[schema.name] = WireEntity(schema, by_name, entities.__getitem__)
-            self._last = Known(schemas, entities, {path_name(one.schema): one for one in entities.values()})
+            self._last = self._make(schemas)
         hidden = {IDEMPOTENCY.name, *(schema.name for schema in self._hidden())}
         served = {name: one for name, one in self._last.served.items() if one.schema.name not in hidden}
         return attrs.evolve(self._last, served=served)
@@ -94,10 +121,13 @@ class ServedEntities:
         """
         served = self.known().served
         if name not in served:
-            raise EntityUnknown("there is no such entity", fix=f"see {PREFIX} for those there are", entity="", known=())
+            raise EntityUnknown(
+                "there is no such entity", fix=f"see {self._path} for those there are", entity="", known=()
+            )
         principal: Principal = request.state.principal
         entity = served[name]
-        return Asked(request, principal, entity, self._for_tenant(request, principal, entity.schema))
+        dialect = self._for_tenant(request, principal, entity.schema)
+        return Asked(request, principal, entity, dialect, self._database)
 
     def _for_tenant(self, request: Request, principal: Principal, schema: EntitySchema) -> Dialect:
         named = request.headers.get(TENANT_HEADER)

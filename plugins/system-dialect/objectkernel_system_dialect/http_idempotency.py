@@ -127,12 +127,18 @@ class Idempotency:
         """Which records nobody may ask for any more; one that was made anew meanwhile is none of them."""
         return {"made_at": {"$lte": self._clock() - LIFETIME}}
 
-    async def sweep(self) -> None:
-        """Remove the records that nobody may ask for any more, in batches, between which others write."""
+    async def sweep(self, batches: int | None = None) -> None:
+        """Remove the records that nobody may ask for any more, in batches, between which others write.
+
+        Args:
+            batches: the most; None: until none is left.
+        """
         try:
             if IDEMPOTENCY not in self._dialect.schemas():
                 await self._dialect.register(IDEMPOTENCY)
             while await self._sweep_batch() == BATCH:
+                if batches is not None and (batches := batches - 1) < 1:
+                    return
                 await anyio.lowlevel.checkpoint()
         except DataError as error:
             LOG.warning("records of Idempotency-Key that have come of age stay for now: %s", error.what)

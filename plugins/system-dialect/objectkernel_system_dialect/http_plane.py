@@ -56,6 +56,7 @@ class DataPlane:
         hidden: the schemas that are not served, such as the system's own where both share a database.
         limits: how much may be asked for at once.
         audit: where every write is recorded.
+        entities: what is served of the dialect, if not all that is not `hidden` at `PREFIX`.
     """
 
     def __init__(
@@ -64,11 +65,12 @@ class DataPlane:
         hidden: Callable[[], Iterable[EntitySchema]] = tuple,
         limits: HttpLimits | None = None,
         audit: Audit | None = None,
+        entities: ServedEntities | None = None,
     ) -> None:
         self.limits = limits or HttpLimits()
         self._dialect = dialect
-        self.entities = ServedEntities(dialect, hidden)
-        self._idempotency = Idempotency(dialect)
+        self.entities = entities or ServedEntities(dialect, hidden)
+        self.idempotency = Idempotency(dialect)
         self._locks = RowLocks(dialect)
         self._changes = Changes(audit)
 
@@ -360,7 +362,7 @@ class DataPlane:
                 request.headers.get(TENANT_HEADER, ""),
                 await request.body(),
             )
-            attempt = partial(self._idempotency.once, asked.principal.account_id, key, wanted, write)
+            attempt = partial(self.idempotency.once, asked.principal.account_id, key, wanted, write)
         return _respond(await patiently(attempt, clashed))
 
     # --- values -----------------------------------------------------------------------------------------

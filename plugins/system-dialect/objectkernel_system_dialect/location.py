@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from objectkernel_system_dialect.errors import DatabaseUnavailable, DialectUnsupported
-
-if TYPE_CHECKING:
-    from sqlalchemy import URL
+from objectkernel_system_dialect.sqlalchemy_url import parsed_url
 
 MEMORY: Final = ":memory:"
 DEFAULT_NAME: Final = "objectkernel.db"
@@ -35,7 +33,7 @@ def sqlite_path(uri: str) -> str:
         if uri.lower().startswith(("file:", "sqlite:")):
             raise _refused("a scheme is followed by two slashes, and SQLite's own file: names are not understood")
         return uri if uri == MEMORY else str(Path(uri).expanduser())
-    url = _parsed(uri)
+    url = parsed_url(uri)
     if url is None:
         raise _refused("it is no URL that can be read")
     if url.get_backend_name() != "sqlite":
@@ -43,16 +41,6 @@ def sqlite_path(uri: str) -> str:
     if url.host or url.username or url.password or url.port or url.query:
         raise _refused("it has a host, a user or a query, which a file has not: three slashes, then the path")
     return url.database or MEMORY
-
-
-def _parsed(uri: str) -> URL | None:
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        return make_url(uri)
-    except (ArgumentError, ValueError):  # its text shows the URI, so it does not even become a context
-        return None
 
 
 def within_data_dir(uri: str, data_dir: Path) -> str:

@@ -10,13 +10,13 @@ from typing import Any, Final
 import attrs
 from asyncmy.connection import Connection
 from asyncmy.constants import CLIENT
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from asyncmy.constants.COMMAND import COM_QUIT
+from asyncmy.errors import MySQLError
 
-from objectkernel_system_dialect.errors import DialectUnsupported
+from objectkernel_system_dialect.connection_limit import ConnectionLimit
+from objectkernel_system_dialect.connection_pool import LEAVE_PATIENCE
+from objectkernel_system_dialect.mariadb_url import DEFAULT_HOST, MariadbUrl
 
-DEFAULT_PORT: Final = 3306
-SCHEMES: Final = frozenset({"mysql", "mariadb", "mysql+asyncmy", "mariadb+asyncmy"})
 TLS_MODES: Final = ("disabled", "required", "verify_ca", "verify_identity")
 QUERY: Final = frozenset({"charset", "ssl_mode", "ssl_ca", "ssl_cert", "ssl_key", "unix_socket"})
 SQL_MODE: Final = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
@@ -30,7 +30,9 @@ class MariadbOptions:
 
     Attributes:
         pool_size: the most connections at a time; they are made when they are needed.
+        pool_min: how many of them stay open when nobody uses them.
         pool_timeout: for one of them to become free.
+        limit: which connections there may be together with those of other pools.
         connect_timeout: for reaching the server, the handshake included.
         command_timeout: for each sign of life of the server while a statement runs; changes of the schema have none.
         lock_timeout: whole seconds that a statement waits for rows that others hold.
@@ -38,11 +40,13 @@ class MariadbOptions:
     """
 
     pool_size: int = 10
+    pool_min: int = 0
     pool_timeout: float = 30.0
     connect_timeout: float = 10.0
     command_timeout: float = 60.0
     lock_timeout: int = 5
     statement_cache_size: int = 128
+    limit: ConnectionLimit | None = None
 
 
 @attrs.frozen
@@ -68,26 +72,22 @@ def server_of(uri: str) -> Server:
     Raises:
         DialectUnsupported: the URL is for another driver, or has parts that are not known. It is not shown.
     """
-    url = _parsed(uri)
-    if url is None:
-        raise _refused("it is no URL that can be read")
-    if url.drivername not in SCHEMES:
-        raise _refused("its scheme is that of another database or driver")
+    url = MariadbUrl.parse(uri)
     if not url.database:
-        raise _refused("it names no database")
-    query = {name.replace("-", "_"): value for name, value in url.query.items()}
+        raise url.refused("it names no database")
+    query = dict(url.query)
     if unknown := sorted(set(query) - QUERY):
-        raise _refused(f"its query has what is not known: {', '.join(unknown)}")
+        raise url.refused(f"its query has what is not known: {', '.join(unknown)}")
     if query.get("charset", "utf8mb4") != "utf8mb4":
-        raise _refused("its charset is not utf8mb4, the one that holds all text")
-    host, port = url.host or "127.0.0.1", url.port or DEFAULT_PORT
+        raise url.refused("its charset is not utf8mb4, the one that holds all text")
+    host = url.host or DEFAULT_HOST
     return Server(
-        place=f"the database {url.database!r} at {query.get('unix_socket') or f'{host}:{port}'}",
+        place=f"the database {url.database!r} at {query.get('unix_socket') or f'{host}:{url.port}'}",
         database=url.database,
         arguments={
             "host": host,
-            "port": port,
-            "user": url.username,
+            "port": url.port,
+            "user": url.user,
             "password": (url.password or "").encode(),  # of text the driver would make Latin-1
             "database": url.database,
             "unix_socket": query.get("unix_socket"),
@@ -96,17 +96,10 @@ def server_of(uri: str) -> Server:
     )
 
 
-def _parsed(uri: str) -> URL | None:
-    try:
-        return make_url(uri)
-    except (ArgumentError, ValueError):  # its text shows the URI, so it does not even become a context
-        return None
-
-
 def _tls(query: Mapping[str, Any]) -> ssl.SSLContext | None:
     mode = query.get("ssl_mode", "verify_identity" if "ssl_ca" in query else "disabled").lower()
     if mode not in TLS_MODES:
-        raise _refused(f"its ssl_mode is none of {', '.join(TLS_MODES)}")
+        raise MariadbUrl.refused(f"its ssl_mode is none of {', '.join(TLS_MODES)}")
     if mode == "disabled":
         return None
     try:
@@ -114,11 +107,31 @@ def _tls(query: Mapping[str, Any]) -> ssl.SSLContext | None:
         if certificate := query.get("ssl_cert"):
             context.load_cert_chain(certificate, query.get("ssl_key"))
     except OSError:  # of which ssl.SSLError is one
-        raise _refused("one of its certificate files cannot be read") from None
+        raise MariadbUrl.refused("one of its certificate files cannot be read") from None
     context.check_hostname = mode == "verify_identity"
     if mode == "required":
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+class SchemaConnection(Connection):
+    """A connection that whoever closes it leaves as the pool does."""
+
+    async def ensure_closed(self) -> None:
+        await leave(self)
+
+
+async def leave(connection: Any) -> None:
+    """Take leave of the server, and wait until it has let go: then it has room for another connection."""
+    try:
+        if connection.connected:
+            async with asyncio.timeout(LEAVE_PATIENCE):
+                await connection._execute_command(COM_QUIT, b"")  # the driver's own way closes before the server does
+                await connection.read_packet()
+    except (MySQLError, OSError):  # the end of the connection, or of the patience
+        pass
+    finally:
+        connection.close()
 
 
 async def connect(server: Server, options: MariadbOptions, *, for_schema: bool = False) -> Connection:
@@ -127,7 +140,7 @@ async def connect(server: Server, options: MariadbOptions, *, for_schema: bool =
     Args:
         for_schema: statements may take as long as they need, and are not committed one by one.
     """
-    connection: Any = Connection(  # type: ignore[no-untyped-call]
+    connection: Any = (SchemaConnection if for_schema else Connection)(  # type: ignore[no-untyped-call]
         **server.arguments,
         charset="utf8mb4",
         client_flag=CLIENT.FOUND_ROWS,
@@ -175,12 +188,4 @@ def _settings(connection: Connection, options: MariadbOptions) -> tuple[str, ...
         f"SET NAMES utf8mb4 COLLATE {COLLATION[is_mariadb(connection)]}",
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
         f"SET SESSION {', '.join(f'{name} = {value}' for name, value in session.items())}",
-    )
-
-
-def _refused(why: str) -> DialectUnsupported:
-    return DialectUnsupported(
-        "the database URI cannot be used with mariadb",
-        why=why,
-        fix="give mysql://user:password@host:3306/database",
     )

@@ -29,9 +29,11 @@ from sqlalchemy.types import TypeEngine
 from objectkernel_system_dialect.dialect import Capability
 from objectkernel_system_dialect.engine import Engine
 from objectkernel_system_dialect.errors import DataError
+from objectkernel_system_dialect.executor import Session
 from objectkernel_system_dialect.mariadb_connection import COLLATION, MariadbOptions, server_of
 from objectkernel_system_dialect.mariadb_errors import ServerError, translated
 from objectkernel_system_dialect.mariadb_executor import MariadbExecutor
+from objectkernel_system_dialect.rows import PLAIN
 from objectkernel_system_dialect.stored import Stored
 from objectkernel_system_dialect.values import Misfit
 
@@ -42,6 +44,10 @@ COMPARE: Final[Mapping[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
     "$lt": operator.lt,
     "$lte": operator.le,
 }
+IDENTITY: Final = (
+    "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uid', 'server_uuid', 'hostname', 'port', 'datadir')"
+)
+"""What tells servers apart, as far as their version has it."""
 JSON_TYPES: Final = {
     "string": ("STRING",),
     "number": ("INTEGER", "DOUBLE", "DECIMAL", "UNSIGNED INTEGER"),
@@ -91,6 +97,11 @@ class MariadbEngine:
 
     def translated(self, error: Exception, entity: str) -> DataError:
         return translated(error, place=self.place, entity=entity)
+
+    async def identity(self, session: Session) -> str:
+        variables = sorted(tuple(row) for row in await session.fetch(IDENTITY, (), PLAIN))
+        ((database,),) = await session.fetch("SELECT DATABASE()", (), PLAIN)
+        return " ".join(["mariadb", *(value for _, value in variables), database])
 
     # --- expressions --------------------------------------------------------------------------------
 

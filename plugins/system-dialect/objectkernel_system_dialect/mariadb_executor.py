@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
+import attrs
 from anyio.lowlevel import current_token
 from asyncmy.connection import Connection
 
@@ -32,6 +33,15 @@ SCHEMA_PATIENCE: Final = 600
 """Seconds to wait for others that change the schema."""
 
 
+@attrs.frozen
+class Learnt:
+    """What a server is: MariaDB or MySQL, its version, and what it takes."""
+
+    mariadb: bool
+    version: tuple[int, ...]
+    limits: Limits
+
+
 class MariadbExecutor:
     """One database behind a pool. Made by `open`, in the event loop that it is used in; ended by `aclose`.
 
@@ -43,19 +53,19 @@ class MariadbExecutor:
         version: of the server, in numbers.
     """
 
-    def __init__(self, server: Server, options: MariadbOptions, connection: Connection, limits: Limits) -> None:
-        self.mariadb = is_mariadb(connection)
-        self.version = version(connection)
+    def __init__(self, server: Server, options: MariadbOptions, pool: Pool, learnt: Learnt) -> None:
+        self.mariadb = learnt.mariadb
+        self.version = learnt.version
         self._server = server
         self._options = options
-        self._statements = Statements(limits)
+        self._statements = Statements(learnt.limits)
         self._loop = asyncio.get_running_loop()
-        self._pool = Pool(self._connect, options.pool_size, options.pool_timeout, server.place)
+        self._pool = pool
         self._closed = False
 
     @classmethod
     async def open(cls, server: Server, options: MariadbOptions) -> MariadbExecutor:
-        """Connect once, to learn what the server is.
+        """Connect, to learn what the server is.
 
         Raises:
             DialectUnsupported: the event loop is not asyncio's.
@@ -67,18 +77,20 @@ class MariadbExecutor:
                 why="their driver, asyncmy, knows asyncio only, and this is trio",
                 fix="run on asyncio, or use SQLite or a remote data plane (MOSTA_DATA=net)",
             )
+        pool = Pool(
+            lambda: connect(server, options),
+            options.pool_size,
+            options.pool_timeout,
+            server.place,
+            least=options.pool_min,
+            limit=options.limit,
+        )
         try:
-            connection = await connect(server, options)
-            try:
-                cursor = connection.cursor()
-                await cursor.execute("SELECT @@max_allowed_packet")
-                (packet,) = await cursor.fetchone()
-            finally:
-                await connection.ensure_closed()
-        except RAISED as error:
-            raise reported(error) from None
-        returning = is_mariadb(connection) and version(connection) >= (10, 5)
-        return cls(server, options, connection, Limits(int(packet), returning))
+            return cls(server, options, pool, await pool.run(_learn, repeatable=True))
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await pool.aclose()
+            raise
 
     async def fetch(self, sql: str, values: Sequence[Any], reader: Reader[T], *, writes: bool = False) -> list[T]:
         if not writes:
@@ -124,7 +136,7 @@ class MariadbExecutor:
         )
         name = hashlib.blake2s(self._server.database.encode(), digest_size=16).hexdigest()
         try:
-            async with engine.connect() as connection:
+            async with self._pool.beside(), engine.connect() as connection:
                 lock = {"name": f"objectkernel:{name}", "patience": SCHEMA_PATIENCE}
                 if not await connection.scalar(text("SELECT GET_LOCK(:name, :patience)"), lock):
                     raise ServerError(LOCK_TIMEOUT)
@@ -158,9 +170,6 @@ class MariadbExecutor:
         with anyio.CancelScope(shield=True):
             await self._pool.aclose()
 
-    async def _connect(self) -> Connection:
-        return await connect(self._server, self._options)
-
     async def _run(self, job: Job[T], *, repeatable: bool = False) -> T:
         self._expect_open()
         return await patiently(lambda: self._pool.run(job, repeatable=repeatable), _undone)
@@ -190,6 +199,17 @@ class MariadbExecutor:
 def _undone(error: Exception) -> bool:
     """Whether a deadlock ended it. What waited for a lock has waited as long as it may."""
     return isinstance(error, ServerError) and error.number == DEADLOCK
+
+
+async def _learn(connection: Connection) -> Learnt:
+    try:
+        cursor = connection.cursor()
+        await cursor.execute("SELECT @@max_allowed_packet")
+        (packet,) = await cursor.fetchone()
+    except RAISED as error:
+        raise reported(error) from None
+    mariadb, number = is_mariadb(connection), version(connection)
+    return Learnt(mariadb, number, Limits(int(packet), mariadb and number >= (10, 5)))
 
 
 async def _ping(connection: Connection) -> None:

@@ -1,17 +1,20 @@
-"""A pool of connections to MariaDB that trusts none: what is out of step or was closed meanwhile goes."""
+"""Connections to MariaDB in a `ConnectionPool` that trusts none: what is out of step or was closed meanwhile goes."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import anyio
 import attrs
 from asyncmy.connection import Connection
 
-from objectkernel_system_dialect.errors import DatabaseBusy, DataError
+from objectkernel_system_dialect.connection_limit import ConnectionLimit
+from objectkernel_system_dialect.connection_pool import Condition, ConnectionPool, Driver, Held
+from objectkernel_system_dialect.errors import DataError
+from objectkernel_system_dialect.mariadb_connection import leave
 from objectkernel_system_dialect.mariadb_errors import LOST, RAISED, UNSENT, ServerError, reported
 from objectkernel_system_dialect.usage import Usage
 
@@ -30,15 +33,22 @@ class Lent:
     """A connection out of the pool.
 
     Attributes:
-        fresh: it has not been used before.
         keep: whether it may be used again: its last command was answered wholly.
         given_up: its last command was cancelled, and the server may still be at it.
     """
 
-    connection: Connection
-    fresh: bool
+    held: Held[Connection]
     keep: bool = False
     given_up: bool = False
+
+    @property
+    def connection(self) -> Connection:
+        return self.held.connection
+
+    @property
+    def condition(self) -> Condition:
+        """How it goes back."""
+        return "good" if self.keep else "doubtful" if self.given_up else "bad"
 
     def give_up(self) -> None:
         """Note that a call was cancelled. The driver closes a connection that waits for an answer then."""
@@ -46,22 +56,23 @@ class Lent:
 
 
 class Pool:
-    """At most `size` connections, made when they are needed; the one used last is lent first.
+    """At most `size` connections; see `ConnectionPool`, also for the arguments."""
 
-    Args:
-        timeout: seconds to wait for a connection.
-        place: how messages call the database.
-    """
-
-    def __init__(self, connect: Connect, size: int, timeout: float, place: str) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        size: int,
+        timeout: float,
+        place: str,
+        *,
+        least: int = 0,
+        limit: ConnectionLimit | None = None,
+    ) -> None:
         self._connect = connect
-        self._size = size
-        self._timeout = timeout
-        self._place = place
-        self._slots = asyncio.Semaphore(size)
-        self._idle: list[Connection] = []
-        self._used = 0
-        self._waiting = 0
+        self._pool = ConnectionPool(self, size=size, timeout=timeout, place=place, least=least, limit=limit)
+        self.beside = self._pool.beside
+        self.drop_idle = self._pool.drop_idle
+        self.aclose = self._pool.aclose
 
     async def run(self, job: Job[T], *, repeatable: bool) -> T:
         """Run a job on a connection.
@@ -74,54 +85,41 @@ class Pool:
             DatabaseBusy: no connection became free in time.
         """
         again = LOST if repeatable else UNSENT
-        async with self._slot():
-            lent = await self._lend()
-            try:
-                return await self._run(lent, job)
-            except ServerError as error:
-                if lent.fresh or error.number not in again:
-                    raise
-            self.drop_idle()
-            return await self._run(await self._lend(), job)
+        lent = await self._lend()
+        was_fresh = lent.held.fresh
+        try:
+            return await self._run(lent, job)
+        except ServerError as error:
+            if was_fresh or error.number not in again:
+                raise
+        self._pool.let_all_go()
+        return await self._run(await self._lend(), job)
 
     @asynccontextmanager
     async def lend(self, prepare: Job[Any]) -> AsyncIterator[Lent]:
         """A connection for a block, on which `prepare` was run first. Set `Lent.keep` when it may be used again."""
-        async with self._slot():
-            lent = await self._lend()
-            try:
-                try:
-                    await prepare(lent.connection)
-                except ServerError as error:
-                    if lent.fresh or error.number not in LOST:
-                        raise
-                    lent.connection.close()
-                    self.drop_idle()
-                    lent = await self._lend()
-                    await prepare(lent.connection)
-                yield lent
-            finally:
-                await self._take_back(lent)
+        lent = await self._prepared(prepare)
+        try:
+            yield lent
+        finally:
+            self._take_back(lent)
 
-    def drop_idle(self) -> None:
-        """Close the connections that nobody uses."""
-        while self._idle:
-            with suppress(RuntimeError):  # an event loop that has ended closed it
-                self._idle.pop().close()
+    async def _prepared(self, prepare: Job[Any]) -> Lent:
+        while True:
+            lent = await self._lend()
+            was_fresh = lent.held.fresh
+            try:
+                await prepare(lent.connection)
+                return lent
+            except BaseException as error:
+                self._take_back(lent)
+                if was_fresh or not isinstance(error, ServerError) or error.number not in LOST:
+                    raise
+            self._pool.let_all_go()
 
     def usage(self) -> Usage:
         """See `TellsUsage.usage`."""
-        idle = len(self._idle)
-        return Usage(limit=self._size, used=self._used, idle=idle, waiting={"connection": self._waiting})
-
-    async def aclose(self) -> None:
-        """Wait for those in use, and take leave of all."""
-        for _ in range(self._size):
-            await self._slots.acquire()
-        while self._idle:
-            connection = self._idle.pop()
-            with suppress(*RAISED):
-                await connection.ensure_closed()
+        return self._pool.usage()
 
     async def _run(self, lent: Lent, job: Job[T]) -> T:
         try:
@@ -138,70 +136,58 @@ class Pool:
             lent.give_up()
             raise
         finally:
-            await self._take_back(lent)
+            self._take_back(lent)
 
     async def _lend(self) -> Lent:
-        while self._idle:
-            connection = self._idle.pop()
-            if await _answers(connection):
-                return Lent(connection, fresh=False)
+        while True:
+            lent = Lent(await self._pool.lend())
+            if lent.held.fresh or await self._answers(lent):
+                return lent
+
+    async def _answers(self, lent: Lent) -> bool:
+        """Whether a connection lives, as far as there is doubt; one that does not is taken back."""
+        connection = lent.connection
+        if connection.loop.time() - lent.held.used_at < IDLE:
+            return True
         try:
-            return Lent(await self._connect(), fresh=True)
+            await connection.ping(reconnect=False)
+        except BaseException as error:
+            self._take_back(lent)
+            if not isinstance(error, RAISED):
+                raise
+            return False
+        return True
+
+    def _take_back(self, lent: Lent) -> None:
+        self._pool.take_back(lent.held, lent.condition)
+
+    # --- for the pool: see `Driver` -----------------------------------------------------------------------
+
+    async def connect(self) -> Connection:
+        try:
+            return await self._connect()
         except RAISED as error:
             raise reported(error) from None
 
-    async def _take_back(self, lent: Lent) -> None:
-        if lent.keep and lent.connection.connected:
-            self._idle.append(lent.connection)
-            return
-        lent.connection.close()
-        if lent.given_up:
-            with anyio.move_on_after(KILL_PATIENCE, shield=True), suppress(ServerError, *RAISED):
-                await self._kill(lent.connection.thread_id())
+    def watch(self, connection: Connection, ended: Callable[[], None]) -> None:
+        """The driver finds out when the connection is used."""
 
-    async def _kill(self, number: int) -> None:
-        """End a connection on the server, which would find out late that nobody waits."""
-        killer = (await self._lend()).connection
-        try:
-            await killer.query(f"KILL {number}")  # type: ignore[no-untyped-call]
-            self._idle.append(killer)
-        except BaseException:
-            killer.close()
-            raise
+    def is_open(self, connection: Connection) -> bool:
+        return bool(connection.connected)
 
-    @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(self._timeout):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise DatabaseBusy(
-                f"{self._place} got no connection for this within {self._timeout:g} s; nothing was changed",
-                why=f"all {self._size} connections of the pool are in use",
-                fix="end transactions sooner, or raise the pool size",
-                database=self._place,
-                reason="pool",
-            ) from None
-        finally:
-            self._waiting -= 1
-        self._used += 1
-        try:
-            yield
-        finally:
-            self._used -= 1
-            self._slots.release()
-
-
-async def _answers(connection: Connection) -> bool:
-    """Whether a connection lives, as far as there is doubt."""
-    if connection.connected and connection.loop.time() - connection.last_usage < IDLE:
-        return True
-    try:
-        await connection.ping(reconnect=False)
-    except BaseException as error:
-        connection.close()
-        if not isinstance(error, RAISED):
-            raise
+    async def recover(self, connection: Connection) -> bool:
+        """End it on the server, which would find out late that nobody waits; it is closed here."""
+        with anyio.move_on_after(KILL_PATIENCE), suppress(ServerError, DataError, *RAISED):
+            async with self._pool.spare() as killer:
+                await killer.query(f"KILL {connection.thread_id()}")  # type: ignore[no-untyped-call]
         return False
-    return True
+
+    async def leave(self, connection: Connection) -> None:
+        await leave(connection)
+
+    def drop(self, connection: Connection) -> None:
+        connection.close()
+
+
+if TYPE_CHECKING:
+    _is_a_driver: type[Driver[Connection]] = Pool

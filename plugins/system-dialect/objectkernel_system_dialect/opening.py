@@ -11,6 +11,7 @@ import anyio
 import attrs
 from objectkernel.secret import Secret
 
+from objectkernel_system_dialect.connection_limit import ConnectionLimit
 from objectkernel_system_dialect.data_plug import SchemaStrategy
 from objectkernel_system_dialect.databases import Database
 from objectkernel_system_dialect.dialect import Dialect
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class ConnectionOptions:
-    """How connections behave: the settings of `SystemDialectConfig` with these names."""
+    """How connections behave: the settings of `SystemDialectConfig` with these names, and what an opening adds."""
 
     pool_size: int = 10
+    pool_min: int = 0
     pool_timeout: float = 30.0
     connect_timeout: float = 10.0
     command_timeout: float = 60.0
@@ -38,6 +40,7 @@ class ConnectionOptions:
     busy_timeout: float = 5.0
     immediate_reads: bool = True
     readers: int = 3
+    limit: ConnectionLimit | None = None
 
 
 @attrs.frozen
@@ -97,6 +100,8 @@ class SqlOpening:
 
                 pool = PostgresOptions(
                     pool_size=options.pool_size,
+                    pool_min=options.pool_min,
+                    limit=options.limit,
                     pool_timeout=options.pool_timeout,
                     connect_timeout=options.connect_timeout,
                     command_timeout=options.command_timeout,
@@ -109,6 +114,8 @@ class SqlOpening:
 
                 server = MariadbOptions(
                     pool_size=options.pool_size,
+                    pool_min=options.pool_min,
+                    limit=options.limit,
                     pool_timeout=options.pool_timeout,
                     connect_timeout=options.connect_timeout,
                     command_timeout=options.command_timeout,

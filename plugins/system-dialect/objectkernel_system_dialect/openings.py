@@ -8,7 +8,7 @@ import attrs
 from objectkernel.secret import Secret
 
 from objectkernel_system_dialect.config import SystemDialectConfig
-from objectkernel_system_dialect.data_plug import SchemaStrategy
+from objectkernel_system_dialect.data_plug import IsolatedOptions, SchemaStrategy
 from objectkernel_system_dialect.databases import locate
 from objectkernel_system_dialect.generations import Opening
 from objectkernel_system_dialect.location import DATA_DIR, DEFAULT_NAME, within_data_dir
@@ -63,8 +63,12 @@ def database_opening(
     uri: Secret[str] | None,
     strategy: SchemaStrategy,
     migrations: Sequence[Migration] = (),
+    isolated: IsolatedOptions | None = None,
 ) -> Opening:
     """A database by its kind and URI, with the connection settings.
+
+    Args:
+        isolated: what of them is another.
 
     Raises:
         DialectUnsupported: there is no such kind, or the URI belongs to another.
@@ -74,5 +78,14 @@ def database_opening(
     place = location.uri or Secret(f"{DATA_DIR}/{DEFAULT_NAME}")
     if location.database.name == "sqlite":
         place = Secret(within_data_dir(place.reveal(), config.data_dir))
-    options = {field.name: getattr(config, field.name) for field in attrs.fields(ConnectionOptions)}
-    return SqlOpening(location.database, place, strategy, ConnectionOptions(**options), tuple(migrations))
+    run = () if isolated is not None and not isolated.migrations else tuple(migrations)
+    return SqlOpening(location.database, place, strategy, _options(config, isolated), run)
+
+
+def _options(config: SystemDialectConfig, isolated: IsolatedOptions | None) -> ConnectionOptions:
+    """The settings, and in their place what an isolated database has of its own."""
+    names = attrs.fields_dict(ConnectionOptions)
+    settings = attrs.asdict(config, recurse=False)
+    own = {} if isolated is None else attrs.asdict(isolated, recurse=False)
+    made = {**settings, **{name: value for name, value in own.items() if value is not None}}
+    return ConnectionOptions(**{name: made[name] for name in names if name in made})

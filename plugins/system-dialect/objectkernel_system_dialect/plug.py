@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 from objectkernel.secret import Secret
 
 from objectkernel_system_dialect.config import SystemDialectConfig
-from objectkernel_system_dialect.data_plug import DataMode, DataPlug, KeyRenewal, SchemaStrategy
+from objectkernel_system_dialect.data_plug import DataMode, DataPlug, IsolatedOptions, KeyRenewal, SchemaStrategy
 from objectkernel_system_dialect.dialect import Dialect
 from objectkernel_system_dialect.errors import OperationUnsupported
 from objectkernel_system_dialect.generations import Opening
@@ -23,6 +23,7 @@ from objectkernel_system_dialect.schema import EntitySchema
 from objectkernel_system_dialect.schema_registry import SchemaRegistry
 from objectkernel_system_dialect.sharing import shared_system
 from objectkernel_system_dialect.switching import SwitchableDialect
+from objectkernel_system_dialect.telling import telling
 
 log = logging.getLogger("objectkernel.plugin.system-dialect")
 
@@ -178,12 +179,29 @@ class Plug(SchemaRegistry):
 
     # --- others -------------------------------------------------------------------------------------------
 
-    async def open_isolated_dialect(self, dialect: str, uri: str, schema_strategy: SchemaStrategy = "none") -> Dialect:
-        return await self._database(dialect, uri, schema_strategy).open(())
+    async def open_isolated_dialect(
+        self,
+        dialect: str,
+        uri: str,
+        schema_strategy: SchemaStrategy = "none",
+        *,
+        schemas: Sequence[EntitySchema] = (),
+        options: IsolatedOptions | None = None,
+    ) -> Dialect:
+        return await self._database(dialect, uri, schema_strategy, options).open(schemas)
 
-    def _database(self, dialect: str, uri: str, strategy: SchemaStrategy | None) -> Opening:
+    async def plan_schemas(self, dialect: Dialect, schemas: Sequence[EntitySchema]) -> tuple[str, ...]:
+        return await telling(dialect).plan(schemas)
+
+    async def database_identity(self, dialect: Dialect) -> str:
+        return await telling(dialect).identity()
+
+    def _database(
+        self, dialect: str, uri: str, strategy: SchemaStrategy | None, isolated: IsolatedOptions | None = None
+    ) -> Opening:
         config = self._read()
-        return database_opening(config, dialect, Secret(uri), strategy or config.db_schema_strategy, self._migrations)
+        strategy = strategy or config.db_schema_strategy
+        return database_opening(config, dialect, Secret(uri), strategy, self._migrations, isolated)
 
     async def aclose(self) -> None:
         """Close what `bootstrap_system_dialect` opened."""

@@ -39,16 +39,19 @@ from objectkernel_system_dialect.contracts import (
     API_KEY_SOURCE,
     BUSINESS_SCHEMAS,
     DATA_PLUG,
+    DATA_ROUTES,
     DIALECT,
     OFFLINE_SYSTEM,
     SCHEMAS,
     SYSTEM_DIALECT,
     SYSTEM_SCHEMAS,
     DataPlug,
+    DataRoutes,
     Dialect,
     OfflineDialect,
     Schemas,
 )
+from objectkernel_system_dialect.data_routes import LazyDataRoutes
 from objectkernel_system_dialect.figures import connection_figures
 from objectkernel_system_dialect.http_idempotency import PAUSE, Idempotency
 from objectkernel_system_dialect.location import MEMORY
@@ -134,6 +137,10 @@ class SystemDialectPlugin(Plugin):
     @provides(SCHEMAS, uses=("plug",))
     def schemas(self) -> Schemas:
         return self.plug
+
+    @provides(DATA_ROUTES, uses=("audit",))
+    def routes_of_databases(self) -> DataRoutes:
+        return LazyDataRoutes(self._limits, self.audit)
 
     @contributes(COMMANDS, uses=())
     def schema_command(self) -> CommandMaker:

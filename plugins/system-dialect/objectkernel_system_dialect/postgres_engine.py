@@ -14,6 +14,7 @@ from sqlalchemy.types import TypeEngine
 from objectkernel_system_dialect.dialect import Capability
 from objectkernel_system_dialect.engine import Engine
 from objectkernel_system_dialect.errors import DatabaseUnavailable, DataError, DialectUnsupported
+from objectkernel_system_dialect.executor import Session
 from objectkernel_system_dialect.postgres_errors import DRIVER_ERRORS, translated
 from objectkernel_system_dialect.postgres_executor import PostgresExecutor, PostgresOptions
 from objectkernel_system_dialect.postgres_types import COLLATION, JsonText, PostgresCore
@@ -27,6 +28,12 @@ PROBE: Final = (
     "SELECT current_setting('server_encoding'),"
     f" EXISTS (SELECT FROM pg_catalog.pg_collation WHERE collname = '{UNICODE}')"
 )
+
+IDENTITY: Final = (
+    "SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint, current_setting('port'), oid"
+    " FROM pg_catalog.pg_database WHERE datname = current_database()"
+)
+"""When the server was started, to a microsecond; its own port; and the number of the database."""
 
 COMPARE: Final[Mapping[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
     "$eq": operator.eq,
@@ -89,6 +96,10 @@ class PostgresEngine:
 
     def translated(self, error: Exception, entity: str) -> DataError:
         return translated(error, place=self.place, entity=entity)
+
+    async def identity(self, session: Session) -> str:
+        ((started, port, database),) = await session.fetch(IDENTITY, (), PLAIN)
+        return f"postgres {started} {port} {database}"
 
     # --- expressions --------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -14,12 +13,13 @@ import attrs
 from anyio.lowlevel import current_token
 
 from objectkernel_system_dialect.closed import closed, other_loop
-from objectkernel_system_dialect.errors import DatabaseBusy, DialectUnsupported
+from objectkernel_system_dialect.connection_limit import ConnectionLimit
+from objectkernel_system_dialect.connection_pool import Condition, ConnectionPool
+from objectkernel_system_dialect.errors import DialectUnsupported
 from objectkernel_system_dialect.executor import Insertion, Reader
 from objectkernel_system_dialect.patience import patiently
-from objectkernel_system_dialect.postgres_errors import DRIVER_ERRORS
+from objectkernel_system_dialect.postgres_driver import PostgresDriver
 from objectkernel_system_dialect.postgres_transaction import (
-    Connection,
     Job,
     PostgresTransaction,
     changing,
@@ -52,7 +52,9 @@ class PostgresOptions:
 
     Attributes:
         pool_size: the most connections that are open at once; the first is opened when it is needed.
+        pool_min: how many of them stay open when nobody uses them.
         pool_timeout: seconds that an operation waits for one of them.
+        limit: which connections there may be together with those of other pools.
         connect_timeout: seconds that opening one may take.
         command_timeout: seconds that one statement may take; 0 is no limit.
         statement_cache: prepared statements kept for each connection. 0 is needed where something between here
@@ -60,10 +62,12 @@ class PostgresOptions:
     """
 
     pool_size: int = 10
+    pool_min: int = 0
     pool_timeout: float = 30.0
     connect_timeout: float = 10.0
     command_timeout: float = 60.0
     statement_cache: int = 100
+    limit: ConnectionLimit | None = None
 
 
 class PostgresExecutor:
@@ -75,8 +79,6 @@ class PostgresExecutor:
     """
 
     def __init__(self, url: str, place: str, options: PostgresOptions) -> None:
-        self._place = place
-        self._options = options
         self._loop = asyncio.get_running_loop()
         self._connecting = {
             "dsn": url,
@@ -84,16 +86,14 @@ class PostgresExecutor:
             "statement_cache_size": options.statement_cache,
             "max_cached_statement_lifetime": 0,
         }
-        self._pool: Any = asyncpg.create_pool(
-            **self._connecting,
-            min_size=0,
-            max_size=options.pool_size,
-            command_timeout=options.command_timeout or None,
-            reset=_keep,
+        self._pool = ConnectionPool(
+            PostgresDriver({**self._connecting, "command_timeout": options.command_timeout or None}),
+            size=options.pool_size,
+            least=options.pool_min,
+            timeout=options.pool_timeout,
+            place=place,
+            limit=options.limit,
         )
-        self._under_way = 0
-        self._waiting = 0
-        self._all_done = asyncio.Event()
         self._closed = False
 
     @classmethod
@@ -113,9 +113,7 @@ class PostgresExecutor:
                 why="its driver, asyncpg, knows asyncio only, and this is trio",
                 fix="run on asyncio, or use SQLite or a remote data plane (MOSTA_DATA=net)",
             )
-        executor = cls(url, place, options)
-        await executor._pool
-        return executor
+        return cls(url, place, options)
 
     async def fetch(self, sql: str, values: Sequence[Any], reader: Reader[T], *, writes: bool = False) -> list[T]:
         job = fetching(sql, values, reader)
@@ -129,25 +127,22 @@ class PostgresExecutor:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
-        self._enter()
+        self._expect_open()
+        held = await self._pool.lend()
+        transaction = PostgresTransaction(held.connection)
         try:
-            connection = await self._acquire()
+            await transaction.begin()
             try:
-                transaction = PostgresTransaction(connection)
-                await transaction.begin()
-                try:
-                    yield transaction
-                except BaseException:
-                    with anyio.CancelScope(shield=True):
-                        await transaction.rollback()
-                    raise
-                else:
-                    with anyio.CancelScope(shield=True):
-                        await transaction.commit()
-            finally:
-                await self._pool.release(connection)
+                yield transaction
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await transaction.rollback()
+                raise
+            else:
+                with anyio.CancelScope(shield=True):
+                    await transaction.commit()
         finally:
-            self._leave()
+            self._pool.take_back(held, "good" if transaction.settled else "doubtful")
 
     async def schema_work(self, work: Callable[[sqlalchemy.Connection], T]) -> T:
         from sqlalchemy import func, select
@@ -155,25 +150,22 @@ class PostgresExecutor:
 
         from objectkernel_system_dialect.postgres_schema import schema_engine
 
-        self._enter()
+        self._expect_open()
         try:
-            engine = schema_engine(lambda: asyncpg.connect(**self._connecting))
-            async with engine.begin() as connection:
-                await connection.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
-                return await connection.run_sync(work)
+            async with self._pool.beside():
+                engine = schema_engine(lambda: asyncpg.connect(**self._connecting))
+                async with engine.begin() as connection:
+                    await connection.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
+                    return await connection.run_sync(work)
         except DBAPIError as error:
             raise error.driver_exception from None  # SQLAlchemy's own would tell statement and values
-        finally:
-            self._leave()
 
     async def ping(self) -> None:
         await self._read(changing("SELECT 1", ()))
 
     def usage(self) -> Usage:
         """See `TellsUsage.usage`."""
-        idle = self._pool.get_idle_size()
-        used = self._pool.get_size() - idle
-        return Usage(limit=self._options.pool_size, used=used, idle=idle, waiting={"connection": self._waiting})
+        return self._pool.usage()
 
     async def aclose(self) -> None:
         """Finish what is under way, also transactions, and close the connections; no cancellation interrupts it.
@@ -184,15 +176,10 @@ class PostgresExecutor:
             return
         self._closed = True
         if not self._is_here():
-            with contextlib.suppress(RuntimeError):  # the loop is closed, and its transports with it
-                self._pool.terminate()
+            self._pool.drop_idle()
             return
         with anyio.CancelScope(shield=True):
-            if self._under_way:
-                await self._all_done.wait()
-            with contextlib.suppress(*DRIVER_ERRORS):  # a pool that cannot take its leave ends without
-                async with asyncio.timeout(self._options.connect_timeout):
-                    await self._pool.close()
+            await self._pool.aclose()
 
     async def _read(self, job: Job[T]) -> T:
         try:
@@ -213,46 +200,25 @@ class PostgresExecutor:
             return await transaction.run(job)
 
     async def _run(self, job: Job[T]) -> T:
-        self._enter()
+        self._expect_open()
+        held = await self._pool.lend()
+        condition: Condition = "doubtful"  # whoever is cancelled, or has waited long enough, leaves it in mid-work
         try:
-            connection = await self._acquire()
-            try:
-                return await job(connection)
-            finally:
-                await self._pool.release(connection)
+            result = await job(held.connection)
+            condition = "good"
+            return result
+        except Exception as error:
+            if not isinstance(error, TimeoutError):
+                condition = "good"
+            raise
         finally:
-            self._leave()
+            self._pool.take_back(held, condition)
 
-    async def _acquire(self) -> Connection:
-        limit = asyncio.timeout(self._options.pool_timeout)
-        self._waiting += 1
-        try:
-            async with limit:
-                return await self._pool.acquire()
-        except TimeoutError:
-            if not limit.expired():
-                raise
-        finally:
-            self._waiting -= 1
-        raise DatabaseBusy(
-            f"{self._place} got no connection for this within {self._options.pool_timeout:g} s; nothing was changed",
-            why=f"all {self._options.pool_size} connections of the pool are in use",
-            fix="end transactions sooner, or raise the pool size",
-            database=self._place,
-            reason="pool",
-        )
-
-    def _enter(self) -> None:
+    def _expect_open(self) -> None:
         if self._closed:
             raise closed()
         if not self._is_here():
             raise other_loop()
-        self._under_way += 1
-
-    def _leave(self) -> None:
-        self._under_way -= 1
-        if self._closed and not self._under_way:
-            self._all_done.set()
 
     def _is_here(self) -> bool:
         try:
@@ -263,10 +229,6 @@ class PostgresExecutor:
 
 def _undone(error: Exception) -> bool:
     return isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError)
-
-
-async def _keep(connection: Connection) -> None:
-    """Nothing: nobody gives a connection a state, so it goes back to the pool without a word to the server."""
 
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from objectkernel_system_dialect.postgres_errors import DRIVER_ERRORS
 
 T = TypeVar("T")
 Connection: TypeAlias = Any
-"""A connection of asyncpg, or its stand-in while it is out of the pool."""
+"""A connection of asyncpg, which has no types."""
 Job: TypeAlias = Callable[[Connection], Awaitable[T]]
 
 FEW: Final = 10
@@ -67,10 +67,14 @@ class PostgresTransaction:
     """One connection for the calls of a transaction, one after another.
 
     When a call fails, the others fail as well until the savepoint around it, or else the transaction, is undone.
+
+    Attributes:
+        settled: it has ended, and the server has said so: the connection is free for others.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.settled = False
         self._turn = asyncio.Lock()
         self._ended = False
         self._numbers = count(1)
@@ -99,11 +103,7 @@ class PostgresTransaction:
 
     async def begin(self) -> None:
         """Begin; to be called once, before everything else."""
-        try:
-            await self._connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")  # whatever the server's default is
-        except BaseException:
-            self._connection.terminate()  # it may have begun
-            raise
+        await self._connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")  # whatever the server's default is
 
     async def commit(self) -> None:
         """Make what was done last.
@@ -113,7 +113,9 @@ class PostgresTransaction:
         """
         async with self._turn:
             self._ended = True
-            if await self._connection.execute("COMMIT") != "COMMIT":  # PostgreSQL takes it, and answers ROLLBACK
+            answer = await self._connection.execute("COMMIT")
+            self.settled = True
+            if answer != "COMMIT":  # PostgreSQL takes it, and answers ROLLBACK
                 raise TransactionFailed(
                     "the transaction was undone instead of made",
                     why="an operation in it failed",
@@ -124,10 +126,9 @@ class PostgresTransaction:
         """Undo everything. Where the connection is lost, the server does that by itself."""
         async with self._turn:
             self._ended = True
-            try:
+            with contextlib.suppress(*DRIVER_ERRORS):
                 await self._connection.execute("ROLLBACK")
-            except DRIVER_ERRORS:
-                self._connection.terminate()
+                self.settled = True
 
     async def _command(self, sql: str) -> None:
         await self.run(lambda connection: connection.execute(sql))

@@ -49,7 +49,7 @@ from objectkernel_system_dialect.schema_record import (
 )
 
 if TYPE_CHECKING:
-    from objectkernel_system_dialect.schema_plan import Plan
+    from objectkernel_system_dialect.schema_plan import Plan, Step
 
 log = logging.getLogger("objectkernel.plugin.system-dialect")
 
@@ -130,6 +130,26 @@ def plan(connection: Connection, tables: Sequence[Table], *, others: Collection[
     from objectkernel_system_dialect.schema_differences import plan
 
     return plan(connection, tables, State.read(connection).records, others)
+
+
+def foreseen(
+    connection: Connection, tables: Sequence[Table], *, migrations: Sequence[Migration] = ()
+) -> tuple[str, ...]:
+    """What `bring_up` would do as ``update``, a sentence each; nothing is changed.
+
+    What migrations that are due would do to tables is not known: the rest is said of the tables as they are.
+
+    Raises:
+        as `bring_up` does, of what it would refuse.
+    """
+    state = State.read(connection)
+    check_migrations(migrations)
+    waiting = due(migrations, state.ran, [table.name for table in tables])
+    lines = [told(migration) for migration in waiting if set(migration.collections) & state.names]
+    if state.unknown(tables, temporary=False):
+        _, steps = _steps(connection, tables, state)
+        return (*lines, *(step.text for step in steps))
+    return (*lines, *(f"create the table {table.name}" for table in state.missing(tables)))
 
 
 def apply(
@@ -242,8 +262,29 @@ def _make(connection: Connection, tables: Sequence[Table], missing: Sequence[Tab
 def _change(
     connection: Connection, tables: Sequence[Table], state: State, *, destructive: bool, others: Collection[str]
 ) -> list[str]:
+    from objectkernel_system_dialect.schema_plan import apply
+
+    planned, steps = _steps(connection, tables, state, destructive=destructive, others=others)
+    apply(connection, planned, destructive=destructive)
+    forget(connection, [step.collection for step in steps if step.collection not in {one.name for one in tables}])
+    return [step.text for step in steps]
+
+
+def _steps(
+    connection: Connection,
+    tables: Sequence[Table],
+    state: State,
+    *,
+    destructive: bool = False,
+    others: Collection[str] = (),
+) -> tuple[Plan, tuple[Step, ...]]:
+    """A plan, and the steps of it to make.
+
+    Raises:
+        SchemaOutdated: there is an obstacle to one of them.
+    """
     from objectkernel_system_dialect.schema_differences import plan
-    from objectkernel_system_dialect.schema_plan import apply, described
+    from objectkernel_system_dialect.schema_plan import described
 
     planned = plan(connection, tables, state.records, others)
     steps = planned.chosen(destructive=destructive)
@@ -252,9 +293,7 @@ def _change(
             described(step for step in steps if step.obstacle is not None),
             "do what each line says; no step was made",
         )
-    apply(connection, planned, destructive=destructive)
-    forget(connection, [step.collection for step in steps if step.collection not in {one.name for one in tables}])
-    return [step.text for step in steps]
+    return planned, steps
 
 
 def _create(

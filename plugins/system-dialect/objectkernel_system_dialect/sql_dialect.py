@@ -37,7 +37,7 @@ from objectkernel_system_dialect.pipelines import read_pipeline
 from objectkernel_system_dialect.registered import Registered
 from objectkernel_system_dialect.rows import PLAIN, RowReader
 from objectkernel_system_dialect.schema import DELETED_AT, EntitySchema
-from objectkernel_system_dialect.schema_changes import Strategy, bring_up, drop
+from objectkernel_system_dialect.schema_changes import Strategy, bring_up, drop, foreseen
 from objectkernel_system_dialect.schema_exchange import exchange_tables, tables_to_drop
 from objectkernel_system_dialect.statements import Prepared, Statements
 from objectkernel_system_dialect.usage import TellsUsage, Usage
@@ -128,6 +128,16 @@ class SqlDialect(BaseDialect):
             )
             self._registered.replace(draft)
             return made
+
+    async def plan(self, schemas: Sequence[EntitySchema]) -> tuple[str, ...]:
+        """See `TellsOfDatabase.plan`."""
+        draft = Registered(self.engine).draft(schemas)
+        tables = () if draft is None else tuple(draft.tables.values())
+        return await self._calls.schema_work(lambda core: foreseen(core, tables, migrations=self._migrations))
+
+    async def identity(self) -> str:
+        """See `TellsOfDatabase.identity`."""
+        return await self._calls.run("", self.engine.identity)
 
     async def schema_work(self, work: Callable[[sqlalchemy.Connection, Sequence[Table]], T]) -> T:
         """Run `work` with a SQLAlchemy connection and the tables of all entities, as the only one who changes them."""

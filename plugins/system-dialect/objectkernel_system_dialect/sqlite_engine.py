@@ -16,6 +16,7 @@ from sqlalchemy.types import TypeEngine
 from objectkernel_system_dialect.dialect import Capability
 from objectkernel_system_dialect.engine import Engine, quoted
 from objectkernel_system_dialect.errors import DataError
+from objectkernel_system_dialect.executor import Session
 from objectkernel_system_dialect.location import place_of, without_folder
 from objectkernel_system_dialect.sqlite_errors import translated
 from objectkernel_system_dialect.sqlite_executor import SqliteExecutor, SqliteOptions
@@ -65,6 +66,10 @@ class SqliteEngine:
 
     def translated(self, error: Exception, entity: str) -> DataError:
         return translated(error, place=self.place, entity=entity)
+
+    async def identity(self, session: Session) -> str:
+        file = self.executor.identity
+        return f"sqlite memory {id(self.executor)}" if file is None else f"sqlite file {file[0]} {file[1]}"
 
     # --- expressions --------------------------------------------------------------------------------
 

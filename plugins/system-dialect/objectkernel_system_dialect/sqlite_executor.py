@@ -78,7 +78,7 @@ class SqliteExecutor(Statements):
         self._started: list[Worker] = []
         self._transactions: set[SqliteTransaction] = set()
         self._file = Path(path).absolute()
-        self._identity: tuple[int, int] | None = None
+        self.identity: tuple[int, int] | None = None
         self._closed = False
 
     @classmethod
@@ -101,7 +101,7 @@ class SqliteExecutor(Statements):
         except BaseException:
             await executor.aclose()
             raise
-        executor._identity = _identity_of(executor._file)
+        executor.identity = _identity_of(executor._file)
         return executor
 
     async def read(self, job: Job[T]) -> T:
@@ -167,7 +167,7 @@ class SqliteExecutor(Statements):
 
     def _sign_of_life(self, connection: sqlite3.Connection) -> None:
         sqlite_jobs.ping(connection)
-        if self.path != MEMORY and self._identity != _identity_of(self._file):
+        if self.path != MEMORY and self.identity != _identity_of(self._file):
             raise DatabaseUnavailable(
                 f"{place_of(self.path)} was removed, or another was put in its place",
                 why="what is read and written is in the old file, which is lost when it is closed",

@@ -14,6 +14,7 @@ from objectkernel_system_dialect.dialect import Capability, Dialect, Filter, Row
 from objectkernel_system_dialect.errors import DatabaseUnavailable, OperationUnsupported, StatementFailed
 from objectkernel_system_dialect.generations import Generation, Generations, Opening
 from objectkernel_system_dialect.schema import EntitySchema
+from objectkernel_system_dialect.telling import telling
 from objectkernel_system_dialect.usage import TellsUsage, Usage
 
 if TYPE_CHECKING:
@@ -179,6 +180,16 @@ class SwitchableDialect:
         """See `TellsUsage.usage`: of the present database, or the last one."""
         dialect = self._generations.latest
         return dialect.usage() if isinstance(dialect, TellsUsage) else None
+
+    async def plan(self, schemas: Sequence[EntitySchema]) -> tuple[str, ...]:
+        """See `TellsOfDatabase.plan`: of the present database."""
+        async with self._held() as generation:
+            return await telling(generation.dialect).plan(schemas)
+
+    async def identity(self) -> str:
+        """See `TellsOfDatabase.identity`: of the present database."""
+        async with self._held() as generation:
+            return await telling(generation.dialect).identity()
 
     # --- Dialect: what is answered without a connection ---------------------------------------------------
 

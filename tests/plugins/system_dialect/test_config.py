@@ -10,6 +10,7 @@ import pytest
 from objectkernel import Secret
 from objectkernel.config import resolve
 from objectkernel_system_dialect.config import SystemDialectConfig
+from objectkernel_system_dialect.contracts import IsolatedOptions
 from objectkernel_system_dialect.opening import ConnectionOptions
 
 VARIABLES = {
@@ -185,7 +186,9 @@ def test_uris_do_not_show() -> None:
 
 
 def test_connections_are_set_by_these_settings() -> None:
-    """Every option of a connection is a setting of the same name, type and default."""
-    settings = attrs.fields_dict(SystemDialectConfig)
-    for option in attrs.fields(attrs.resolve_types(ConnectionOptions)):
+    """Every option of a connection is a setting of the same name, type and default, or an isolated database's own."""
+    settings, own = attrs.fields_dict(SystemDialectConfig), attrs.fields_dict(IsolatedOptions)
+    options = attrs.fields(attrs.resolve_types(ConnectionOptions))
+    assert {option.name for option in options} <= settings.keys() | own.keys()
+    for option in (option for option in options if option.name in settings):
         assert (settings[option.name].default, settings[option.name].type) == (option.default, option.type)

@@ -34,7 +34,7 @@ NOTE = EntitySchema(name="Note", collection="notes", fields={"text": Field("stri
 
 def at(dialect: str, uri: str) -> SqlOpening:
     """An opening that gives up soon."""
-    return SqlOpening(named(dialect), Secret(uri), options=ConnectionOptions(connect_timeout=2.0))
+    return SqlOpening(named(dialect), Secret(uri), options=ConnectionOptions(connect_timeout=2.0, pool_size=7))
 
 
 def on_server(url: str) -> NetOpening:
@@ -212,8 +212,8 @@ async def test_each_server_is_opened_by_its_own_engine(
         row = await opened.create(NOTE, {"text": "a"})
         assert await opened.find_by_id(NOTE, row["id"]) == row
         assert opened.name == ("postgres" if dialect == "postgres" else "mariadb")
-        pool = opened.engine.executor._options  # type: ignore[attr-defined]
-        assert (pool.connect_timeout, pool.pool_size) == (2.0, 10)
+        usage = opened.usage()  # type: ignore[attr-defined]
+        assert (usage.limit, usage.idle) == (7, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,232 @@
+"""Objects as files: stored whole or not at all, read in ranges.
+
+An object is the file ``<root>/<bucket>/<key>``; what is not complete is a file in ``<root>/.uploads/<bucket>``. A file
+becomes an object by a second name (`os.link`), which no file system gives where there is one already; its first name
+goes then. Blocking steps run in worker threads, with a limit of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+from typing import Final, TypeVar, TypeVarTuple
+
+import anyio
+from anyio import to_thread
+
+from objectkernel_media_server.folders import PARTS, Folders
+from objectkernel_media_server.keys import check_place, check_prefix
+from objectkernel_media_server.part_files import PartFile, remove
+from objectkernel_media_server.part_names import new_token, part_path
+from objectkernel_media_server.pieces import PIECE, Gathering
+from objectkernel_media_server.storage_contracts import StoredObject
+from objectkernel_media_server.store_failures import exists, failure_of, incomplete, missing, surplus
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+LISTED: Final = 500
+"""So many names a step of a worker thread finds."""
+_THREADS: Final = 16
+_READ: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+class FolderStore:
+    """`contracts.Storage` in the folder `root`.
+
+    Args:
+        fsync: whether what is stored is on the disk, and not only with the operating system, before it is acknowledged.
+    """
+
+    name = "filesystem"
+
+    def __init__(self, root: Path, *, fsync: bool = True) -> None:
+        self.root = root
+        root.joinpath(PARTS).mkdir(mode=0o750, parents=True, exist_ok=True)
+        self._folders = Folders(root, fsync=fsync)
+        self._threads = anyio.CapacityLimiter(_THREADS)
+
+    async def put_stream(
+        self, bucket: str, key: str, body: AsyncIterable[bytes], *, size: int | None = None, content_type: str = ""
+    ) -> StoredObject:
+        """See `contracts.Storage.put_stream`; the type is the row's alone."""
+        target = self._object(bucket, key)
+        part = PartFile(self._folders, self._part(bucket, key, new_token()), 0, None, new=True)
+        gathering = Gathering(body)
+        try:
+            while True:
+                batch, last = await gathering.batch()
+                if gathering.error is not None:
+                    raise gathering.error
+                if size is not None and gathering.total > size:
+                    raise surplus(size)
+                if last:
+                    break
+                await self._run(part.write, batch)
+            if size is not None and gathering.total < size:
+                raise incomplete(gathering.total, size)
+            if not await self._run(part.publish, batch, target):
+                raise exists(bucket, key)
+            return StoredObject(
+                bucket=bucket, key=key, size=part.offset, modified_at=datetime.now(UTC), sha256=part.digest
+            )
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._run(part.discard)
+            raise
+
+    @asynccontextmanager
+    async def open_range(
+        self, bucket: str, key: str, start: int = 0, length: int | None = None
+    ) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """See `contracts.Storage.open_range`."""
+        file = _Reading(self._object(bucket, key))
+        try:
+            if not await self._run(self._known, file.open):
+                raise missing(bucket, key)
+            async with aclosing(self._pieces(file, start, length)) as pieces:
+                yield pieces
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._run(file.close)
+
+    async def head(self, bucket: str, key: str) -> StoredObject | None:
+        """See `contracts.Storage.head`."""
+        path = self._object(bucket, key)
+        return await self._run(self._known, lambda: stored(path, bucket, key))
+
+    async def delete(self, bucket: str, key: str) -> bool:
+        """See `contracts.Storage.delete`; folders that are empty then go too."""
+        return await self._run(self._remove, self._object(bucket, key), self.root / bucket)
+
+    async def list(self, bucket: str, prefix: str = "") -> AsyncGenerator[StoredObject]:
+        """See `contracts.Storage.list`."""
+        check_prefix(bucket, prefix)
+        await self._run(self._folders.found)
+        found = _walk(self.root / bucket, bucket, "", prefix)
+        while some := await self._run(lambda: list(islice(found, LISTED))):
+            for one in some:
+                yield one
+
+    async def ping(self) -> None:
+        """See `contracts.Storage.ping`."""
+        await self._run(self._folders.found)
+
+    async def aclose(self) -> None:
+        """See `contracts.Storage.aclose`: there is nothing to let go of."""
+
+    def _object(self, bucket: str, key: str) -> Path:
+        check_place(bucket, key)
+        return self.root.joinpath(bucket, *key.split("/"))
+
+    def _parts(self, bucket: str) -> Path:
+        return self.root / PARTS / bucket
+
+    def _part(self, bucket: str, key: str, token: str) -> Path:
+        check_place(bucket, key)
+        path = part_path(self._parts(bucket), key, token)
+        if path is None:
+            raise missing(bucket, key)
+        return path
+
+    async def _run(self, step: Callable[[*Ts], T], *args: *Ts) -> T:
+        try:
+            return await to_thread.run_sync(step, *args, limiter=self._threads)
+        except OSError as error:
+            raise failure_of(error) from error
+
+    def _known(self, look: Callable[[], T]) -> T:
+        """What `look` finds; where it finds nothing, the store itself has to be there."""
+        found = look()
+        if not found:
+            self._folders.found()
+        return found
+
+    async def _pieces(self, file: _Reading, start: int, length: int | None) -> AsyncGenerator[bytes]:
+        left = length
+        while left is None or left > 0:
+            piece = await self._run(file.read, start, PIECE if left is None else min(left, PIECE))
+            if not piece:
+                return
+            yield piece
+            start += len(piece)
+            left = None if left is None else left - len(piece)
+
+    def _remove(self, path: Path, end: Path) -> bool:
+        removed = self._known(lambda: remove(path))
+        if removed:
+            self._folders.sync(path.parent)
+            self._folders.prune(path.parent, end)
+        return removed
+
+
+class _Reading:
+    """An open object; as in `PartFile`, closing waits for a read that nobody waits for any more."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = -1
+        self._done = False
+        self._lock = Lock()
+
+    def open(self) -> bool:
+        """Whether there is such a file."""
+        with self._lock:
+            if self._done:
+                return False
+            try:
+                self._fd = os.open(self._path, _READ)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+            return stat.S_ISREG(os.fstat(self._fd).st_mode)
+
+    def read(self, start: int, most: int) -> bytes:
+        with self._lock:
+            if hasattr(os, "pread"):
+                return os.pread(self._fd, most, start)
+            os.lseek(self._fd, start, os.SEEK_SET)
+            return os.read(self._fd, most)
+
+    def close(self) -> None:
+        with self._lock:
+            self._done = True
+            if self._fd >= 0:
+                fd, self._fd = self._fd, -1
+                os.close(fd)
+
+
+def stored(path: Path, bucket: str, key: str, sha256: str | None = None) -> StoredObject | None:
+    """What the file system knows of an object."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return _described(found, bucket, key, sha256) if stat.S_ISREG(found.st_mode) else None
+
+
+def _described(found: os.stat_result, bucket: str, key: str, sha256: str | None = None) -> StoredObject:
+    modified_at = datetime.fromtimestamp(found.st_mtime, UTC)
+    return StoredObject(bucket=bucket, key=key, size=found.st_size, modified_at=modified_at, sha256=sha256)
+
+
+def _walk(folder: Path, bucket: str, above: str, prefix: str) -> Iterator[StoredObject]:
+    """The objects below a folder; folders that the prefix rules out are not opened."""
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        key = above + entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if f"{key}/".startswith(prefix) or prefix.startswith(f"{key}/"):
+                yield from _walk(Path(entry.path), bucket, f"{key}/", prefix)
+        elif entry.is_file(follow_symlinks=False) and key.startswith(prefix):
+            with contextlib.suppress(FileNotFoundError):  # removed just now
+                yield _described(entry.stat(follow_symlinks=False), bucket, key)

@@ -1,0 +1,199 @@
+"""Files that grow and then become objects: what worker threads do, step by step. Nothing here knows an event loop."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from objectkernel_media_server.folders import Folders
+from objectkernel_media_server.pieces import MIB
+from objectkernel_media_server.store_failures import incomplete
+
+_VECTOR: Final = 512
+"""How many pieces one system call may be given; Linux takes 1024."""
+_FLAGS: Final = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+class PartFile:
+    """A file that is written at its end. Its first step opens it.
+
+    A step that runs while its task is cancelled by force goes on in its thread; the next waits for it.
+
+    Args:
+        offset: how many bytes it has; what lies behind is dropped.
+        running: the hash of those, where it is known.
+
+    Attributes:
+        offset: behind the last byte that was written.
+        durable: behind the last byte that stays; as `offset` once it is closed, if the disk does not fail at that.
+        sha256: of all bytes before `offset`; None where they were not all written through one running hash.
+    """
+
+    def __init__(self, folders: Folders, path: Path, offset: int, running: hashlib._Hash | None, *, new: bool) -> None:
+        self.path = path
+        self.offset = offset
+        self.durable = offset
+        self.sha256 = hashlib.sha256() if offset == 0 else running
+        self._folders = folders
+        self._new = new
+        self._fd = -1
+        self._done = False
+        self._lock = Lock()
+        self._object: Path | None = None
+
+    @property
+    def digest(self) -> str | None:
+        """`sha256` in hexadecimal."""
+        return None if self.sha256 is None else self.sha256.hexdigest()
+
+    def write(self, batch: Sequence[bytes]) -> None:
+        """Write and hash; where the disk is full `offset` and `sha256` tell of what it took."""
+        with self._lock:
+            self._write(batch)
+
+    def close(self, batch: Sequence[bytes] = ()) -> None:
+        """Write the last of it, put everything on the disk, and close.
+
+        Where the disk is full, what it took before is put on it too.
+        """
+        with self._lock:
+            if self._done:
+                return
+            try:
+                try:
+                    self._write(batch)
+                finally:
+                    if self._fd >= 0:
+                        if self._folders.fsync:
+                            os.fsync(self._fd)
+                        self.durable = self.offset
+            finally:
+                self._let_go()
+
+    def publish(self, batch: Sequence[bytes], target: Path) -> bool:
+        """Write the last of it and make it an object; see `Folders.publish`."""
+        self.close(batch)
+        with self._lock:
+            published = self._folders.publish(self.path, target)
+            self._object = target if published else None
+        return published
+
+    def discard(self) -> None:
+        """Leave nothing, neither of the file nor of the object that it has become."""
+        with self._lock:
+            self._let_go()
+            remove(self.path)
+            if self._object is not None:
+                remove(self._object)
+
+    def _open(self) -> None:
+        if self._done:
+            raise RuntimeError("this part file is closed")
+        if self._new:
+            self._folders.make(self.path.parent)
+        self._fd = os.open(self.path, _FLAGS | (os.O_CREAT | os.O_EXCL if self._new else 0), 0o640)
+        size = os.fstat(self._fd).st_size
+        if size < self.offset:
+            raise incomplete(size, self.offset)
+        if size > self.offset:
+            os.ftruncate(self._fd, self.offset)
+        os.lseek(self._fd, self.offset, os.SEEK_SET)
+
+    def _write(self, batch: Sequence[bytes]) -> None:
+        if self._fd < 0:
+            self._open()
+        for begin in range(0, len(batch), _VECTOR):
+            some = batch[begin : begin + _VECTOR]
+            written = os.writev(self._fd, some) if hasattr(os, "writev") else os.write(self._fd, some[0])
+            self._count(some, written)
+            if written < sum(map(len, some)):
+                rest = memoryview(b"".join(some))[written:]
+                while rest:
+                    written = os.write(self._fd, rest)
+                    self._count([rest], written)
+                    rest = rest[written:]
+
+    def _count(self, pieces: Sequence[bytes | memoryview], written: int) -> None:
+        self.offset += written
+        if self.sha256 is None:
+            return
+        for piece in pieces:
+            if len(piece) <= written:
+                self.sha256.update(piece)
+                written -= len(piece)
+            else:
+                self.sha256.update(memoryview(piece)[:written])
+                return
+
+    def _let_go(self) -> None:
+        self._done = True
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+
+def remove(path: Path) -> bool:
+    """Remove a file; whether there was one."""
+    try:
+        os.unlink(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def copy_beginning(source: Path, target: Path, size: int, *, fsync: bool) -> None:
+    """Make `target`, which must not be there, of the first `size` bytes of `source`; without reading them if it can be.
+
+    Raises:
+        UploadIncomplete: there are fewer.
+    """
+    with source.open("rb", buffering=0) as old, target.open("xb", buffering=0) as new:
+        try:
+            left = size
+            while left:
+                count = _copied(old.fileno(), new.fileno(), left)
+                if not count:
+                    raise incomplete(size - left, size)
+                left -= count
+            if fsync:
+                os.fsync(new.fileno())
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(target)
+            raise
+
+
+def _copied(source: int, target: int, most: int) -> int:
+    """Copy some bytes from where one file is to where the other is; how many."""
+    if hasattr(os, "copy_file_range"):
+        with contextlib.suppress(OSError):  # not within every file system; a full disk is met again below
+            return os.copy_file_range(source, target, min(most, 1024 * MIB))
+    piece = os.read(source, min(most, MIB))
+    view = memoryview(piece)
+    while view:
+        view = view[os.write(target, view) :]
+    return len(piece)
+
+
+def hash_of(path: Path, size: int) -> str:
+    """SHA-256 of the first `size` bytes, in hexadecimal.
+
+    Raises:
+        UploadIncomplete: there are fewer.
+    """
+    sha256 = hashlib.sha256()
+    left = size
+    buffer = memoryview(bytearray(min(MIB, max(size, 1))))
+    with path.open("rb", buffering=0) as file:
+        while left:
+            count = file.readinto(buffer[: min(left, len(buffer))])
+            if not count:
+                raise incomplete(size - left, size)
+            sha256.update(buffer[:count])
+            left -= count
+    return sha256.hexdigest()

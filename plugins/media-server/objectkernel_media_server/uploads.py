@@ -1,0 +1,500 @@
+"""Uploads that come in several requests, and go on where they were: the state machine, without a protocol.
+
+An upload is ``open`` until all of its bytes are there and the recording is ready; then it is ``done``, and says so
+until it expires. A request claims the upload in its row, appends to the store, and then moves the row's offset behind
+what is durable. So whatever becomes of a host, `Upload.offset` bytes are there; what lies behind them is nobody's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, Final
+from uuid import uuid4
+
+import anyio
+import attrs
+from objectkernel_system_dialect.contracts import Dialect
+
+from objectkernel_media_server.checksums import Checksum
+from objectkernel_media_server.contracts import MediaRow
+from objectkernel_media_server.errors import (
+    ChecksumMismatch,
+    InvalidMedia,
+    MediaMissing,
+    MediaTooLarge,
+    MediaTypeRefused,
+    QuotaExceeded,
+    UploadConflict,
+    UploadIncomplete,
+)
+from objectkernel_media_server.incoming import IncomingBody
+from objectkernel_media_server.service import HostMedia
+from objectkernel_media_server.storage_contracts import AppendStopped, StoredObject
+from objectkernel_media_server.upload_entities import Upload
+from objectkernel_media_server.upload_limits import UploadLimits
+from objectkernel_media_server.upload_needs import NewUpload, ResumableStorage
+from objectkernel_media_server.upload_rows import UploadRows, missing_upload, taken_over
+from objectkernel_media_server.upload_turns import Turn, Turns
+
+PARTIAL: Final = "partial"
+"""What the keys of partial uploads begin with."""
+CLAIMS: Final = 5
+"""How often a request tries to get an upload that others want too."""
+GIVEN_UP: Final = (ChecksumMismatch, MediaMissing, MediaTooLarge, MediaTypeRefused, QuotaExceeded)
+"""What ends an upload whose bytes have all come."""
+
+
+class UploadService:
+    """The uploads of accounts.
+
+    Args:
+        bucket: where partial uploads are.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        media: HostMedia,
+        storage: ResumableStorage,
+        limits: UploadLimits,
+        *,
+        bucket: str,
+        file_bytes: int,
+    ) -> None:
+        self.rows = UploadRows(dialect, limits.upload_expires)
+        self.limits = limits
+        self.file_bytes = file_bytes
+        self._media = media
+        self._storage = storage
+        self._bucket = bucket
+        self._turns = Turns(limits.takeover_seconds)
+        self._host = uuid4().hex[:16]
+        self._requests = 0
+
+    # --- what protocols ask for -------------------------------------------------------------------
+
+    async def create(self, account_id: str, new: NewUpload) -> Upload:
+        """Begin an upload. Its recording, of which a partial one has none, is ``uploading`` from now on.
+
+        Raises:
+            InvalidMedia, MediaTooLarge, MediaMissing: of parts that are not there, QuotaExceeded
+        """
+        self._check_length(new.length)
+        parts = await self._parts(account_id, new.parts) if new.kind == "final" else ()
+        length = _sum(parts) if new.kind == "final" else new.length
+        self._check_length(length)
+        fields: dict[str, Any] = {
+            "length": length,
+            "kind": new.kind,
+            "parts": list(new.parts),
+            "concat": new.concat,
+            "metadata": new.metadata or None,
+            "content_type": new.details.mime_type[:255] or None,
+        }
+        most = self.limits.uploads_per_account
+        async with self.rows.dialect.transaction():
+            if new.kind == "partial":
+                await self._media.quota.reserve(account_id, bytes=length or 0)
+                place = {"bucket": self._bucket, "key": f"{PARTIAL}/{uuid4().hex}", "reserved": length or 0}
+                return await self.rows.add(account_id, most, **fields, **place)
+            if length is not None:
+                await self._hand_over(parts)
+            row = await self._media.begin_recording(account_id, size=length, **attrs.asdict(new.details))
+            place = {"bucket": row.bucket, "key": row.key, "media_id": row.id}
+            upload = await self.rows.add(account_id, most, **fields, **place)
+        return await self.complete(upload) if new.kind == "final" else upload
+
+    async def look(self, account_id: str, id: str) -> Upload:
+        """An upload as it is, with everything that has come by now.
+
+        One whose bytes are all there is finished, if that was not possible before.
+
+        Raises:
+            MediaMissing
+        """
+        upload = await self.rows.find(account_id, id)
+        if self._turns.at(id) is not None:
+            await self._turns.settle(id)
+            upload = await self.rows.find(account_id, id)
+        if upload.state == "done" or self._turns.at(id) is not None:
+            return upload
+        return await self.complete(upload)
+
+    async def append(
+        self,
+        account_id: str,
+        id: str,
+        offset: int,
+        body: IncomingBody,
+        *,
+        length: int | None = None,
+        checksum: Checksum | None = None,
+        declared: int | None = None,
+    ) -> Upload:
+        """Add what comes; whoever is at this upload has to give way.
+
+        Args:
+            length: of the whole upload, where it was not known before.
+            checksum: of this request: none of its bytes is kept before all have come, and are what it says.
+            declared: how many will come, where their sender says so.
+
+        Raises:
+            MediaMissing, InvalidMedia, MediaTooLarge, QuotaExceeded
+            UploadConflict: the upload is not at `offset`, or another request has taken it over since.
+            UploadIncomplete: the sender went away; what had come is kept.
+            ChecksumMismatch: nothing of this request is kept; or the whole is not what its sender said, and is gone.
+            MediaTypeRefused: it is gone.
+        """
+        async with self._turns.take(id, offset) as turn:
+            upload = await self._claimed(account_id, id, offset)
+            try:
+                upload = await self._with_length(upload, length)
+                self._check_room(upload, declared)
+                async with _read_while(body, turn):
+                    upload = await self._write(upload, body, turn, checksum)
+            finally:
+                upload = await self._let_go(upload)
+            self._tell(body, turn)
+            return await self._completed(upload)
+
+    async def finish(self, account_id: str, id: str) -> MediaRow:
+        """Say that there is no more: the recording is what has come.
+
+        Raises:
+            MediaMissing, ChecksumMismatch, MediaTypeRefused
+            UploadIncomplete: its sender has said that there would be more; or it is a part of another one.
+        """
+        upload = await self.look(account_id, id)
+        if upload.media_id is None:
+            raise UploadIncomplete("this is a part of a recording", fix="create the final upload", **_extent(upload))
+        if upload.state == "open":
+            async with self._turns.take(id) as turn:
+                turn.recorded = upload.offset
+                upload = await self._claimed(account_id, id)
+                if upload.kind == "final" or (upload.length is not None and not upload.is_whole):
+                    upload = await self._let_go(upload)
+                    fix = "send what is missing"
+                    raise UploadIncomplete("this upload has not all of its bytes", fix=fix, **_extent(upload))
+                if upload.length is None:
+                    upload = await self._recorded(upload, length=upload.offset)
+                upload = await self._let_go(upload)
+                upload = await self._completed(upload)
+        row = await self._media.find(account_id, upload.media_id or "")
+        if row is None:
+            raise missing_upload()
+        return row
+
+    async def terminate(self, account_id: str, id: str) -> None:
+        """End an upload, and remove what came of it; of one that is done, the recording.
+
+        Raises:
+            MediaMissing
+        """
+        await self._end(await self.rows.find(account_id, id), "its sender has ended it")
+
+    # --- the steps of one request -----------------------------------------------------------------
+
+    async def _claimed(self, account_id: str, id: str, offset: int | None = None) -> Upload:
+        """The upload, of which nobody else can change token and offset any more."""
+        for _ in range(CLAIMS):
+            upload = await self.rows.find(account_id, id)
+            if upload.kind == "final" and offset is not None:
+                raise UploadConflict("a final upload has no bytes of its own", is_final=True, offset=upload.offset)
+            if offset is not None and offset != upload.offset:
+                fix = "ask for its offset, and go on from there"
+                raise UploadConflict(f"the upload is at {upload.offset}", fix=fix, offset=upload.offset)
+            if upload.state == "done":
+                return upload
+            self._requests += 1
+            writer = f"{self._host}:{self._requests}"
+            if await self.rows.claim(upload, writer):
+                before, upload = upload.writer, attrs.evolve(upload, writer=writer)
+                if before is not None and not before.startswith(self._host):
+                    upload = await self._fenced(upload)
+                return upload
+        raise taken_over()
+
+    async def _fenced(self, upload: Upload) -> Upload:
+        """The upload under a token that the host which had it, and perhaps still writes, does not know."""
+        if upload.token is None:
+            return upload
+        token = await self._storage.fence(upload.bucket, upload.key, upload.token, upload.offset)
+        fenced = await self._recorded(upload, token=token)
+        await self._storage.abort(upload.bucket, upload.key, upload.token)
+        return fenced
+
+    async def _with_length(self, upload: Upload, length: int | None) -> Upload:
+        if length is None or length == upload.length:
+            return upload
+        if upload.length is not None:
+            raise InvalidMedia("the length of this upload is known, and another one", length=upload.length)
+        self._check_length(length)
+        if length < upload.offset:
+            raise InvalidMedia(f"{upload.offset} bytes have come already", length=length)
+        return await self._grown(upload, length, length=length)
+
+    def _check_length(self, length: int | None) -> None:
+        if length is not None and length > self.file_bytes:
+            raise MediaTooLarge(f"a file may have {self.file_bytes} bytes", limit=self.file_bytes)
+
+    def _check_room(self, upload: Upload, declared: int | None) -> None:
+        if declared is not None and declared > self._room(upload):
+            raise _too_much(upload)
+
+    def _room(self, upload: Upload) -> int:
+        """How many bytes more it may have."""
+        return (self.file_bytes if upload.length is None else upload.length) - upload.offset
+
+    async def _write(self, upload: Upload, body: IncomingBody, turn: Turn, checksum: Checksum | None) -> Upload:
+        """Append slice after slice, and record each; with a checksum one of all, after it has been compared."""
+        turn.recorded = upload.offset
+        while await body.wait() and not turn.is_taken_over:
+            room = self._room(upload)
+            if not room:
+                raise _too_much(upload)
+            if checksum is None:
+                turn.pauses = body.pause
+                pieces = body.slice(min(self.limits.acknowledge_bytes, room), self.limits.acknowledge_seconds)
+            else:
+                pieces = body.slice(room, math.inf, checksum.update)
+            try:
+                written = await self._append(upload, pieces)
+            except AppendStopped as stopped:  # the store gave in midway
+                if checksum is None:
+                    await self._kept(upload, attrs.evolve(upload, token=stopped.token, offset=stopped.offset))
+                raise stopped.__cause__ or stopped from None
+            if turn.gives_way:
+                break
+            if checksum is not None:
+                if await body.wait():
+                    raise _too_much(upload)
+                _compare(body, checksum)
+            upload = await self._kept(upload, written)
+            turn.recorded, turn.pauses = upload.offset, None
+            turn.settled()
+        if checksum is not None and not body.size:
+            _compare(body, checksum)
+        return upload
+
+    async def _append(self, upload: Upload, pieces: AsyncGenerator[bytes]) -> Upload:
+        """The upload as it is in the store, with more than its row knows."""
+        async with aclosing(pieces):
+            token = upload.token or await self._begun(upload)
+            token, offset = await self._storage.append(upload.bucket, upload.key, token, upload.offset, pieces)
+        return attrs.evolve(upload, token=token, offset=offset)
+
+    async def _begun(self, upload: Upload) -> str:
+        return await self._storage.begin(upload.bucket, upload.key, content_type=upload.content_type or "")
+
+    async def _kept(self, upload: Upload, written: Upload) -> Upload:
+        """Record what is durable now."""
+        return await self._grown(
+            upload, written.offset, offset=written.offset, token=written.token, expires_at=self.rows.expiry()
+        )
+
+    async def _grown(self, upload: Upload, size: int, **changes: Any) -> Upload:
+        """Record changes of an upload that needs room for `size` bytes by now."""
+        if upload.length is not None:
+            return await self._recorded(upload, **changes)
+        async with self.rows.dialect.transaction():
+            if upload.media_id is not None:
+                await self._media.grow_recording(upload.account_id, upload.media_id, size)
+            elif size > upload.reserved:
+                await self._media.quota.reserve(upload.account_id, bytes=size - upload.reserved)
+                changes["reserved"] = size
+            return await self._recorded(upload, **changes)
+
+    async def _recorded(self, upload: Upload, **changes: Any) -> Upload:
+        assert upload.writer is not None
+        await self.rows.record(upload, upload.writer, **changes)
+        return attrs.evolve(upload, **changes)
+
+    async def _let_go(self, upload: Upload) -> Upload:
+        """Let others claim the upload without a fence: nothing is written any more."""
+        if upload.state == "done":
+            return upload
+        with anyio.CancelScope(shield=True):
+            await self.rows.change(upload, {"writer": upload.writer}, {"writer": None})
+        return attrs.evolve(upload, writer=None)
+
+    def _tell(self, body: IncomingBody, turn: Turn) -> None:
+        """Raise why a request has ended before its body, once what came is kept."""
+        if body.ending == "failed" and body.error is not None:
+            raise body.error
+        if turn.is_taken_over:
+            raise taken_over()
+        if body.ending == "gone":
+            raise UploadIncomplete("the body ended early; what came of it is kept")
+
+    # --- the end of an upload ---------------------------------------------------------------------
+
+    async def complete(self, upload: Upload) -> Upload:
+        """Finish an upload that nobody is at, if all of its bytes are there; a final one, if its parts are."""
+        if upload.kind == "final":
+            parts = await self.rows.some(upload.account_id, upload.parts)
+            if len(parts) < len(set(upload.parts)) or any(part.state == "open" for part in parts):
+                return upload
+        elif not upload.is_whole:
+            return upload
+        async with self._turns.take(upload.id):
+            return await self._completed(await self.rows.find(upload.account_id, upload.id))
+
+    async def _completed(self, upload: Upload) -> Upload:
+        if upload.state == "done":
+            return upload
+        if upload.kind == "final" and not upload.is_whole:
+            upload = await self._joined(upload)
+        if not upload.is_whole:
+            return upload
+        try:
+            stored = await self._stored(upload)
+            if upload.media_id is not None:
+                await self._media.finish_recording(upload.account_id, upload.media_id, stored)
+        except GIVEN_UP:
+            await self.rows.remove(upload)
+            raise
+        changes: dict[str, Any] = {"state": "done", "writer": None, "expires_at": self.rows.expiry()}
+        await self.rows.change(upload, {}, changes)
+        upload = attrs.evolve(upload, **changes)
+        if upload.kind == "final":
+            await self._remove_parts(upload)
+        elif upload.kind == "partial":
+            await self._complete_finals(upload)
+        return upload
+
+    async def _stored(self, upload: Upload) -> StoredObject:
+        assert upload.length is not None
+        token = upload.token
+        if token is None:  # an empty one
+            token = await self._begun(upload)
+            await self.rows.change(upload, {"token": None}, {"token": token})
+        return await self._storage.finish(upload.bucket, upload.key, token, upload.length)
+
+    async def _end(self, upload: Upload, reason: str) -> None:
+        """Stop whoever is at an upload, and remove all that came of it."""
+        async with self._turns.take(upload.id):
+            upload = await self._claimed_for_removal(upload)
+            if upload.token is not None and upload.state == "open":
+                await self._storage.abort(upload.bucket, upload.key, upload.token)
+            if upload.media_id is None:
+                await self._storage.delete(upload.bucket, upload.key)
+            elif upload.state == "done":
+                await self._media.delete_media(upload.account_id, upload.media_id)
+            else:
+                await self._media.fail_recording(upload.account_id, upload.media_id, reason)
+            await self._forget(upload)
+
+    async def _claimed_for_removal(self, upload: Upload) -> Upload:
+        await self.rows.change(upload, {}, {"writer": f"{self._host}:end"})
+        found = await self.rows.some(upload.account_id, [upload.id])
+        if not found:
+            raise missing_upload()
+        return found[0]
+
+    async def _forget(self, upload: Upload) -> None:
+        """Remove a row, and give back what it has reserved itself."""
+        async with self.rows.dialect.transaction():
+            if await self.rows.remove(upload) and upload.reserved:
+                await self._media.quota.release(upload.account_id, bytes=upload.reserved)
+
+    # --- parts ------------------------------------------------------------------------------------
+
+    async def _parts(self, account_id: str, ids: Sequence[str]) -> tuple[Upload, ...]:
+        """The parts of a final upload in their order."""
+        found = {part.id: part for part in await self.rows.some(account_id, ids) if part.kind == "partial"}
+        if not ids or any(id not in found for id in ids):
+            raise missing_upload()
+        return tuple(found[id] for id in ids)
+
+    async def _hand_over(self, parts: Sequence[Upload]) -> None:
+        """Let the final upload reserve what the parts have reserved: the same bytes are not to count twice."""
+        for part in set(parts):
+            if part.reserved and await self.rows.change(part, {"reserved": part.reserved}, {"reserved": 0}):
+                await self._media.quota.release(part.account_id, bytes=part.reserved)
+
+    async def _joined(self, upload: Upload) -> Upload:
+        """The final upload with the bytes of its parts, as far as they are there; it goes on where it stopped."""
+        parts = await self._parts(upload.account_id, upload.parts)
+        length = _sum(parts)
+        if length is None or any(part.state == "open" for part in parts):
+            return upload
+        self._check_length(length)
+        upload = await self._claimed(upload.account_id, upload.id)
+        if upload.length is None:
+            async with self.rows.dialect.transaction():
+                await self._hand_over(parts)
+                upload = await self._grown(upload, length, length=length)
+        while upload.offset < length:
+            most = min(self.limits.acknowledge_bytes, length - upload.offset)
+            upload = await self._kept(upload, await self._append(upload, self._bytes_of(parts, upload.offset, most)))
+        return upload
+
+    async def _bytes_of(self, parts: Sequence[Upload], start: int, most: int) -> AsyncGenerator[bytes]:
+        for part in parts:
+            size = part.offset
+            if start < size and most > 0:
+                length = min(most, size - start)
+                async with self._storage.open_range(part.bucket, part.key, start, length) as pieces:
+                    async for piece in pieces:
+                        yield piece
+                most -= length
+                start = size
+            start -= size
+
+    async def _complete_finals(self, part: Upload) -> None:
+        for final in await self.rows.of_account(part.account_id, kind="final", state="open"):
+            if part.id in final.parts:
+                await self.complete(final)
+
+    async def _remove_parts(self, final: Upload) -> None:
+        """Remove the parts that no other final upload waits for."""
+        waiting = await self.rows.of_account(final.account_id, kind="final", state="open")
+        needed = {id for other in waiting for id in other.parts}
+        for part in await self.rows.some(final.account_id, final.parts):
+            if part.id not in needed:
+                await self._end(part, "it is in another one")
+
+
+@asynccontextmanager
+async def _read_while(body: IncomingBody, turn: Turn) -> AsyncIterator[None]:
+    """Read a body while its slices are written. A cancelled request ends the body, and writes what came of it."""
+    failure: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+        turn.stops = body.stop
+        tasks.start_soon(body.run)
+        try:
+            with anyio.CancelScope(shield=True):
+                yield
+        except Exception as error:
+            failure = error  # raised outside the group, which would wrap it
+        tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+def _compare(body: IncomingBody, checksum: Checksum) -> None:
+    """Raises ChecksumMismatch, or UploadIncomplete where not all has come that could be compared."""
+    if body.ending != "whole":
+        raise body.error or UploadIncomplete("the body ended early, so that its checksum says nothing; nothing is kept")
+    algorithm = checksum.mismatch()
+    if algorithm is not None:
+        fix = "send it again from the same offset"
+        raise ChecksumMismatch("what came is not what its sender has hashed", fix=fix, algorithm=algorithm)
+
+
+def _too_much(upload: Upload) -> MediaTooLarge:
+    limit = upload.length
+    what = "a file may not have so many bytes" if limit is None else f"the upload has {limit} bytes, and no more"
+    return MediaTooLarge(what, limit=limit)
+
+
+def _extent(upload: Upload) -> dict[str, Any]:
+    return {"offset": upload.offset, "length": upload.length}
+
+
+def _sum(parts: Sequence[Upload]) -> int | None:
+    """How many bytes the parts have together; None: not all say."""
+    lengths = [part.length for part in parts]
+    return None if None in lengths else sum(length for length in lengths if length is not None)

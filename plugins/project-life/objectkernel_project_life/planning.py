@@ -1,0 +1,65 @@
+"""What other schemas would mean for a project's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+import attrs
+from objectkernel_system_dialect.contracts import DataPlug, EntitySchema, IsolatedOptions, SchemaOutdated
+
+from objectkernel_project_life.errors import InvalidProject, ProjectUnavailable
+from objectkernel_project_life.ground import Ground
+from objectkernel_project_life.storage import Record
+from objectkernel_project_life.telling import safe
+
+
+@attrs.frozen
+class Planner:
+    """Looks at a project's database by a connection of its own, which is closed when it has; nothing is changed."""
+
+    plug: DataPlug
+    ground: Ground
+
+    async def plan(self, record: Record, schemas: Sequence[EntitySchema]) -> tuple[str, ...]:
+        """A line for each step that the strategy ``update`` would take.
+
+        Raises:
+            InvalidProject: it would refuse.
+            UriRefused, UriUnreadable, ProjectUnavailable: the database cannot be opened.
+        """
+        uri = self.ground.cipher.decrypt(record.uri, record.id)
+        self.ground.policy.check(record.home or record.account, record.dialect, uri)
+        raised: Exception
+        try:
+            with anyio.fail_after(self.ground.config.open_timeout):
+                return await self._planned(record.dialect, uri.reveal(), schemas)
+        except SchemaOutdated as error:
+            problems = tuple(getattr(error, "differences", error.why))
+            raise InvalidProject(
+                "the tables of the project cannot be brought to these schemas",
+                why=problems,
+                fix="change the schemas, or the tables by hand; nothing was changed",
+                problems=problems,
+            ) from None
+        except Exception as error:
+            raised = error
+        told = safe(raised, record.mproject_name, uri)
+        raise ProjectUnavailable(
+            f"the database of {record.mproject_name} cannot be looked at",
+            why=(told.what, *told.why),
+            fix=told.fix,
+            project=record.mproject_name,
+        )
+
+    async def _planned(self, dialect: str, uri: str, schemas: Sequence[EntitySchema]) -> tuple[str, ...]:
+        config = self.ground.config
+        options = IsolatedOptions(
+            pool_size=1, connect_timeout=config.open_timeout, command_timeout=config.command_timeout
+        )
+        opened = await self.plug.open_isolated_dialect(dialect, uri, "none", options=options)
+        try:
+            return await self.plug.plan_schemas(opened, schemas)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await opened.aclose()
