@@ -1,14 +1,21 @@
-"""What every test shares: both event loops, and hypothesis without deadlines."""
+"""What every test shares: both event loops, hypothesis without deadlines, and what keeps a run short."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import certifi
 import pytest
-from hypothesis import settings
+from anyio._backends import _asyncio
+from hypothesis import is_hypothesis_test, settings
 
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -28,7 +35,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark as slow what repeats, elsewhere, what another test of the same name has shown.
 
     The second event loop is for `make check`, but in the kernel: plugins reach both by way of it and of anyio. So are
@@ -40,10 +47,62 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         is_second_loop = parameters.get("anyio_backend") == "trio" and KERNEL_TESTS not in item.path.parents
         if needs_server or is_second_loop:
             item.add_marker(pytest.mark.slow)
+    if config.option.markexpr == "not slow":
+        shorten({item.function for item in items if isinstance(item, pytest.Function)})
+
+
+def shorten(functions: set[Any]) -> None:
+    """A quarter of the random examples, ten at least, where slow tests are left out; `make check` runs all of them."""
+    for function in filter(is_hypothesis_test, functions):
+        whole = function._hypothesis_internal_use_settings
+        count = min(whole.max_examples, max(10, whole.max_examples // 4))
+        function._hypothesis_internal_use_settings = settings(whole, max_examples=count)
 
 
 def pytest_collection_finish() -> None:
-    """Keep the collected tests, a million objects, out of the garbage collector's way."""
+    """Keep the collected tests, a million objects, out of the garbage collector's way; and let servers stop at once."""
     gc.enable()
     gc.collect()
     gc.freeze()
+    if server := sys.modules.get("uvicorn.server"):  # whoever serves has imported it by now
+        vars(server)["asyncio"] = Brisk("asyncio")
+
+
+class Brisk(ModuleType):
+    """asyncio as uvicorn's server sees it: the pauses of a tenth of a second after which it looks are shorter."""
+
+    @staticmethod
+    async def sleep(seconds: float) -> None:
+        await asyncio.sleep(seconds / 20)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+
+class ForgetfulRunner(_asyncio.TestRunner):
+    """anyio's, without the cycle in which Python 3.11 loses what the fixtures of a test have made.
+
+    A task keeps the `CancelledError` that ended it where the garbage collector does not look, and that one leads back
+    to the task by way of the runner: all applications and databases would stay in memory until the end.
+    """
+
+    def __exit__(self, *error: Any) -> None:
+        try:
+            super().__exit__(*error)
+        finally:
+            self._runner_task = None
+
+
+_asyncio.TestRunner = ForgetfulRunner
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One certificate of an authority in place of them all: each HTTP client reads them, and no test needs any."""
+    where = certifi.where
+    first, mark, _ = Path(where()).read_text().partition("-----END CERTIFICATE-----\n")
+    path = tmp_path_factory.mktemp("authorities") / "one.pem"
+    path.write_text(first + mark)
+    certifi.where = lambda: str(path)
+    yield
+    certifi.where = where

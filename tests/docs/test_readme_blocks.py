@@ -42,6 +42,8 @@ from click.testing import CliRunner
 from markdown_it import MarkdownIt
 from objectkernel_cli.root import root
 
+from tests.children import lean_pytest
+
 ROOT = Path(__file__).parents[2]
 PATTERNS = ("README.md", "kernel/**/*.md", "[a-z]*/*/README.md", "[a-z]*/*/docs/*.md")
 PAGES = sorted({page for pattern in PATTERNS for page in ROOT.glob(pattern)})
@@ -152,7 +154,7 @@ def usage(line: str) -> None:
 
 
 def shell(line: str, folder: Path) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    environment = {name: value for name, value in lean_pytest().items() if not name.startswith(("MAKE", "MFLAGS"))}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     bash = ["bash", "-euo", "pipefail", "-c", line]
     done = subprocess.run(bash, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+OTHERS = ("litestar", "flask", "django")
 
 
 def posted(client: httpx.Client, path: str) -> httpx.Response:
@@ -27,7 +28,7 @@ def posted(client: httpx.Client, path: str) -> httpx.Response:
             time.sleep(0.05)
 
 
-@pytest.mark.parametrize("framework", ["fastapi", "litestar", "flask", "django"])
+@pytest.mark.parametrize("framework", ["fastapi", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_its_routes_use_a_service_of_the_kernel(framework: str, tmp_path: Path) -> None:
     """Several requests have one ledger, which is closed when the server stops."""
     with socket.socket() as free:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.children import lean_pytest
+
 SOURCE = Path(__file__).parents[2] / "examples" / "third_party_plugin"
 
 BOOT = """
@@ -39,7 +41,7 @@ def installed(tmp_path_factory):
 
 
 def run(installed, *arguments, cwd):
-    environment = {**os.environ, "PYTHONPATH": str(installed), "OBJECTKERNEL_NO_CACHE": "1"}
+    environment = {**lean_pytest(), "PYTHONPATH": str(installed), "OBJECTKERNEL_NO_CACHE": "1"}
     return subprocess.run(
         [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120
     )

@@ -18,6 +18,8 @@ DATA = "/api/v1/data/"
 PACKAGES = "/api/v1/packages/"
 MEMBERS = "/api/v1/account/members/"
 KEYS = "/api/v1/keys/"
+PROJECTS = "/api/projects/"
+PROJECT_DATA = "/api/v1/projects/"
 NEW_ROWS: Mapping[str, dict[str, Any]] = {
     "authors": {"name": "SECRET of an author"},
     "books": {"title": "SECRET of a book", "blurb": "SECRET", "words": ["SECRET"], "pages": 7},
@@ -38,6 +40,15 @@ POSSIBLE: Mapping[str, tuple[str, ...]] = {
     "undelete": ("shelves",),
 }
 """The rows that can have these operations; others have a path for them too, and refuse whatever it names."""
+PROJECT_BODIES: Mapping[str, Any] = {
+    "{entity}": {"text": "new"},
+    "upsert": {"id": "new", "text": "new"},
+    "bulk": {"create": [{"text": "new"}]},
+    "distinct": {"field": "text"},
+    "aggregate": {"pipeline": [{"$group": {"_id": "$text"}}]},
+    "search": {"text": "SECRET", "fields": ["text"]},
+}
+"""What is asked of the rows of a project together."""
 
 
 async def found_at(kernel: ObjectKernel, client: httpx.AsyncClient, path: str) -> Found | None:
@@ -50,6 +61,10 @@ async def found_at(kernel: ObjectKernel, client: httpx.AsyncClient, path: str) -
         return await _member(kernel)
     if path.startswith(KEYS):
         return await _api_key(kernel)
+    if path.startswith(PROJECTS):
+        return await _project(client)
+    if path.startswith(PROJECT_DATA):
+        return await _project_row(client, path)
     raise AssertionError(f"say in {__name__} what {path} leads to, so that it can be asked for by another account")
 
 
@@ -96,6 +111,40 @@ async def _api_key(kernel: ObjectKernel) -> Found:
     await _accounts(kernel)
     made = await kernel.get(API_KEYS).issue(TESTER, "SECRET of a key", ["keys:read"])
     return Found(there={"key_id": made.key.id}, missing={"key_id": "0" * len(made.key.id)})
+
+
+async def _project(client: httpx.AsyncClient) -> Found:
+    entities = [
+        {
+            "name": "Note",
+            "collection": "notes",
+            "fields": {"text": {"type": "string"}, "size": {"type": "integer"}, "words": {"type": "array"}},
+            "soft_delete": True,
+        }
+    ]
+    new = {"name": "SECRET of a project", "slug": f"p-{uuid.uuid4()}", "schemas": entities}
+    made = await client.post(PROJECTS.rstrip("/"), json=new)
+    assert made.status_code == 201, made.text
+    return Found(there={"id": made.json()["id"]}, missing={"id": str(uuid.uuid4())})
+
+
+async def _project_row(client: httpx.AsyncClient, path: str) -> Found:
+    """A row in a project, and the same row where no such project is."""
+    project = await _project(client)
+    rows = f"{PROJECT_DATA}{project.there['id']}/data/notes"
+    made = await client.post(rows, json={"text": "SECRET", "size": 1, "words": ["SECRET"]})
+    assert made.status_code == 201, made.text
+    row = {"entity": "notes", "id": made.headers["location"].rpartition("/")[2]}
+    _, _, operation = path.partition("{id}/")
+    body = {"": {"text": "changed"}, "increment": {"field": "size"}}.get(operation, {"field": "words", "value": "new"})
+    if operation == "undelete":
+        body = {}
+        await client.delete(f"{rows}/{row['id']}")
+    return Found(
+        there={"project_id": project.there["id"], **row},
+        missing={"project_id": project.missing["id"], **row},
+        body=body if "{id}" in path else PROJECT_BODIES.get(path.rpartition("/")[2]),
+    )
 
 
 async def _accounts(kernel: ObjectKernel) -> None:

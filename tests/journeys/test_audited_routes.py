@@ -35,12 +35,16 @@ SHELF: Final = "/api/v1/data/shelves"
 DATA: Final = "/api/v1/data/{entity}"
 PACKAGES: Final = "/api/v1/packages"
 INSTALLATIONS: Final = "/api/v1/installations"
+PROJECTS: Final = "/api/projects"
+PROJECT_DATA: Final = "/api/v1/projects/{project_id}/data/{entity}"
+QUESTIONS: Final = ("query", "count", "exists", "distinct", "aggregate", "search")
 MEMBERS: Final = "/api/v1/account/members"
 CSRF: Final = re.compile(r'name="csrf" value="([^"]+)"')
 
 READ_ONLY: Final = frozenset(
     (
-        *(f"POST {DATA}/{name}" for name in ("query", "count", "exists", "distinct", "aggregate", "search")),
+        *(f"POST {rows}/{name}" for rows in (DATA, PROJECT_DATA) for name in QUESTIONS),
+        f"POST {PROJECTS}/{{id}}/schemas/plan",
         "POST /introspect",
     )
 )
@@ -303,6 +307,110 @@ async def upgrade(host: Host) -> None:
 @example(f"DELETE {INSTALLATIONS}/{{id}}")
 async def uninstall(host: Host) -> None:
     await host.call("DELETE", await installed(host))
+
+
+# --- projects -----------------------------------------------------------------------------------------------
+
+NOTE: Final[dict[str, Any]] = {
+    "name": "Note",
+    "collection": "notes",
+    "fields": {"text": {"type": "string"}, "size": {"type": "integer"}, "words": {"type": "array"}},
+    "soft_delete": True,
+}
+
+
+@example(f"POST {PROJECTS}")
+async def make_project(host: Host) -> str:
+    """The path of a new project."""
+    made = await host.call("POST", PROJECTS, {"name": "CRM", "slug": host.new(), "schemas": [NOTE]})
+    return str(made.headers["location"])
+
+
+@example(f"PATCH {PROJECTS}/{{id}}")
+async def rename_project(host: Host) -> None:
+    await host.call("PATCH", await make_project(host), {"name": "Customers"})
+
+
+@example(f"DELETE {PROJECTS}/{{id}}")
+async def end_project(host: Host) -> None:
+    await host.call("DELETE", await make_project(host))
+
+
+@example(f"POST {PROJECTS}/{{id}}/pause")
+async def pause_project(host: Host) -> str:
+    path = await make_project(host)
+    await host.call("POST", f"{path}/pause")
+    return path
+
+
+@example(f"POST {PROJECTS}/{{id}}/resume")
+async def resume_project(host: Host) -> None:
+    await host.call("POST", f"{await pause_project(host)}/resume")
+
+
+@example(f"POST {PROJECTS}/{{id}}/uri")
+async def move_project(host: Host) -> None:
+    await host.call("POST", f"{await make_project(host)}/uri", {"uri": f"sqlite:///{host.new()}.db"})
+
+
+@example(f"PUT {PROJECTS}/{{id}}/schemas")
+async def change_entities(host: Host) -> None:
+    fields = {**NOTE["fields"], "more": {"type": "string"}}
+    await host.call("PUT", f"{await make_project(host)}/schemas", {"schemas": [{**NOTE, "fields": fields}]})
+
+
+async def notes(host: Host) -> str:
+    """The path of the rows of a new project."""
+    return f"{(await make_project(host)).replace(PROJECTS, '/api/v1/projects')}/data/notes"
+
+
+@example(f"POST {PROJECT_DATA}")
+async def note(host: Host) -> str:
+    """The path of a new row in a project."""
+    made = await host.call("POST", await notes(host), {"text": "x", "size": 1, "words": ["a"]})
+    return str(made.headers["location"])
+
+
+@example(f"POST {PROJECT_DATA}/upsert")
+async def upsert_note(host: Host) -> None:
+    await host.call("POST", f"{await notes(host)}/upsert", {"id": host.new(), "text": "x"})
+
+
+@example(f"POST {PROJECT_DATA}/bulk")
+async def bulk_notes(host: Host) -> None:
+    await host.call("POST", f"{await notes(host)}/bulk", {"create": [{"text": "x"}]})
+
+
+@example(f"PATCH {PROJECT_DATA}/{{id}}")
+async def patch_note(host: Host) -> None:
+    await host.call("PATCH", await note(host), {"text": "y"})
+
+
+@example(f"DELETE {PROJECT_DATA}/{{id}}")
+async def delete_note(host: Host) -> str:
+    path = await note(host)
+    await host.call("DELETE", path)
+    return path
+
+
+@example(f"POST {PROJECT_DATA}/{{id}}/undelete")
+async def undelete_note(host: Host) -> None:
+    await host.call("POST", f"{await delete_note(host)}/undelete", {})
+
+
+@example(f"POST {PROJECT_DATA}/{{id}}/increment")
+async def increment_note(host: Host) -> None:
+    await host.call("POST", f"{await note(host)}/increment", {"field": "size"})
+
+
+@example(f"POST {PROJECT_DATA}/{{id}}/add-to-set")
+async def add_to_note(host: Host) -> None:
+    await host.call("POST", f"{await note(host)}/add-to-set", {"field": "words", "value": "b"})
+
+
+@example(f"POST {PROJECT_DATA}/{{id}}/pull")
+async def pull_from_note(host: Host) -> None:
+    await host.call("POST", f"{await note(host)}/pull", {"field": "words", "value": "a"})
 
 
 # --- accounts -----------------------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ async def test_a_service_gets_more_time_for_who_waits_for_it(asked: tuple[float,
         async def opened(self) -> str:
             for seconds in asked:
                 self.context.more_time(seconds)
-            await anyio.sleep(0.5 if starts else 10)
+            await anyio.sleep(0.25 if starts else 10)
             return "open"
 
     class House(Plugin):

@@ -14,6 +14,8 @@ from objectkernel import BootError, ObjectKernel, Plugin, Service, configured_by
 from objectkernel.errors import KernelLeaked
 from objectkernel.testing import KernelFactory
 
+from tests.children import lean_pytest
+
 GREETING = Service[str]("test.greeting")
 LETTER = Service[str]("test.letter")
 
@@ -154,7 +156,8 @@ def run_pytest(folder: Path, *arguments: str) -> str:
     (folder / "test_it.py").write_text(TEST_FILE)
     (folder / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False).stdout
+    options = {"cwd": folder, "env": lean_pytest(), "capture_output": True, "text": True}
+    return subprocess.run(command, timeout=100, check=False, **options).stdout
 
 
 def test_kernel_left_running_fails_its_test_with_the_line_that_made_it(tmp_path: Path) -> None:

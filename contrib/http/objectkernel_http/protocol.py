@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle as HttpToolsCycle
 
 MAPPED: Final = "::ffff:"
+TRAILERS: Final = "http.request.trailers"
+"""Where the extensions of a scope have the trailers of its request, once its body has come: a list as ``headers`` is."""
 SLACK: Final = 4096
 """Bytes of a head beside its headers: the method, the target and what separates them."""
 

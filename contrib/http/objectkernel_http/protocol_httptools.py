@@ -9,7 +9,7 @@ from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from objectkernel_http.protocol import TimedProtocol
+from objectkernel_http.protocol import TRAILERS, TimedProtocol
 
 WAITING: Final = 100
 """Requests of one connection that have no answer yet; whoever sends more at once is answered so many."""
@@ -62,6 +62,7 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
             raise ValueError("the parser takes what follows for another protocol, and no proxy does")
         HttpToolsProtocol.on_headers_complete(self)
         self.headers = []  # for trailers, which are no headers of the request
+        self.scope["extensions"] = {TRAILERS: self.headers}  # type: ignore[typeddict-item]
         self._open.append(self.cycle)
         if upgrade:  # to nothing: it is answered as if it had not asked
             self._deaf = True

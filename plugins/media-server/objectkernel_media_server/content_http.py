@@ -20,7 +20,7 @@ from objectkernel_media_server.errors import MediaTypeRefused, UploadIncomplete
 from objectkernel_media_server.incoming import reading
 from objectkernel_media_server.service import HostMedia
 from objectkernel_media_server.signing import LinkSigner, SignedGrant
-from objectkernel_media_server.storage_contracts import Signs, Storage
+from objectkernel_media_server.storage_contracts import Signs
 from objectkernel_media_server.tus_headers import number
 from objectkernel_media_server.upload_limits import UploadLimits
 from objectkernel_media_server.upload_rows import missing_upload
@@ -31,7 +31,7 @@ ENDLESS: Final = 3600.0
 """Seconds that a link works to which a reader is led."""
 SAFE: Final = {
     "x-content-type-options": "nosniff",
-    "content-security-policy": "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'",
+    "content-security-policy": "sandbox; default-src 'none'; img-src 'self'; media-src 'self'",
     "accept-ranges": "bytes",
     "cache-control": "private, no-cache",
 }
@@ -78,9 +78,9 @@ class Contents:
         links: of a store whose links lead to this host; None: they lead elsewhere, or there are none.
     """
 
-    def __init__(self, media: HostMedia, storage: Storage, limits: UploadLimits, links: LinkSigner | None) -> None:
+    def __init__(self, media: HostMedia, limits: UploadLimits, links: LinkSigner | None) -> None:
         self._media = media
-        self._storage = storage
+        self._storage = media.recordings.storage
         self._limits = limits
         self._links = links
 

@@ -111,3 +111,10 @@ class SigningKeyMissing(MediaError):
 
     code = "M125"
     http_status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class LinksWithoutAddress(SigningKeyMissing):
+    """Links begin with their path, since nothing says where the host is reached; a finding of `doctor`."""
+
+    code = "M126"
+    tolerable = True

@@ -162,7 +162,8 @@ class FolderStore:
     def _remove(self, path: Path, end: Path) -> bool:
         removed = self._known(lambda: remove(path))
         if removed:
-            self._folders.sync(path.parent)
+            with contextlib.suppress(FileNotFoundError):  # removed with its last object just now
+                self._folders.sync(path.parent)
             self._folders.prune(path.parent, end)
         return removed
 

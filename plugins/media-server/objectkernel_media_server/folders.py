@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,8 @@ from objectkernel_media_server.errors import KeyRefused
 PARTS: Final = ".uploads"
 """The folder of what is not complete yet; it is there as long as the store is."""
 _REMEMBERED: Final = 10_000
+_ATTEMPTS: Final = 100
+"""How often a folder may be removed by others before its first object is in it."""
 
 
 class Folders:
@@ -58,7 +61,7 @@ class Folders:
         Raises:
             KeyRefused: an object lies where this one needs a folder, or the other way round.
         """
-        for last in (False, False, True):
+        for _ in range(_ATTEMPTS):
             try:
                 self.make(target.parent)
                 os.link(part, target, follow_symlinks=False)
@@ -70,8 +73,10 @@ class Folders:
             except NotADirectoryError:
                 raise _in_the_way() from None
             except FileNotFoundError:  # a folder was empty, and somebody has removed it since `make`
-                if last or not part.exists():
-                    raise
+                self.found()
+                os.stat(part)
+        else:
+            raise FileNotFoundError(errno.ENOENT, "its folder is removed again and again")
         self.sync(target.parent)
         os.unlink(part)
         return True

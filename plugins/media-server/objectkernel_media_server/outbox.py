@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
 import anyio
+from objectkernel_contracts import Figure
 from objectkernel_system_dialect.contracts import DataError, Dialect
 
 from objectkernel_media_server.contracts import MediaDeleted, MediaEvent, MediaFailed, MediaReady, MediaUploaded
@@ -75,6 +76,15 @@ class Outbox:
     def wake(self) -> None:
         """There is something to deliver."""
         self._added.set()
+
+    def figures(self) -> Iterable[Figure]:
+        """See `METRICS`."""
+        yield Figure(name="media_events_waiting", help="Events of recordings that are due", value=self.waiting)
+        for name, help, value in (
+            ("media_events_delivered", "Events of recordings that were handled", self.delivered),
+            ("media_events_refused", "Deliveries of events whose handlers failed", self.refused),
+        ):
+            yield Figure(name=name, help=help, value=value, kind="counter")
 
     async def run(self, notify: Notify, every: float) -> None:
         """Deliver events as they come, for ever.

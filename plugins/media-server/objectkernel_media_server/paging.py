@@ -89,7 +89,7 @@ def read(filter: MediaFilter | None) -> Asked:
         InvalidMedia: it is not allowed, or its cursor is damaged or of another list.
     """
     filter = MediaFilter() if filter is None else filter
-    wanted: set[Any] = {filter.status} if isinstance(filter.status, str) else set(filter.status)
+    wanted = _several(filter.status)
     problems: list[str] = []
     if not wanted or not wanted <= set(STATUSES):
         problems.append(f"the status is not one or several of {', '.join(STATUSES)}")
@@ -104,6 +104,10 @@ def read(filter: MediaFilter | None) -> Asked:
         raise InvalidMedia("this list cannot be had", why=problems, fix="ask for another, or begin without a cursor")
     statuses = tuple(status for status in STATUSES if status in wanted)
     return Asked(statuses=statuses, session_id=filter.session_id, limit=filter.limit, after=after)
+
+
+def _several(status: Any) -> frozenset[Any]:
+    return frozenset({status} if isinstance(status, str) else status)
 
 
 def _kind(session_id: str | None) -> str:

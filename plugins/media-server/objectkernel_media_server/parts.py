@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import cast
 
 import attrs
 from objectkernel.keys import Service
@@ -19,9 +19,11 @@ from objectkernel_media_server.outbox import Outbox
 from objectkernel_media_server.quota import AccountLimits, Quota
 from objectkernel_media_server.repository import DialectMediaRepository, Keeping
 from objectkernel_media_server.service import HostMedia, create_media
+from objectkernel_media_server.signing import LinkSigner
 from objectkernel_media_server.tally import Tally
 from objectkernel_media_server.trail import Trail
 from objectkernel_media_server.upload_collecting import UploadCollector
+from objectkernel_media_server.upload_needs import ResumableStorage
 from objectkernel_media_server.uploads import UploadService
 
 
@@ -48,6 +50,12 @@ PARTS = Service[Parts]("media-server-parts")
 """Of this plugin alone."""
 
 
+def links_of(storage: Storage) -> LinkSigner | None:
+    """What signs the links of a store that this host answers itself; None: they lead elsewhere."""
+    links = getattr(storage, "links", None)
+    return links if isinstance(links, LinkSigner) else None
+
+
 def assemble(dialect: Dialect, storage: Storage, config: MediaServerConfig, *, audit: Audit | None = None) -> Parts:
     """Put the parts together on a dialect that has their tables.
 
@@ -72,7 +80,11 @@ def assemble(dialect: Dialect, storage: Storage, config: MediaServerConfig, *, a
         quota=quota,
         tally=tally,
     )
-    uploads = _uploads(dialect, storage, media, config)
+    uploads = None
+    if isinstance(storage, Resumable):
+        store = cast(ResumableStorage, storage)
+        bucket, most = config.default_bucket, config.max_file_bytes
+        uploads = UploadService(dialect, media, store, config.uploads, bucket=bucket, file_bytes=most)
     hooks: Sequence[CollectingHook] = () if uploads is None else (UploadCollector(uploads),)
     return Parts(
         config=config,

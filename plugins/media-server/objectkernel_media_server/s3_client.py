@@ -19,7 +19,9 @@ T = TypeVar("T")
 MISSING: Final = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NotFound"})
 TAKEN: Final = frozenset({"412", "PreconditionFailed", "ConditionalRequestConflict"})
 BEYOND: Final = frozenset({"416", "InvalidRange"})
-_FULL: Final = frozenset({"507", "InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"})
+_FULL: Final = frozenset(
+    {"507", "InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"}
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -111,6 +113,8 @@ class PagesOf:
 
 class S3Refused(StorageUnavailable):
     """The server refuses a request. Attributes: store, reason (its code)."""
+
+    reason: str
 
 
 def _refused(error: ClientError) -> StorageUnavailable:

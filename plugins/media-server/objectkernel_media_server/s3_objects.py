@@ -148,13 +148,13 @@ class S3Objects:
         """Close the connections."""
         await self.client.aclose()
 
-    async def joined(self, batch: Sequence[bytes], sha256: hashlib._Hash | None) -> bytes:
-        """The pieces as one, put through the hash."""
+    async def joined(self, batch: Sequence[bytes], sha256: hashlib._Hash | None, before: bytes = b"") -> bytes:
+        """`before` and the pieces as one; the pieces are put through the hash."""
 
         def step() -> bytes:
-            content = b"".join(batch)
+            content = b"".join((before, *batch))
             if sha256 is not None:
-                sha256.update(content)
+                sha256.update(memoryview(content)[len(before) :])
             return content
 
         return await self.client.run(step)
@@ -208,7 +208,7 @@ class S3Objects:
 
 
 async def _no_pieces() -> AsyncGenerator[bytes]:
-    for piece in ():
+    for piece in list[bytes]():
         yield piece
 
 

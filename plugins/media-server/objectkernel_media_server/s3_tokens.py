@@ -29,6 +29,7 @@ class S3Upload:
         tail: bytes in the tail.
         generation: raised by each fence; it names the tail, and the next part number lies `GAP` further on.
         step: raised by each append; it names the tail.
+        before: the step of the tail before this one, to be removed by the next append; -1: there was none.
     """
 
     upload: str
@@ -39,6 +40,7 @@ class S3Upload:
     tail: int = 0
     generation: int = 0
     step: int = 0
+    before: int = -1
 
     @property
     def size(self) -> int:
@@ -49,9 +51,13 @@ class S3Upload:
         """What the keys of its own objects begin with."""
         return f"{INTERNAL}{key}/{self.mark}."
 
-    def tail_key(self, key: str) -> str:
-        """Where its tail is."""
-        return f"{self.folder(key)}{self.generation}.{self.step}"
+    def tail_key(self, key: str, step: int) -> str:
+        """Where the tail of a step is."""
+        return f"{self.folder(key)}{self.generation}.{step}"
+
+    def after(self, tail: int) -> S3Upload:
+        """One append later, with a tail of so many bytes yet; the tail that it had is the one before."""
+        return attrs.evolve(self, tail=tail, step=self.step + 1, before=self.step if self.tail else -1)
 
     def with_part(self, size: int) -> S3Upload:
         """One part later; the tail is in it."""
@@ -68,8 +74,7 @@ class S3Upload:
 
     def text(self) -> str:
         """The token."""
-        values = [self.upload, self.mark, self.runs, self.next, self.sent, self.tail, self.generation, self.step]
-        return json.dumps(values, separators=(",", ":"))
+        return json.dumps(attrs.astuple(self), separators=(",", ":"))
 
 
 def begun(upload: str) -> S3Upload:
@@ -80,19 +85,22 @@ def begun(upload: str) -> S3Upload:
 def read_token(token: str) -> S3Upload | None:
     """What a token says; None for what is none."""
     try:
-        upload, mark, runs, number, sent, tail, generation, step = json.loads(token)
-        return S3Upload(
-            upload=str(upload),
-            mark=str(mark),
-            runs=tuple((int(first), int(count)) for first, count in runs),
-            next=int(number),
-            sent=int(sent),
-            tail=int(tail),
-            generation=int(generation),
-            step=int(step),
-        )
+        upload, mark, runs, *numbers = json.loads(token)
+        pairs = tuple((int(first), int(count)) for first, count in runs)
+        number, sent, tail, generation, step, before = map(int, numbers)
     except (ValueError, TypeError):
         return None
+    return S3Upload(
+        upload=str(upload),
+        mark=str(mark),
+        runs=pairs,
+        next=number,
+        sent=sent,
+        tail=tail,
+        generation=generation,
+        step=step,
+        before=before,
+    )
 
 
 def read_internal(name: str) -> tuple[str, str, int] | None:

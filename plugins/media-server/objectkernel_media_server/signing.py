@@ -11,7 +11,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import attrs
 from objectkernel_contracts import NamedKey
@@ -156,6 +156,13 @@ def check_link(ttl: float, content_type: str) -> None:
         raise InvalidMedia("a link cannot live this long", why=f"{ttl} s", fix=f"ask for 1 to {LONGEST:.0f} s")
     if content_type and not _TYPE.fullmatch(content_type):
         raise InvalidMedia("this is no media type", fix="write one such as video/webm")
+
+
+def attachment(filename: str) -> str:
+    """``Content-Disposition`` (RFC 6266) that saves a file under this name, without the folder and the controls in it."""
+    name = "".join(c for c in re.split(r"[/\\\\]", filename)[-1] if c.isprintable()).strip() or "download"
+    plain = re.sub(r"[^ !#$&+.0-9A-Z^_`a-z{}~-]", "_", name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def checked_base(base_url: str) -> str:

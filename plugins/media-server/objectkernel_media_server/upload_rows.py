@@ -42,6 +42,17 @@ class UploadRows:
             raise missing_upload()
         return rows[0]
 
+    async def again(self, upload: Upload) -> Upload:
+        """An upload as it is now, expired or not.
+
+        Raises:
+            MediaMissing
+        """
+        rows = await self.some(upload.account_id, [upload.id])
+        if not rows:
+            raise missing_upload()
+        return rows[0]
+
     async def some(self, account_id: str, ids: Sequence[str]) -> list[Upload]:
         """Those that there are."""
         if not ids:

@@ -8,7 +8,7 @@ what is durable. So whatever becomes of a host, `Upload.offset` bytes are there;
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final
 from uuid import uuid4
@@ -192,7 +192,25 @@ class UploadService:
         Raises:
             MediaMissing
         """
-        await self._end(await self.rows.find(account_id, id), "its sender has ended it")
+        upload = await self._end(await self.rows.find(account_id, id), {}, "its sender has ended it")
+        if upload.state == "done" and upload.media_id is not None:
+            await self._media.delete_media(account_id, upload.media_id)
+
+    async def expire(self, upload: Upload) -> None:
+        """Give up an upload that got no bytes since it was read; of one that is done, the recording stays.
+
+        Raises:
+            MediaMissing: it is not as it was.
+        """
+        await self._end(upload, {"expires_at": upload.expires_at}, "its sender has given it up")
+
+    async def forget(self, upload: Upload) -> None:
+        """Give up an upload, whatever comes of it; of one that is done, the recording stays.
+
+        Raises:
+            MediaMissing: it has gone.
+        """
+        await self._end(upload, {}, "its account goes")
 
     # --- the steps of one request -----------------------------------------------------------------
 
@@ -372,26 +390,20 @@ class UploadService:
             await self.rows.change(upload, {"token": None}, {"token": token})
         return await self._storage.finish(upload.bucket, upload.key, token, upload.length)
 
-    async def _end(self, upload: Upload, reason: str) -> None:
-        """Stop whoever is at an upload, and remove all that came of it."""
+    async def _end(self, upload: Upload, expected: Mapping[str, Any], reason: str) -> Upload:
+        """Stop whoever is at an upload, and remove all that came of it but a recording that is ready."""
         async with self._turns.take(upload.id):
-            upload = await self._claimed_for_removal(upload)
+            if not await self.rows.change(upload, expected, {"writer": f"{self._host}:end"}):
+                raise missing_upload()
+            upload = await self.rows.again(upload)
             if upload.token is not None and upload.state == "open":
                 await self._storage.abort(upload.bucket, upload.key, upload.token)
             if upload.media_id is None:
                 await self._storage.delete(upload.bucket, upload.key)
-            elif upload.state == "done":
-                await self._media.delete_media(upload.account_id, upload.media_id)
-            else:
+            elif upload.state == "open":
                 await self._media.fail_recording(upload.account_id, upload.media_id, reason)
             await self._forget(upload)
-
-    async def _claimed_for_removal(self, upload: Upload) -> Upload:
-        await self.rows.change(upload, {}, {"writer": f"{self._host}:end"})
-        found = await self.rows.some(upload.account_id, [upload.id])
-        if not found:
-            raise missing_upload()
-        return found[0]
+            return upload
 
     async def _forget(self, upload: Upload) -> None:
         """Remove a row, and give back what it has reserved itself."""
@@ -454,7 +466,7 @@ class UploadService:
         needed = {id for other in waiting for id in other.parts}
         for part in await self.rows.some(final.account_id, final.parts):
             if part.id not in needed:
-                await self._end(part, "it is in another one")
+                await self._end(part, {}, "it is in another one")
 
 
 @asynccontextmanager

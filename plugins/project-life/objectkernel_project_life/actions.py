@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from objectkernel_contracts import Principal
 from objectkernel_system_dialect.contracts import CursorInvalid
 
 from objectkernel_project_life import http_models as models
+from objectkernel_project_life.acting import acting
 from objectkernel_project_life.contracts import OperationResult, Projects
 from objectkernel_project_life.errors import (
     InvalidProject,
@@ -33,68 +35,81 @@ BODY_BYTES: Final = 2 * 2**20
 
 
 class ProjectActions:
-    """The projects of whoever asks; `account` is theirs, and a project of another one is as one that is not there."""
+    """The projects of whoever asks: those of their account; a project of another one is as one that is not there."""
 
     def __init__(self, projects: Projects) -> None:
         self._projects = projects
 
-    async def list(self, account: str, asked: models.ListParameters) -> models.Page:
+    async def list(self, by: Principal, asked: models.ListParameters) -> models.Page:
         """A page."""
         try:
-            page = await self._projects.list(account, status=asked.status, limit=asked.limit, after=asked.after)
+            page = await self._projects.list(by.account_id, status=asked.status, limit=asked.limit, after=asked.after)
         except CursorInvalid as error:
             raise InvalidProject("`after` is no cursor of this list", why=error.why, fix=error.fix) from error
         return models.page_of(page)
 
-    async def show(self, account: str, id: str) -> models.ShownProject:
+    async def show(self, by: Principal, id: str) -> models.ShownProject:
         """A project."""
-        return models.shown(await self._projects.get(account, known(id)))
+        return models.shown(await self._projects.get(by.account_id, known(id)))
 
-    async def create(self, account: str, body: models.NewProject) -> models.ShownProject:
+    async def create(self, by: Principal, body: models.NewProject) -> models.ShownProject:
         """A new project."""
-        return _project_of(await self._projects.provision_project(account, body.config()), "")
+        with acting(by):
+            result = await self._projects.provision_project(by.account_id, body.config())
+        return _project_of(result, "")
 
-    async def update(self, account: str, id: str, body: models.Changes, if_match: str | None) -> models.ShownProject:
+    async def update(self, by: Principal, id: str, body: models.Changes, if_match: str | None) -> models.ShownProject:
         """A project with changes, if it has the version that `If-Match` names."""
-        version = None if if_match is None else await self._matching(account, known(id), if_match)
-        result = await self._projects.update_project(account, known(id), body.changes(), version=version)
+        version = None if if_match is None else await self._matching(by, known(id), if_match)
+        with acting(by):
+            result = await self._projects.update_project(by.account_id, known(id), body.changes(), version=version)
         if version is not None and isinstance(result.error, ProjectConflict):
-            await self._matching(account, id, if_match or "")  # changed between the two: that is what was asked about
+            await self._matching(by, id, if_match or "")  # changed between the two: that is what was asked about
         return _project_of(result, id)
 
-    async def delete(self, account: str, id: str) -> None:
+    async def delete(self, by: Principal, id: str) -> None:
         """End a project."""
-        (await self._projects.deprovision_project(account, known(id))).expect_ok()
+        with acting(by):
+            result = await self._projects.deprovision_project(by.account_id, known(id))
+        result.expect_ok()
 
-    async def pause(self, account: str, id: str) -> models.ShownProject:
+    async def pause(self, by: Principal, id: str) -> models.ShownProject:
         """A paused project."""
-        return _project_of(await self._projects.pause_project(account, known(id)), id)
+        with acting(by):
+            result = await self._projects.pause_project(by.account_id, known(id))
+        return _project_of(result, id)
 
-    async def resume(self, account: str, id: str) -> models.ShownProject:
+    async def resume(self, by: Principal, id: str) -> models.ShownProject:
         """An active project."""
-        return _project_of(await self._projects.resume_project(account, known(id)), id)
+        with acting(by):
+            result = await self._projects.resume_project(by.account_id, known(id))
+        return _project_of(result, id)
 
-    async def rotate_uri(self, account: str, id: str, body: models.NewUri) -> models.ShownProject:
+    async def rotate_uri(self, by: Principal, id: str, body: models.NewUri) -> models.ShownProject:
         """A project at another address."""
-        return _project_of(await self._projects.rotate_uri(account, known(id), body.uri.get_secret_value()), id)
+        with acting(by):
+            result = await self._projects.rotate_uri(by.account_id, known(id), body.uri.get_secret_value())
+        return _project_of(result, id)
 
-    async def schemas(self, account: str, id: str) -> models.ShownSchemas:
+    async def schemas(self, by: Principal, id: str) -> models.ShownSchemas:
         """The entities of a project."""
-        return models.ShownSchemas(schemas=(await self.show(account, id)).schemas)
+        return models.ShownSchemas(schemas=(await self.show(by, id)).schemas)
 
-    async def plan_schemas(self, account: str, id: str, body: models.NewSchemas) -> models.Plan:
+    async def plan_schemas(self, by: Principal, id: str, body: models.NewSchemas) -> models.Plan:
         """What other entities would do to its tables."""
         try:
-            lines = await self._projects.plan_schemas(account, known(id), body.schemas)
+            lines = await self._projects.plan_schemas(by.account_id, known(id), body.schemas)
         except ProjectUnavailable as error:
             raise _told(error) from None
         return models.Plan(plan=list(lines))
 
-    async def update_schemas(self, account: str, id: str, body: models.NewSchemas) -> models.ShownProject:
+    async def update_schemas(self, by: Principal, id: str, body: models.NewSchemas) -> models.ShownProject:
         """A project with other entities."""
-        return _project_of(await self._projects.update_schemas(account, known(id), body.schemas), id)
+        with acting(by):
+            result = await self._projects.update_schemas(by.account_id, known(id), body.schemas)
+        return _project_of(result, id)
 
-    async def _matching(self, account: str, id: str, if_match: str) -> int | None:
+    async def _matching(self, by: Principal, id: str, if_match: str) -> int | None:
         """The version of a project, if it is one that is named.
 
         Raises:
@@ -102,7 +117,7 @@ class ProjectActions:
         """
         if if_match.strip() == "*":
             return None
-        version = (await self._projects.get(account, id)).version
+        version = (await self._projects.get(by.account_id, id)).version
         if f'"{version}"' not in ETAG.findall(if_match):
             raise PreconditionFailed(
                 "the project has changed since it was read",

@@ -23,6 +23,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 M = TypeVar("M", bound=BaseModel)
 
 LOG: Final = logging.getLogger("objectkernel.plugin.project-life")
+COLLECTION: Final = "projects"
 VERBS: Final = frozenset({"pause", "resume"})
 """What a path may have behind the id."""
 RETRY_SECONDS: Final = 1
@@ -51,10 +52,6 @@ class Asked:
     receive: Receive
     principal: Principal
     base: str
-
-    @property
-    def account(self) -> str:
-        return self.principal.account_id
 
     @property
     def headers(self) -> dict[str, str]:
@@ -96,15 +93,20 @@ class Asked:
 
 
 def parts_of(scope: Scope) -> tuple[str, ...]:
-    """The path below where the application is mounted, in its parts."""
+    """The path behind ``projects`` in its parts; where it has no such part, behind where the application is mounted."""
     path, root = scope["path"], scope.get("root_path", "")
-    below = path.removeprefix(root) if root and path.startswith(root) else path
-    return tuple(part for part in below.split("/") if part)
+    whole = _split(path)
+    if COLLECTION in whole:
+        return whole[len(whole) - whole[::-1].index(COLLECTION) :]
+    return _split(path.removeprefix(root) if root else path)
 
 
 def base_of(scope: Scope) -> str:
-    """The path that a request was sent to, with that of the mount before it."""
+    """The path that a request was sent to, also where a framework has taken that of a mount away."""
     path, root = scope["path"].rstrip("/"), scope.get("root_path", "").rstrip("/")
+    sent = (scope.get("raw_path") or b"").decode("latin-1").partition("?")[0].rstrip("/")
+    if sent.endswith(path):
+        return sent if sent.startswith(root) else f"{root}{sent}"
     return path if path.startswith(root) else f"{root}{path}"
 
 
@@ -159,3 +161,7 @@ async def live(receive: Receive, send: Send) -> None:
     for event in ("startup", "shutdown"):
         await receive()
         await send({"type": f"lifespan.{event}.complete"})
+
+
+def _split(path: str) -> tuple[str, ...]:
+    return tuple(part for part in path.split("/") if part)

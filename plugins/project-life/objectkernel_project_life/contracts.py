@@ -58,6 +58,10 @@ MODULE_INFO: Final = ModuleInfo(
 )
 
 
+def _secret(uri: Secret[str] | str | None) -> Secret[str] | None:
+    return Secret(uri) if isinstance(uri, str) else uri
+
+
 @attrs.frozen(kw_only=True)
 class ProjectConfig:
     """What a project is made from. All problems of one are told together, as `InvalidProject`.
@@ -76,9 +80,7 @@ class ProjectConfig:
     name: str
     slug: str
     dialect: str | None = None
-    uri: Secret[str] | None = attrs.field(
-        default=None, converter=lambda uri: Secret(uri) if isinstance(uri, str) else uri
-    )
+    uri: Secret[str] | None = attrs.field(default=None, converter=_secret)
     schemas: Sequence[Any] = ()
     transports: Sequence[str] = ("rest",)
     pool_size: int = 5
@@ -159,6 +161,14 @@ class ProvisionResult(OperationResult):
     """What became of a provisioning: the same, and `mproject_name` is there when it is ok."""
 
 
+def _errors(told: Mapping[str, KernelError]) -> Mapping[str, KernelError]:
+    return MappingProxyType(dict(told))
+
+
+def _transitions(told: Mapping[str, Transition]) -> Mapping[str, Transition]:
+    return MappingProxyType(dict(told))
+
+
 @attrs.frozen(kw_only=True)
 class BootReport:
     """What became of the projects when a host started.
@@ -171,8 +181,8 @@ class BootReport:
     """
 
     loaded: tuple[str, ...]
-    failed: Mapping[str, KernelError] = attrs.field(factory=dict, converter=lambda told: MappingProxyType(dict(told)))
-    healed: Mapping[str, Transition] = attrs.field(factory=dict, converter=lambda told: MappingProxyType(dict(told)))
+    failed: Mapping[str, KernelError] = attrs.field(factory=dict, converter=_errors)
+    healed: Mapping[str, Transition] = attrs.field(factory=dict, converter=_transitions)
     seconds: float
 
 
@@ -216,7 +226,7 @@ class Projects(Protocol):
     # --- life ---------------------------------------------------------------------------------------------
 
     async def provision_project(self, account_id: str, config: ProjectConfig) -> ProvisionResult:
-        """Register a project, open its database, bring that to the schemas; a failure leaves neither row nor connection."""
+        """Register a project, open its database, bring that to the schemas. Failed, neither row nor connection is left."""
         ...
 
     async def deprovision_project(self, account_id: str | None, project_id: str) -> OperationResult:

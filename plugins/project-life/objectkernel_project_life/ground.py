@@ -16,6 +16,7 @@ from objectkernel.secret import Secret
 from objectkernel_contracts import Audit
 from objectkernel_system_dialect.contracts import DataError
 
+from objectkernel_project_life.acting import ACTING
 from objectkernel_project_life.config import ProjectLifeConfig
 from objectkernel_project_life.contracts import ProjectManager
 from objectkernel_project_life.encryption import UriCipher
@@ -104,7 +105,8 @@ class Ground:
         """Tell the audit trail what was done to a project."""
         if self._audit is not None and done is not None:
             details = {"slug": record.slug, **done.details}
-            await self._audit.record(f"project.{done.action}", record.id, account_id=record.account, details=details)
+            action, by = f"project.{done.action}", ACTING.get()
+            await self._audit.record(action, record.id, principal=by, account_id=record.account, details=details)
 
     # --- rows ---------------------------------------------------------------------------------------------
 
@@ -114,7 +116,7 @@ class Ground:
         Raises:
             ProjectMissing: there is none.
         """
-        record = await self.register.get(id) if isinstance(id, str) and len(id) <= LONGEST_ID else None
+        record = await self.register.get(id) if len(id) <= LONGEST_ID else None
         if record is None or account not in (None, record.account):
             raise missing(id)
         return record
@@ -253,7 +255,7 @@ class Ground:
         await self.manager.remove_project(record.mproject_name, deadline=patience)
 
     async def bring(self, id: str, record: Record | None) -> None:
-        """Bring the manager to what the row of a project says. No connection is made; one that is too much is closed."""
+        """Bring the manager to what the row of a project says. No connection is made, and one too many is closed."""
         name = name_of(id) if record is None else record.mproject_name
         if record is None or not record.is_served:
             self.served.pop(id, None)

@@ -91,7 +91,10 @@ class ProjectHandler:
 
 @attrs.frozen
 class ProjectHandlers:
-    """The routes: each is an ASGI application, and so are all of them together, below where they are mounted.
+    """The routes: each is an ASGI application, and so are all of them together.
+
+    All together go by the path: what is behind its last part ``projects``, or behind where they are mounted. Starlette
+    and FastAPI redirect the very path of a mount, so there mount them at ``/api`` and not at ``/api/projects``.
 
     An application for one project takes its id from the path parameter ``id`` (or ``project_id``) that the host's
     router has left in the scope, else from the path: its last part, or the one before ``pause`` and ``resume``.
@@ -162,38 +165,38 @@ def create_project_handlers(projects: Projects, principal_of: PrincipalOf) -> Pr
 
 
 async def _list(actions: ProjectActions, asked: Asked) -> Answer:
-    return await actions.list(asked.account, asked.query(models.ListParameters))
+    return await actions.list(asked.principal, asked.query(models.ListParameters))
 
 
 async def _create(actions: ProjectActions, asked: Asked) -> Answer:
     expect_kept(asked.headers)
-    return await actions.create(asked.account, await asked.body(models.NewProject))
+    return await actions.create(asked.principal, await asked.body(models.NewProject))
 
 
 async def _show(actions: ProjectActions, asked: Asked) -> Answer:
-    return await actions.show(asked.account, asked.id)
+    return await actions.show(asked.principal, asked.id)
 
 
 async def _update(actions: ProjectActions, asked: Asked) -> Answer:
     expect_kept(asked.headers, if_match=True)
     body = await asked.body(models.Changes)
-    return await actions.update(asked.account, asked.id, body, asked.headers.get("if-match"))
+    return await actions.update(asked.principal, asked.id, body, asked.headers.get("if-match"))
 
 
 async def _delete(actions: ProjectActions, asked: Asked) -> Answer:
     expect_kept(asked.headers)
-    await actions.delete(asked.account, asked.id)
+    await actions.delete(asked.principal, asked.id)
     return None
 
 
 async def _pause(actions: ProjectActions, asked: Asked) -> Answer:
     expect_kept(asked.headers)
-    return await actions.pause(asked.account, asked.id)
+    return await actions.pause(asked.principal, asked.id)
 
 
 async def _resume(actions: ProjectActions, asked: Asked) -> Answer:
     expect_kept(asked.headers)
-    return await actions.resume(asked.account, asked.id)
+    return await actions.resume(asked.principal, asked.id)
 
 
 __all__ = ["PrincipalOf", "ProjectHandler", "ProjectHandlers", "create_project_handlers"]

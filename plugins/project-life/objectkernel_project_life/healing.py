@@ -79,8 +79,7 @@ class Healing:
         try:
             await self._ground.open(record)
         except KernelError as error:
-            failed = {"status": "error", "transition": None, "error": line_of(error)}
-            return await self._ground.confirm(record, **failed)
+            return await self._ground.confirm(record, status="error", transition=None, error=line_of(error))
         return await self._confirm(record, "resume", OPEN)
 
     async def _confirm(self, record: Record, action: str, changes: Mapping[str, Any]) -> Record:

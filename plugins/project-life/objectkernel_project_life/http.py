@@ -66,19 +66,19 @@ def _add_reading(router: APIRouter, actions: ProjectActions) -> None:
     @requires(Scope(READ))
     @raises(InvalidProject)
     async def list_projects(request: Request, asked: Annotated[models.ListParameters, Query()]) -> Response:
-        return _answer(await actions.list(_account(request), asked))
+        return _answer(await actions.list(_by(request), asked))
 
     @router.get("/{id}", summary="Look at a project", response_model=models.ShownProject, responses=_WITH_ETAG)
     @requires(Scope(READ))
     @raises(ProjectMissing)
     async def look_at_project(request: Request, id: ProjectId) -> Response:
-        return _answer(await actions.show(_account(request), id))
+        return _answer(await actions.show(_by(request), id))
 
     @router.get("/{id}/schemas", summary="List the entities of a project", response_model=models.ShownSchemas)
     @requires(Scope(READ))
     @raises(ProjectMissing)
     async def list_schemas(request: Request, id: ProjectId) -> Response:
-        return _answer(await actions.schemas(_account(request), id))
+        return _answer(await actions.schemas(_by(request), id))
 
 
 def _add_life(router: APIRouter, actions: ProjectActions) -> None:
@@ -94,14 +94,14 @@ def _add_life(router: APIRouter, actions: ProjectActions) -> None:
     @raises(InvalidProject, ProjectConflict, UriRefused, ProjectNotOpened, EncryptionKeyMissing)
     async def make_project(request: Request, body: models.NewProject) -> Response:
         expect_kept(request.headers)
-        return _answer(await actions.create(_account(request), body), HTTPStatus.CREATED)
+        return _answer(await actions.create(_by(request), body), HTTPStatus.CREATED)
 
     @router.delete("/{id}", summary="End a project; its database stays as it is", status_code=HTTPStatus.NO_CONTENT)
     @requires(Scope(WRITE))
     @raises(*_TO_ONE)
     async def end_project(request: Request, id: ProjectId) -> Response:
         expect_kept(request.headers)
-        await actions.delete(_account(request), id)
+        await actions.delete(_by(request), id)
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=dict(headers_of(None)))
 
     @router.post("/{id}/pause", summary="Pause a project", response_model=models.ShownProject, responses=_WITH_ETAG)
@@ -109,7 +109,7 @@ def _add_life(router: APIRouter, actions: ProjectActions) -> None:
     @raises(*_TO_ONE)
     async def pause_project(request: Request, id: ProjectId) -> Response:
         expect_kept(request.headers)
-        return _answer(await actions.pause(_account(request), id))
+        return _answer(await actions.pause(_by(request), id))
 
     @router.post(
         "/{id}/resume",
@@ -121,7 +121,7 @@ def _add_life(router: APIRouter, actions: ProjectActions) -> None:
     @raises(*_OPENING, UriRefused)
     async def resume_project(request: Request, id: ProjectId) -> Response:
         expect_kept(request.headers)
-        return _answer(await actions.resume(_account(request), id))
+        return _answer(await actions.resume(_by(request), id))
 
 
 def _add_changes(router: APIRouter, actions: ProjectActions) -> None:
@@ -138,14 +138,14 @@ def _add_changes(router: APIRouter, actions: ProjectActions) -> None:
     @raises(*_TO_ONE, PreconditionFailed, ProjectNotOpened)
     async def change_project(request: Request, id: ProjectId, body: models.Changes) -> Response:
         expect_kept(request.headers, if_match=True)
-        return _answer(await actions.update(_account(request), id, body, request.headers.get("if-match")))
+        return _answer(await actions.update(_by(request), id, body, request.headers.get("if-match")))
 
     @router.post("/{id}/uri", summary="Move a project to another address of its database", **changed)
     @requires(Scope(WRITE))
     @raises(*_OPENING, UriRefused, EncryptionKeyMissing)
     async def rotate_uri(request: Request, id: ProjectId, body: models.NewUri) -> Response:
         expect_kept(request.headers)
-        return _answer(await actions.rotate_uri(_account(request), id, body))
+        return _answer(await actions.rotate_uri(_by(request), id, body))
 
     @router.post(
         "/{id}/schemas/plan",
@@ -156,19 +156,19 @@ def _add_changes(router: APIRouter, actions: ProjectActions) -> None:
     @requires(Scope(WRITE))
     @raises(*_OPENING)
     async def plan_schemas(request: Request, id: ProjectId, body: models.NewSchemas) -> Response:
-        return _answer(await actions.plan_schemas(_account(request), id, body))
+        return _answer(await actions.plan_schemas(_by(request), id, body))
 
     @router.put("/{id}/schemas", summary="Give a project other entities; no table is dropped", **changed)
     @requires(Scope(WRITE))
     @raises(*_OPENING)
     async def update_schemas(request: Request, id: ProjectId, body: models.NewSchemas) -> Response:
         expect_kept(request.headers)
-        return _answer(await actions.update_schemas(_account(request), id, body))
+        return _answer(await actions.update_schemas(_by(request), id, body))
 
 
-def _account(request: Request) -> str:
+def _by(request: Request) -> Principal:
     by: Principal = request.state.principal
-    return by.account_id
+    return by
 
 
 def _answer(content: BaseModel, status: HTTPStatus = HTTPStatus.OK) -> Response:

@@ -116,7 +116,7 @@ class HostProjects:
             InvalidProject: `limit` is out of its bounds.
             CursorInvalid: `after` is damaged.
         """
-        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LARGEST_PAGE:
+        if not 1 <= limit <= LARGEST_PAGE:
             raise InvalidProject(
                 "the list cannot be given so", why=f"limit is from 1 to {LARGEST_PAGE}", fix="give another limit"
             )

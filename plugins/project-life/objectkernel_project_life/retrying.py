@@ -11,6 +11,7 @@ import attrs
 
 from objectkernel_project_life.ground import Ground
 from objectkernel_project_life.served import Served
+from objectkernel_project_life.storage import Record
 from objectkernel_project_life.telling import safe
 
 
@@ -58,10 +59,11 @@ class Retrying:
         """What an operation does to the project meanwhile comes first: nothing is written then."""
         ground = self._ground
         record = await ground.register.get(served.id)
-        there = record is not None and ground.manager.has_project(record.mproject_name)
-        if record is None or not there or record.status != "error" or record.transition is not None:
+        if record is None or record.status != "error" or record.transition is not None:
             ground.dirty.add(served.id)
             return
+        if not ground.manager.has_project(record.mproject_name):
+            await self._take_on(record)
         raised: Exception
         try:
             await ground.manager.ping(record.mproject_name)
@@ -73,3 +75,9 @@ class Retrying:
             return
         self._wait(record.id, min(2 * self._pauses[record.id].seconds, ground.config.retry_longest))
         await ground.failed(record, safe(raised, record.mproject_name, ground.uri_of(record)))
+
+    async def _take_on(self, record: Record) -> None:
+        """Give the manager what it has refused before."""
+        async with self._ground.turns.upkeep(record.id) as free:
+            if free:
+                await self._ground.bring(record.id, record)

@@ -18,14 +18,14 @@ def document_of(schema: EntitySchema) -> dict[str, Any]:
     Raises:
         ValueError: a default is a function, or bytes, which JSON has not.
     """
-    document = _told(schema)
+    document: dict[str, Any] = _told(schema)
     for name, field in schema.fields.items():
         document["fields"][name] = _field(f"{schema.name}.{name}", field)
     return document
 
 
 def _field(place: str, field: Field) -> dict[str, Any]:
-    document = _told(field)
+    document: dict[str, Any] = _told(field)
     for name in ("default", "min", "max"):
         value = getattr(field, name)
         if callable(value) or isinstance(value, bytes):
@@ -57,4 +57,5 @@ def _told(value: Any) -> Any:
 
 
 def _default(field: attrs.Attribute[Any]) -> Any:
-    return field.default.factory() if isinstance(field.default, attrs.Factory) else field.default  # type: ignore[arg-type]
+    default: Any = field.default
+    return default.factory() if hasattr(default, "factory") else default

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import attrs
 from objectkernel_system_dialect.contracts import Dialect, Filter, VersionConflict
@@ -120,7 +120,12 @@ class Register:
 
     async def fingerprint(self) -> Fingerprint:
         """One small query: how many rows there are, how often they were changed, and when the last time."""
-        group = {"_id": None, "rows": {"$count": {}}, "versions": {"$sum": "$version"}, "last": {"$max": "$updated_at"}}
+        group: dict[str, Any] = {
+            "_id": None,
+            "rows": {"$count": {}},
+            "versions": {"$sum": "$version"},
+            "last": {"$max": "$updated_at"},
+        }
         rows = await self._dialect.aggregate(PROJECT_SCHEMA, [{"$group": group}])
         return tuple((row["rows"], row["versions"], row["last"]) for row in rows)
 
@@ -193,4 +198,4 @@ DEPARTED: Final[Mapping[str, Any]] = {"next_uri": None, "next_place": None, "nex
 
 def key_of(stored: str) -> str | None:
     """The id of the key of a stored URI; None for a plain one."""
-    return cast("str", stored.split(".")[1]) if stored.startswith("k1.") else None
+    return stored.split(".")[1] if stored.startswith("k1.") else None

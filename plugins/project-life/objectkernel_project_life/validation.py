@@ -48,6 +48,8 @@ class SchemaReader:
                 found.append(given if isinstance(given, EntitySchema) else self.read(given))
             except SchemaInvalid as error:
                 problems += [f"schemas[{number}]: {told}" for told in _problems(error)]
+        names = [schema.name for schema in found]
+        problems += [f"schemas: {name} is there twice" for name in dict.fromkeys(names) if names.count(name) > 1]
         if len(problems) > count:
             return []
         try:
@@ -71,10 +73,7 @@ def config_problems(account: object, config: ProjectConfig) -> list[str]:
     if not isinstance(account, str) or not 1 <= len(account) <= LONGEST_OWNER or not account.isprintable():
         problems.append(f"account: an id of 1 to {LONGEST_OWNER} characters is expected")
     problems += _name(config.name)
-    if not isinstance(config.slug, str) or len(config.slug) > LONGEST_SLUG or not SLUG.fullmatch(config.slug):
-        problems.append(
-            f"slug: lower-case letters, digits and single hyphens between them are expected, at most {LONGEST_SLUG}"
-        )
+    problems += _slug(config.slug)
     if config.dialect is not None and not isinstance(config.dialect, str):
         problems.append("dialect: the name of a kind of database is expected")
     problems += _transports(config.transports)
@@ -111,6 +110,12 @@ def _name(name: object) -> list[str]:
     if isinstance(name, str) and name.strip() and len(name) <= LONGEST_NAME and name.isprintable():
         return []
     return [f"name: a text of 1 to {LONGEST_NAME} printable characters is expected"]
+
+
+def _slug(slug: object) -> list[str]:
+    if isinstance(slug, str) and len(slug) <= LONGEST_SLUG and SLUG.fullmatch(slug):
+        return []
+    return [f"slug: lower-case letters, digits and single hyphens between them are expected, at most {LONGEST_SLUG}"]
 
 
 def _transports(transports: object) -> list[str]:

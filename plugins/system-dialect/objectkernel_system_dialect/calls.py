@@ -133,6 +133,11 @@ class Calls:
                 raise self._engine.translated(error, entity) from error
             raise
 
+    @property
+    def within_transaction(self) -> bool:
+        """Whether the task has a transaction open."""
+        return self._open_block() is not None
+
     async def schema_work(self, work: Callable[[sqlalchemy.Connection], T]) -> T:
         """Change the schema, alone; see `Executor.schema_work`.
 

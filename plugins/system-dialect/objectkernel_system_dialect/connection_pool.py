@@ -270,7 +270,12 @@ class ConnectionPool(Generic[C]):
                 self.granted()
             else:
                 self._limit.ask(self)
-        while self._asked > wanted and self._limit is not None:
+        while self._asked > wanted:
+            self._withdraw_place()
+
+    def _withdraw_place(self) -> None:
+        """Ask for one place less: for the one that was asked for first."""
+        if self._asked and self._limit is not None:
             self._asked -= 1
             self._limit.withdraw(self)
 
@@ -292,6 +297,7 @@ class ConnectionPool(Generic[C]):
                 self._retire(held)
                 return
             self._waiters.popleft().set_result(held)
+            self._withdraw_place()  # what is asked for from now on is for those who came later
             self._ask()
         elif self._closing or (limit is not None and limit.is_short):
             self._retire(held)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
-import attrs
 from objectkernel.errors import KernelError
 from objectkernel.keys import Service
-from objectkernel_contracts import Audit
 
 from objectkernel_system_dialect.dialect import Dialect
 from objectkernel_system_dialect.idempotency_record import IDEMPOTENCY
@@ -58,33 +56,6 @@ class DataRoutes(Protocol):
         """
         ...
 
-
-@attrs.frozen
-class LazyDataRoutes:
-    """`DataRoutes` that import FastAPI when they are asked.
-
-    Args:
-        limits: gives the `HttpLimits`.
-    """
-
-    limits: Callable[[], Any]
-    audit: Audit | None
-
-    def router(
-        self,
-        prefix: str,
-        dialect_of: DialectOf,
-        *,
-        tags: Sequence[str] = ("data",),
-        errors: Sequence[type[KernelError]] = (),
-    ) -> Any:
-        from objectkernel_system_dialect.http_databases import databases_router
-
-        return databases_router(prefix, dialect_of, self.limits(), self.audit, tags=tags, errors=errors)
-
-
-if TYPE_CHECKING:
-    _are_routes: type[DataRoutes] = LazyDataRoutes
 
 DATA_ROUTES = Service[DataRoutes]("data-routes")
 """Makes routers of the data plane."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from fastapi import APIRouter
 from objectkernel.errors import KernelError
@@ -18,13 +19,16 @@ from objectkernel_system_dialect import http_models as models
 from objectkernel_system_dialect.data_routes import DialectOf
 from objectkernel_system_dialect.http import HELD, OPERATIONS, add_route, path_parameter
 from objectkernel_system_dialect.http_entities import Known, ServedEntities, known_of
-from objectkernel_system_dialect.http_entity_models import GENERIC
+from objectkernel_system_dialect.http_entity_models import GENERIC, PATH_KEY
 from objectkernel_system_dialect.http_errors import AWAY
 from objectkernel_system_dialect.http_plane import DataPlane, raw_segment
 from objectkernel_system_dialect.http_route import HttpLimits, expect_known, route_class
 from objectkernel_system_dialect.problems import status_of_kind
 from objectkernel_system_dialect.rest_api import IDEMPOTENCY_HEADER, ROUTES
 from objectkernel_system_dialect.schema import EntitySchema
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 PARAMETER: Final = re.compile(r"\{(\w+)\}")
 PATH: Final = re.compile(r"(?:/(?:[\w.~-]+|\{[A-Za-z_]\w*\}))+", re.ASCII)
@@ -37,7 +41,9 @@ SWEPT: Final = 4096
 SWEEP_PAUSE: Final = 10.0
 """Seconds between two times that the records of ``Idempotency-Key`` in one database are looked through."""
 ENTITY: Final = path_parameter(
-    "entity", "the entity: its collection, and its name too where several share that", {"type": "string"}
+    "entity",
+    "the entity: its collection, and its name too where several share that",
+    {"type": "string", "examples": ["books"]},
 )
 
 
@@ -78,7 +84,8 @@ class Databases:
         now = monotonic()
         if now - self._swept.get(place, -SWEEP_PAUSE) >= SWEEP_PAUSE:
             _keep(self._swept, place, now, SWEPT)
-            await plane.idempotency.sweep(batches=1)
+            with suppress(KernelError):  # the write is made, whatever has become of the database since
+                await plane.idempotency.sweep(batches=1)
 
 
 def databases_router(
@@ -95,7 +102,7 @@ def databases_router(
     if PATH.fullmatch(prefix) is None or not OWN.isdisjoint(names) or len(set(names)) < len(names):
         raise ValueError(f"{prefix!r} is no prefix: /words and /{{parameters}}, none twice, none called entity or id")
     databases = Databases(prefix, dialect_of, limits, audit)
-    places = [path_parameter(name, "which database", {"type": "string"}) for name in names]
+    places = [path_parameter(name, "which database", PATH_KEY) for name in names]
     router = APIRouter(prefix=prefix, tags=list(tags), route_class=route_class(limits))
 
     @router.get("", summary="What is served", response_model=models.Described, openapi_extra={"parameters": [*places]})
@@ -129,7 +136,7 @@ def _endpoint(databases: Databases, key: str) -> Callable[..., Awaitable[Respons
     return endpoint
 
 
-def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> Any:
+def _keep(kept: OrderedDict[K, V], key: K, value: V, most: int) -> V:
     """Keep a value as the one that was used last, and let go of those that were not used for longest."""
     kept[key] = value
     kept.move_to_end(key)

@@ -63,10 +63,6 @@ class EntityModels:
         return getattr(self, model) if isinstance(model, str) else model
 
 
-GENERIC = EntityModels()
-"""For entities that are not known yet."""
-
-
 def entity_models(schema: EntitySchema, by_name: Mapping[str, EntitySchema]) -> EntityModels:
     """The models of an entity."""
     shapes, name = Shapes.of(schema, by_name), schema.name
@@ -81,6 +77,7 @@ def entity_models(schema: EntitySchema, by_name: Mapping[str, EntitySchema]) -> 
         "exclude": names[-1],
         "include": ",".join(relations[:1]),
     }
+    included = _included(relations)
     increments, set_changes, texts = shapes.increments(), shapes.set_changes(), shapes.texts()
     changes = shapes.changes["examples"][0]
     return EntityModels(
@@ -88,8 +85,8 @@ def entity_models(schema: EntitySchema, by_name: Mapping[str, EntitySchema]) -> 
         new=_document(f"{name}New", shapes.new),
         changes=_document(f"{name}Changes", shapes.changes),
         page=_document(f"{name}Page", shapes.page),
-        list=_parameters(name, models.ListParameters, listed, relations),
-        read=_parameters(name, models.ReadParameters, listed, relations),
+        list=_parameters(name, models.ListParameters, listed, included),
+        read=_parameters(name, models.ReadParameters, listed, included),
         query=_body(name, models.Query, {"filter": filter, "sort": {first: -1}, "limit": 10}),
         matching=_body(name, models.Matching, {"filter": filter}),
         distinct=_body(name, models.Distinct, {"field": first}),
@@ -144,13 +141,13 @@ def _body(name: str, kind: type[M], example: Mapping[str, Any], **members: Any) 
     return cast("type[M]", made)
 
 
-def _parameters(name: str, kind: type[M], examples: Mapping[str, str], relations: Sequence[str]) -> type[M]:
+def _parameters(name: str, kind: type[M], examples: Mapping[str, str], included: Shape) -> type[M]:
     """The model of what a URL says, with examples of this entity's names, and of what can be included."""
     fields: dict[str, Any] = {}
     for field in kind.model_fields.keys() & examples.keys():
         own = kind.model_fields[field]
         shape: Shape = {"type": "string", "examples": [examples[field]]}
-        shape |= _included(relations) if field == "include" else {}
+        shape |= included if field == "include" else {}
         told = Field(default=own.default, description=own.description)
         fields[field] = (Annotated[str | None, WithJsonSchema(shape)], told)
     made: type[M] = create_model(f"{name}{kind.__name__}", __base__=kind, __module__=__name__, **fields)
@@ -160,3 +157,45 @@ def _parameters(name: str, kind: type[M], examples: Mapping[str, str], relations
 def _included(relations: Sequence[str]) -> Shape:
     one = "|".join(re.escape(relation) for relation in relations)
     return {"pattern": f"^({one})(,({one}))*$"} if relations else {"maxLength": 0}
+
+
+def _any_entity() -> EntityModels:
+    """The models of whichever entity a path names: of its rows only that they are objects."""
+    row = {"id": PATH_KEY["examples"][0], "title": "Read the manual", "effort": 2}
+    some, listed = {"title": "Read the manual"}, {"rows": [row], "next": None}
+    thing: Shape = {"type": "object", "additionalProperties": True}
+    page: Shape = {
+        "type": "object",
+        "properties": {"rows": {"type": "array", "items": thing}, "next": {"type": ["string", "null"]}},
+        "required": ["rows", "next"],
+        "examples": [listed],
+    }
+    asked = {
+        "filter": '{"effort":{"$gte":2}}',
+        "sort": "-effort",
+        "after": "MA",
+        "select": "title",
+        "exclude": "effort",
+        "include": "author",
+    }
+    filter, group = {"effort": {"$gte": 2}}, {"_id": "$title", "rows": {"$sum": 1}}
+    return EntityModels(
+        row=_document("Row", {**thing, "examples": [row]}),
+        new=_document("RowNew", {**thing, "examples": [some]}),
+        changes=_document("RowChanges", {**thing, "examples": [some]}),
+        page=_document("RowPage", page),
+        list=_parameters("Row", models.ListParameters, asked, {}),
+        read=_parameters("Row", models.ReadParameters, asked, {}),
+        query=_body("Row", models.Query, {"filter": filter, "sort": {"effort": -1}, "limit": 10}),
+        matching=_body("Row", models.Matching, {"filter": filter}),
+        distinct=_body("Row", models.Distinct, {"field": "title"}),
+        aggregate=_body("Row", models.Pipeline, {"pipeline": [{"$group": group}]}),
+        search=_body("Row", models.Search, {"text": "manual", "fields": ["title"]}),
+        bulk=_body("Row", models.Bulk, {"update": {"filter": filter, "changes": some}}),
+        increment=_body("Row", models.Increment, {"field": "effort", "by": 1}),
+        set_change=_body("Row", models.SetChange, {"field": "tags", "value": "text"}),
+    )
+
+
+GENERIC = _any_entity()
+"""For entities that are not known until somebody asks."""

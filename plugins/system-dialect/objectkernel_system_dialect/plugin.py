@@ -51,9 +51,9 @@ from objectkernel_system_dialect.contracts import (
     OfflineDialect,
     Schemas,
 )
-from objectkernel_system_dialect.data_routes import LazyDataRoutes
 from objectkernel_system_dialect.figures import connection_figures
 from objectkernel_system_dialect.http_idempotency import PAUSE, Idempotency
+from objectkernel_system_dialect.lazy_routes import LazyRoutes
 from objectkernel_system_dialect.location import MEMORY
 from objectkernel_system_dialect.migrations import MIGRATIONS
 from objectkernel_system_dialect.net_opening import ApiKeys
@@ -140,7 +140,7 @@ class SystemDialectPlugin(Plugin):
 
     @provides(DATA_ROUTES, uses=("audit",))
     def routes_of_databases(self) -> DataRoutes:
-        return LazyDataRoutes(self._limits, self.audit)
+        return LazyRoutes(self._limits, self.audit)
 
     @contributes(COMMANDS, uses=())
     def schema_command(self) -> CommandMaker:

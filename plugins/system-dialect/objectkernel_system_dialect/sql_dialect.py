@@ -39,6 +39,7 @@ from objectkernel_system_dialect.rows import PLAIN, RowReader
 from objectkernel_system_dialect.schema import DELETED_AT, EntitySchema
 from objectkernel_system_dialect.schema_changes import Strategy, bring_up, drop, foreseen
 from objectkernel_system_dialect.schema_exchange import exchange_tables, tables_to_drop
+from objectkernel_system_dialect.schema_glance import is_as_wanted
 from objectkernel_system_dialect.statements import Prepared, Statements
 from objectkernel_system_dialect.usage import TellsUsage, Usage
 
@@ -112,8 +113,17 @@ class SqlDialect(BaseDialect):
         if draft is None:
             return
         tables = tuple(draft.tables.values())
-        await self._calls.schema_work(lambda core: bring_up(core, tables, self._strategy, migrations=self._migrations))
+        if not await self._is_as_wanted(tables):
+            await self._calls.schema_work(
+                lambda core: bring_up(core, tables, self._strategy, migrations=self._migrations)
+            )
         self._registered.keep(draft)
+
+    async def _is_as_wanted(self, tables: Sequence[Table]) -> bool:
+        """Whether a glance is enough to know that nothing has to be done."""
+        if self._migrations or self._strategy not in ("create", "update") or self._calls.within_transaction:
+            return False
+        return await self._calls.run("", lambda session: is_as_wanted(session, self.engine.name, tables))
 
     async def exchange(
         self, remove: Sequence[EntitySchema], add: Sequence[EntitySchema], drop: Collection[str]

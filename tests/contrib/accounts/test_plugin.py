@@ -225,6 +225,7 @@ async def test_expired_sessions_go_by_themselves(tmp_path: Path) -> None:
                 await anyio.sleep(0.05)
 
 
+@pytest.mark.slow
 async def test_a_plugin_that_hangs_keeps_nothing_else_waiting() -> None:
     """While a deletion waits for a plugin for ever, what has expired is removed all the same."""
 

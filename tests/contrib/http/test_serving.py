@@ -18,7 +18,7 @@ import pytest
 from tests.contrib.http.processes import CRASHES, HANGS, NEVER_STARTS, Host
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_signal_lets_what_runs_finish(serve: Callable[..., Host], number: int) -> None:
     """Every request that runs has its answer, new connections are refused, the exit code is 0."""
     host = serve().wait_until_served()
@@ -172,7 +172,7 @@ def read_all(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-@pytest.mark.parametrize("log_format", ["auto", "console"])
+@pytest.mark.parametrize("log_format", ["auto", pytest.param("console", marks=pytest.mark.slow)])
 def test_the_log_has_a_line_for_each_request(
     serve: Callable[..., Host], monkeypatch: pytest.MonkeyPatch, log_format: str
 ) -> None:

@@ -30,7 +30,7 @@ TELLS = """
 """
 
 
-@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("there", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_host_takes_both(
     serve: Callable[..., Host], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, there: bool
 ) -> None:

@@ -174,6 +174,7 @@ def authorization_server(path: str = "") -> Iterator[AuthorizationServer]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else a body waits 40 ms for the acknowledgement of its head
 
         def do_GET(self) -> None:
             self._reply()

@@ -144,6 +144,7 @@ async def test_a_key_is_told_whose_it_is_and_whether_it_is_good(site: Site) -> N
         assert await client.known(key) == {"active": False}
 
 
+@pytest.mark.slow
 async def test_a_denial_is_told(site: Site) -> None:
     """Nothing is kept."""
     site.decision[0] = "denied"
@@ -153,6 +154,7 @@ async def test_a_denial_is_told(site: Site) -> None:
     assert not (folder_of("objectkernel") / "auth.json").exists()
 
 
+@pytest.mark.slow
 async def test_the_paths_of_the_description_serve_as_well(site: Site) -> None:
     """A client that finds no metadata document completes the same flow."""
     from objectkernel_device_auth.client_discovery import AuthorizationServer
@@ -171,6 +173,7 @@ async def test_the_paths_of_the_description_serve_as_well(site: Site) -> None:
     assert await site.host.keys.verify(received.access_token.reveal()) is not None
 
 
+@pytest.mark.slow
 async def test_what_the_terminal_shows_leads_to_the_approval(site: Site) -> None:
     """The address and the code of the screen are those that the page takes; the key is not on it."""
     screen = Screen()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,27 +12,23 @@ from typing import Any, TypeVar
 import attrs
 import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from fastapi import APIRouter
-from objectkernel import ObjectKernel, Plugin, Service, contributes, needs, provides
-from objectkernel_contracts import IDENTITY, ROUTERS, Credentials, Identity, Principal, RouterMaker
+from objectkernel import ObjectKernel, Plugin, provides
+from objectkernel_contracts import IDENTITY, Credentials, Identity, Principal
 from objectkernel_http import asgi_app, kernel_lifespan
 from objectkernel_http.config import HttpConfig
 from objectkernel_http.listening import address_of, listener
 from objectkernel_http.serving import Server, uvicorn_config
-from objectkernel_media_server import entities, upload_entities
-from objectkernel_media_server.claims import Limits
-from objectkernel_media_server.filesystem import FilesystemDriver
-from objectkernel_media_server.quota import AccountLimits, Quota
-from objectkernel_media_server.repository import DialectMediaRepository
-from objectkernel_media_server.service import HostMedia, create_media
-from objectkernel_media_server.upload_limits import UploadLimits
-from objectkernel_media_server.uploads import UploadService
+from objectkernel_media_server.contracts import MediaFilter, MediaRow
+from objectkernel_media_server.parts import PARTS, Parts
+from objectkernel_media_server.plugin import MediaServerPlugin
+from objectkernel_media_server.upload_entities import UPLOAD, Upload, upload_of
 from objectkernel_system_dialect.contracts import SYSTEM_DIALECT, Dialect
 from objectkernel_system_dialect.plugin import SystemDialectPlugin
 
 SECRET = "a-secret-of-at-least-thirty-two-bytes"
 BASE = "https://media.test"
-WEBM = bytes.fromhex("1a45dfa3 9f4286810142f7810142f2810442f381084282847765626d42878104428581 02")
+WEBM = bytes.fromhex("1a45dfa39f4286810142f7810142f2810442f381084282847765626d4287810442858102")
+"""What a browser's recording begins with: the head of EBML, with ``webm`` as its type."""
 SCOPES = frozenset({"media:read", "media:write"})
 BUCKET = "media-recordings"
 MiB = 2**20
@@ -44,51 +40,9 @@ def webm(size: int, seed: int = 0) -> bytes:
     return (WEBM + random.Random(seed).randbytes(max(size - len(WEBM), 0)))[:size]
 
 
-@attrs.define
-class Studio:
-    """The parts of a host with recordings.
-
-    Attributes:
-        root: where its blobs are.
-    """
-
-    dialect: Dialect
-    storage: Any
-    quota: Quota
-    media: HostMedia
-    uploads: UploadService
-    root: Path
-
-    def files(self) -> list[Path]:
-        """Everything in the store."""
-        return [path for path in self.root.rglob("*") if path.is_file()]
-
-
-async def furnished(
-    dialect: Dialect,
-    storage: Any,
-    root: Path,
-    *,
-    limits: UploadLimits | None = None,
-    account: AccountLimits | None = None,
-    recording: Limits | None = None,
-    allowed: frozenset[str] | None = None,
-) -> Studio:
-    """Recordings on a dialect and a store."""
-    await dialect.register(*entities.SCHEMAS, *upload_entities.SCHEMAS)
-    quota = Quota(dialect, account or AccountLimits())
-    recording = recording or Limits()
-    repository = DialectMediaRepository(dialect, quota=quota)
-    media = create_media(storage, repository, limits=recording, quota=quota, allowed_types=allowed)
-    uploads = UploadService(
-        dialect, media, storage, limits or UploadLimits(), bucket=BUCKET, file_bytes=recording.file_bytes
-    )
-    return Studio(dialect, storage, quota, media, uploads, root)
-
-
 @attrs.frozen
 class Doorman:
-    """Knows people by tokens ``account:scope scope``."""
+    """Knows people by tokens: ``account:`` may everything, ``account:scope scope`` may that."""
 
     async def principal(self, credentials: Credentials) -> Principal | None:
         account, _, scopes = (credentials.bearer or "").partition(":")
@@ -99,52 +53,34 @@ class Doorman:
         return "/sign-in"
 
 
-STUDIO = Service[Studio]("studio")
+class DoormanPlugin(Plugin):
+    """Lets people in."""
 
-
-class StudioPlugin(Plugin):
-    """Recordings in a folder, as a plugin."""
-
-    name = "studio"
-    dialect = needs(SYSTEM_DIALECT)
-    studio = needs(STUDIO)
-
-    def __init__(self, root: Path, options: Mapping[str, Any]) -> None:
-        self._root = root
-        self._options = options
-
-    @provides(STUDIO, uses=("dialect",))
-    async def make(self) -> AsyncIterator[Studio]:
-        storage = FilesystemDriver(self._root, SECRET, BASE)
-        try:
-            yield await furnished(self.dialect, storage, self._root, **self._options)
-        finally:
-            await storage.aclose()
+    name = "doorman"
 
     @provides(IDENTITY, uses=())
     def identity(self) -> Identity:
         return Doorman()
 
-    @contributes(ROUTERS, uses=("studio",))
-    def routes(self) -> RouterMaker:
-        def make() -> APIRouter:
-            from objectkernel_media_server.http import media_router
 
-            return media_router(self.studio.media, self.studio.uploads, links=self.studio.storage.links)
-
-        return make
-
-
-def studio_kernel(root: Path, database: str = "", **options: Any) -> ObjectKernel:
+def media_kernel(root: Path, database: str = "", **settings: Any) -> ObjectKernel:
     """A kernel with recordings in the folder `root`.
 
     Args:
         database: the file of the system database; none: in memory.
-        options: see `furnished`.
+        settings: of the plugin.
     """
     dialect = SystemDialectPlugin if database else SystemDialectPlugin.in_memory()
-    environ = {"MOSTA_SYSTEM_DIALECT": "sqlite", "MOSTA_SYSTEM_URI": database} if database else {}
-    return ObjectKernel(plugins=[dialect, StudioPlugin(root, options)], discover=False, environ=environ)
+    environ = {"STORAGE_SIGNING_SECRET": SECRET}
+    if database:
+        environ |= {"MOSTA_SYSTEM_DIALECT": "sqlite", "MOSTA_SYSTEM_URI": database}
+    settings = {"storage_dir": str(root), "signed_url_base_url": BASE, "fsync": False, "collect_every": 0, **settings}
+    return ObjectKernel(
+        plugins=[dialect, DoormanPlugin, MediaServerPlugin],
+        discover=False,
+        environ=environ,
+        config={"plugins": {"media-server": settings}},
+    )
 
 
 @attrs.define
@@ -152,29 +88,51 @@ class Served:
     """A host that answers on the loopback.
 
     Attributes:
-        studio: its parts; they live in another thread, and `run` goes there.
+        root: the folder of its blobs.
+        parts: they live in another thread, and `run` goes there.
     """
 
     url: str
-    studio: Studio
+    root: Path
+    parts: Parts
+    dialect: Dialect
     portal: BlockingPortal
 
     def run(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:
-        """Call a function of the studio where that lives."""
+        """Call a function of the host where that lives."""
         return self.portal.call(function, *args)
 
-    def client(self, account: str = "ada", scopes: str = "") -> httpx.Client:
+    def client(self, account: str = "ada", scopes: str = "", **options: Any) -> httpx.Client:
         """A program of an account."""
         headers = {"Authorization": f"Bearer {account}:{scopes}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30, **options)
+
+    def rows(self, account: str = "ada", status: Any = "ready") -> tuple[MediaRow, ...]:
+        """The recordings of an account."""
+        return self.run(self.parts.media.list_for_account, account, MediaFilter(status=status)).items
+
+    def uploads(self) -> list[Upload]:
+        """All rows of uploads."""
+        return [upload_of(row) for row in self.run(self.dialect.find, UPLOAD)]
+
+    def files(self) -> list[Path]:
+        """Everything in the store."""
+        return [path for path in self.root.rglob("*") if path.is_file()]
+
+    def reserved(self, account: str = "ada") -> tuple[int, int]:
+        """The bytes that an account has, and those that are reserved for it."""
+        usage = self.run(self.parts.repo.quota.usage, account)
+        return usage.bytes, usage.reserved_bytes
 
 
 @contextmanager
-def served(root: Path, database: str = "", *, http: Mapping[str, Any] | None = None, **options: Any) -> Iterator[Served]:
+def served(
+    root: Path, database: str = "", *, http: Mapping[str, Any] | None = None, **settings: Any
+) -> Iterator[Served]:
     """A host with recordings, served by uvicorn in a thread until the end of the block."""
     config = HttpConfig(port=0, **(http or {}))
     with listener(config) as sock, start_blocking_portal("asyncio") as portal:
-        kernel = studio_kernel(root, database, **options)
+        kernel = media_kernel(root, database, **settings)
         app = asgi_app(kernel, limits=config.limits)
         ready = threading.Event()
         server = Server(uvicorn_config(app, config), ready.set)
@@ -188,7 +146,7 @@ def served(root: Path, database: str = "", *, http: Mapping[str, Any] | None = N
             if running.done():
                 running.result()
         try:
-            yield Served(address_of(sock, config), kernel.get(STUDIO), portal)
+            yield Served(address_of(sock, config), root, kernel.get(PARTS), kernel.get(SYSTEM_DIALECT), portal)
         finally:
             server.should_exit = True
             running.result(30)

@@ -11,7 +11,7 @@ import attrs
 import httpx
 from objectkernel import ObjectKernel
 from objectkernel_accounts.audit_plugin import AuditPlugin
-from objectkernel_contracts import IDENTITY
+from objectkernel_contracts import IDENTITY, Credentials, Principal
 from objectkernel_http import asgi_app, kernel_lifespan
 from objectkernel_http.testing import ScopeTokens, token
 from objectkernel_project_life.contracts import PROJECTS, Projects
@@ -26,6 +26,14 @@ CUSTOMER: dict[str, Any] = {
     "fields": {"name": {"type": "string", "required": True}},
 }
 PATH = "/api/projects"
+
+
+class Keys(ScopeTokens):
+    """Knows tokens as keys of their accounts."""
+
+    async def principal(self, credentials: Credentials) -> Principal | None:
+        found = await super().principal(credentials)
+        return found and attrs.evolve(found, key_id=f"{found.account_id}'s key")
 
 
 def project_kernel(folder: Path, **settings: Any) -> ObjectKernel:
@@ -59,7 +67,7 @@ class Host:
 @asynccontextmanager
 async def hosted(folder: Path, **settings: Any) -> AsyncIterator[Host]:
     """A host with its routes."""
-    kernel = project_kernel(folder, **settings).provide(IDENTITY, ScopeTokens())
+    kernel = project_kernel(folder, **settings).provide(IDENTITY, Keys())
     app = asgi_app(kernel)
     async with kernel_lifespan(kernel)(app):
         yield Host(kernel, app)

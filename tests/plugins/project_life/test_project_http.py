@@ -130,6 +130,22 @@ async def test_line_6_what_a_patch_does_not_take(host: Host) -> None:
         assert (await ada.patch(own, json={})).status_code == 200
 
 
+async def test_the_trail_says_who(host: Host) -> None:
+    """Whoever has sent the request; what an operator does without one is the host's own."""
+    async with host.client() as ada:
+        project = await made(ada)
+        await ada.post(f"{PATH}/{project['id']}/pause")
+    await host.projects.resume_project(None, project["id"])
+    dialect = host.kernel.get(SYSTEM_DIALECT)
+    found = await dialect.find(AUDIT_ENTRY, {"subject": project["id"]}, sort={"sequence": 1})
+    assert [(row["action"], row["account_id"]) for row in found] == [
+        ("project.provision", "ada"),
+        ("project.pause", "ada"),
+        ("project.resume", "ada"),
+    ]
+    assert [row["key_id"] for row in found] == ["ada's key", "ada's key", None]
+
+
 async def test_scopes(host: Host) -> None:
     """Reading takes one, changing another, and nobody comes without."""
     async with host.client() as ada, host.client(scopes=("projects:read",)) as reader, host.client(scopes=()) as nobody:

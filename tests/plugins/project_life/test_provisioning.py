@@ -103,7 +103,7 @@ async def test_every_problem_is_told(tmp_path: Path) -> None:
 async def test_what_is_refused(tmp_path: Path, given: dict[str, object], said: str) -> None:
     """A value out of its bounds is a problem that names its field."""
     async with host(tmp_path) as at:
-        config = ProjectConfig(**{"name": "a", "slug": "a", **given})  # type: ignore[arg-type]
+        config = ProjectConfig(**{"name": "a", "slug": "a", **given})
         result = await at.projects.provision_project("acme", config)
         assert isinstance(result.error, InvalidProject)
         assert [problem for problem in result.error.why if said in problem]
@@ -135,7 +135,7 @@ async def test_a_database_belongs_to_one_project(tmp_path: Path) -> None:
     async with host(tmp_path) as at:
         await at.made("one", uri="sqlite:///shared.db")
         for uri in ("sqlite:///shared.db", f"sqlite:///{at.file('shared.db')}", f"{at.file('.')}/../acme/shared.db"):
-            result = await at.projects.provision_project("acme", ProjectConfig(name="b", slug="two", uri=uri))  # type: ignore[arg-type]
+            result = await at.projects.provision_project("acme", ProjectConfig(name="b", slug="two", uri=uri))
             assert isinstance(result.error, ProjectConflict | UriRefused), uri
             assert not result.ok
         assert len(await at.rows()) == 1
@@ -167,7 +167,7 @@ async def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
     trail = Trail()
     async with host(tmp_path, trail) as at:
         spoil(at.file("broken.db"))
-        config = ProjectConfig(name="Crm", slug="crm", uri="sqlite:///broken.db")  # type: ignore[arg-type]
+        config = ProjectConfig(name="Crm", slug="crm", uri="sqlite:///broken.db")
         result = await at.projects.provision_project("acme", config)
         assert isinstance(result.error, ProjectUnavailable)
         assert (result.ok, result.project, result.mproject_name) == (False, None, None)
@@ -179,14 +179,12 @@ async def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failing", [RuntimeError, OSError, ProjectUnavailable])
-async def test_no_password_is_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, failing: type[Exception]
-) -> None:
+async def test_no_password_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, failing: type[Exception]) -> None:
     """defects.md, project-life 3: a driver's message with the password reaches no result, no row, no log, no trail."""
     manager, trail = OwnManager(), Trail()
     async with host(tmp_path, trail, manager=manager, **SERVERS) as at:
         manager.failing = failing
-        config = ProjectConfig(name="Crm", slug="crm", uri=SECRET_URI)  # type: ignore[arg-type]
+        config = ProjectConfig(name="Crm", slug="crm", uri=SECRET_URI)
         result = await at.projects.provision_project("acme", config)
         manager.failing = None
         project = await at.made("other", uri=SECRET_URI)
@@ -215,7 +213,7 @@ async def test_an_unreachable_server(tmp_path: Path, closed_port: int, anyio_bac
     settings = {"allowed_hosts": ["127.0.0.1"], "allowed_ports": [closed_port]}
     async with host(tmp_path, **settings) as at:
         uri = SECRET_URI.replace("5432", str(closed_port))
-        config = ProjectConfig(name="Crm", slug="crm", uri=uri)  # type: ignore[arg-type]
+        config = ProjectConfig(name="Crm", slug="crm", uri=uri)
         result = await at.projects.provision_project("acme", config)
         assert isinstance(result.error, ProjectUnavailable)
         assert not [spelling for spelling in SPELLINGS if spelling in result.error.text() + repr(result)]
@@ -297,8 +295,6 @@ async def test_the_hosts_own_databases_are_refused(tmp_path: Path) -> None:
         at.file(".").mkdir(parents=True)
         at.file("link.db").symlink_to(tmp_path / "system.db")
         for uri in (f"sqlite:///{tmp_path}/system.db", f"sqlite:///{tmp_path}/business.db", "sqlite:///link.db"):
-            result = await at.projects.provision_project("acme", ProjectConfig(name="a", slug="a", uri=uri))  # type: ignore[arg-type]
+            result = await at.projects.provision_project("acme", ProjectConfig(name="a", slug="a", uri=uri))
             assert isinstance(result.error, UriRefused)
         assert not await at.rows()
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import stat
 import threading
@@ -16,10 +17,10 @@ from objectkernel_system_dialect.backup import back_up, check_targets, portions,
 from objectkernel_system_dialect.contracts import BackupFailed
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
-    """A database with two tables that always hold the same number of rows, with its log beside it."""
-    path = tmp_path / "data.db"
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What each test has a copy of."""
+    path = tmp_path_factory.mktemp("template") / "data.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL").fetchone()
         connection.execute("CREATE TABLE one (value BLOB)")
@@ -29,6 +30,12 @@ def database(tmp_path: Path) -> Path:
             connection.executemany(f"INSERT INTO {table} VALUES (?)", [(b"x" * 1000,)] * 20_000)
         connection.execute("COMMIT")
     return path
+
+
+@pytest.fixture
+def database(template: Path, tmp_path: Path) -> Path:
+    """A database with two tables that always hold the same number of rows, with its log beside it."""
+    return shutil.copy(template, tmp_path / "data.db")
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ POSTGRES, MARIADB = pytest.mark.postgres, pytest.mark.mariadb
 MEMORY = {"sqlite-memory": Place(sqlite, ":memory:")}
 GENERIC = {"generic": Place(generic, "suite.db", slow_on=("trio",))}
 SHARED = {
-    "sqlite": Place(sqlite, "suite.db"),
+    "sqlite": Place(sqlite, "suite.db", slow_on=("trio",)),
     "postgres": Place(postgres, "postgres_database", loops=("asyncio",), marks=(POSTGRES,)),
     "pgbouncer": Place(pgbouncer, "pgbouncer_database", loops=("asyncio",), marks=(POSTGRES,), slow_on=("asyncio",)),
     "mariadb": Place(mariadb, "mariadb_database", loops=("asyncio",), marks=(MARIADB,)),
