@@ -18,6 +18,12 @@ from objectkernel_accounts.contracts import PEOPLE
 from objectkernel_http import asgi_app, kernel_lifespan
 
 ADDRESS = "http://127.0.0.1"
+SILENCE = (
+    b"RIFF\x24\x03\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00"
+    + bytes.fromhex("401f0000401f0000010008006461746100030000")
+    + b"\x80" * 768
+)
+"""A tenth of a second of nothing, as a WAV file of 8,000 samples a second."""
 
 
 def tell(make_kernel: Callable[[], ObjectKernel], packages: Path) -> None:
@@ -42,6 +48,8 @@ async def _tell(kernel: ObjectKernel, packages: Path, folder: Path) -> None:
             await _install(client)
             await _store(client)
             await _switch(client, folder)
+            await _project(client)
+            await _record(client)
             await _let_in(client, app)
             await _look_back(client)
 
@@ -90,6 +98,29 @@ async def _switch(client: httpx.AsyncClient, folder: Path) -> None:
     _good(await client.post("/api/change-dialect", json={"dialect": "sqlite", "uri": uri}))
     kept = _good(await client.get("/api/v1/packages")).json()["items"]
     _step("switch", f"the business data goes to another database; the system's stays: {len(kept)} packages")
+
+
+async def _project(client: httpx.AsyncClient) -> None:
+    """A customer's project has a database of its own; while it is paused nobody reaches that."""
+    member = {"name": "Member", "collection": "members", "fields": {"name": {"type": "string", "required": True}}}
+    config = {"name": "Chess club", "slug": "chess-club", "schemas": [member]}
+    project = _good(await client.post("/api/projects", json=config)).json()
+    members = f"/api/v1/projects/{project['id']}/data/members"
+    _good(await client.post(members, json={"name": "Grace"}))
+    states = [project["status"]]
+    for act in ("pause", "resume"):
+        states.append(_good(await client.post(f"/api/projects/{project['id']}/{act}")).json()["status"])
+        answer = await client.get(members)
+        states[-1] += f" ({answer.status_code})"
+    _step("project", f"{project['slug']!r} at {project['uri']}: {', '.join(states)}, {len(answer.json()['rows'])} row")
+
+
+async def _record(client: httpx.AsyncClient) -> None:
+    """A recording is sent, and had again by a link that needs no credential."""
+    takes = {"Content-Type": "audio/wav"}
+    sent = _good(await client.post("/api/media/recordings", content=SILENCE, headers=takes)).json()
+    part = _good(await client.get(sent["signedUrl"], headers={"Range": "bytes=0-3"}))
+    _step("record", f"{sent['row']['mimeType']}, {sent['row']['sizeBytes']} bytes; by its link {part.content!r}")
 
 
 async def _let_in(browser: httpx.AsyncClient, app: FastAPI) -> None:

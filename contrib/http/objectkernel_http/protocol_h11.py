@@ -39,8 +39,8 @@ class TimedH11(TimedProtocol, H11Protocol):
     def handle_events(self) -> None:
         """Read what has come; requests begin to run after that."""
         super().handle_events()
-        if self.scope is not None and "extensions" not in self.scope:
-            self.scope["extensions"] = {TRAILERS: self.conn.trailers}  # type: ignore[typeddict-item]
+        if self.scope:
+            self.scope.setdefault("extensions", {TRAILERS: self.conn.trailers})  # type: ignore[dict-item]
 
     def on_response_complete(self) -> None:
         self._rest()

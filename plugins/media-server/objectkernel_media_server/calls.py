@@ -22,6 +22,23 @@ is one. Servers that have no such list drop trailers.
 """
 
 
+class Body:
+    """What a request brings: ASGI's ``receive``, which knows when all has come.
+
+    Attributes:
+        is_over: nothing more will.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self.is_over = False
+        self._receive = receive
+
+    async def __call__(self) -> MutableMapping[str, Any]:
+        message = await self._receive()
+        self.is_over = message["type"] == "http.disconnect" or not message.get("more_body", False)
+        return message
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class Call:
     """A request.
@@ -41,7 +58,7 @@ class Call:
     query: bytes
     headers: Mapping[str, str]
     trailers: Callable[[], Mapping[str, str]] | None
-    receive: Receive = attrs.field(repr=False)
+    receive: Body = attrs.field(repr=False)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -74,7 +91,7 @@ def call_of(scope: AsgiScope, receive: Receive, account_id: str, path: Mapping[s
         query=scope.get("query_string", b""),
         headers=_headers(scope["headers"]),
         trailers=None if trailers is None else lambda: _headers(trailers),
-        receive=receive,
+        receive=Body(receive),
     )
 
 
@@ -109,10 +126,8 @@ async def _drain(call: Call, limits: UploadLimits) -> None:
     """Read some of a body that nobody wants: a sender that never gets to reading would see a reset, and no answer."""
     left = limits.drain_bytes
     with anyio.move_on_after(limits.drain_seconds):
-        while left > 0:
+        while left > 0 and not call.receive.is_over:
             message = await call.receive()
-            if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                return
             left -= len(message.get("body", b""))
 
 

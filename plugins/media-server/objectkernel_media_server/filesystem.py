@@ -9,22 +9,16 @@ from pathlib import Path
 from objectkernel_contracts import NamedKey
 
 from objectkernel_media_server.folder_uploads import FolderUploads
-from objectkernel_media_server.signing import LinkSigner, signing_keys
-from objectkernel_media_server.storage_contracts import SignedUrl
+from objectkernel_media_server.host_links import HostLinks
 
 
-class FilesystemDriver(FolderUploads):
+class FilesystemDriver(FolderUploads, HostLinks):
     """A folder as a store: `contracts.Storage`, `contracts.Signs` and `contracts.Resumable`.
 
     Args:
         root_dir: the folder; it is made where it is not there.
-        signed_url_secret: what signs links: secrets of 32 bytes or more with commas between, the first one signs; or
-            what gives the keys.
-        signed_url_base_url: where the host is reached; "": links begin with their path.
+        signed_url_secret, signed_url_base_url: see `HostLinks`.
         fsync: False is faster, and leaves to the operating system what a power cut may take.
-
-    Attributes:
-        links: for the route that answers the links.
     """
 
     def __init__(
@@ -35,19 +29,5 @@ class FilesystemDriver(FolderUploads):
         *,
         fsync: bool = True,
     ) -> None:
-        super().__init__(Path(root_dir), fsync=fsync)
-        if isinstance(signed_url_secret, str):
-            keys = signing_keys(signed_url_secret)
-            self.links = LinkSigner(lambda: keys, signed_url_base_url)
-        else:
-            self.links = LinkSigner(signed_url_secret, signed_url_base_url)
-
-    async def sign_get(
-        self, bucket: str, key: str, *, ttl: float, content_type: str = "", filename: str | None = None
-    ) -> SignedUrl:
-        """See `contracts.Signs.sign_get`."""
-        return self.links.sign("GET", bucket, key, ttl=ttl, content_type=content_type, filename=filename)
-
-    async def sign_put(self, bucket: str, key: str, *, ttl: float, size: int, content_type: str) -> SignedUrl:
-        """See `contracts.Signs.sign_put`."""
-        return self.links.sign("PUT", bucket, key, ttl=ttl, content_type=content_type, size=size)
+        HostLinks.__init__(self, signed_url_secret, signed_url_base_url)
+        FolderUploads.__init__(self, Path(root_dir), fsync=fsync)

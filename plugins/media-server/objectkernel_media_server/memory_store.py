@@ -13,11 +13,11 @@ from anyio.lowlevel import checkpoint
 from objectkernel_contracts import NamedKey
 
 from objectkernel_media_server.errors import StorageFull
+from objectkernel_media_server.host_links import HostLinks
 from objectkernel_media_server.keys import check_bucket, check_place, check_prefix
 from objectkernel_media_server.part_names import earlier_tokens, new_token, next_token
 from objectkernel_media_server.pieces import PIECE, Gathering
-from objectkernel_media_server.signing import LinkSigner
-from objectkernel_media_server.storage_contracts import AppendStopped, SignedUrl, StoredObject
+from objectkernel_media_server.storage_contracts import AppendStopped, StoredObject
 from objectkernel_media_server.store_failures import exists, incomplete, missing, surplus
 
 
@@ -29,16 +29,13 @@ class _Part:
     changed_at: datetime = attrs.field(factory=lambda: datetime.now(UTC))
 
 
-class MemoryDriver:
+class MemoryDriver(HostLinks):
     """A store in memory: `contracts.Storage`, `contracts.Signs` and `contracts.Resumable`.
 
     Args:
         signed_url_base_url: where the host is reached.
         room: how many bytes it takes; more is a `StorageFull`.
         keys: what signs links; by default a secret of this object's own.
-
-    Attributes:
-        links: for the route that answers the links.
     """
 
     name = "memory"
@@ -47,7 +44,7 @@ class MemoryDriver:
         self, signed_url_base_url: str = "", *, room: int | None = None, keys: tuple[NamedKey, ...] = ()
     ) -> None:
         signing = keys or (NamedKey(id="memory", secret=os.urandom(32)),)
-        self.links = LinkSigner(lambda: signing, signed_url_base_url)
+        super().__init__(lambda: signing, signed_url_base_url)
         self._room = room
         self._objects: dict[tuple[str, str], tuple[StoredObject, bytes]] = {}
         self._parts: dict[str, _Part] = {}
@@ -113,16 +110,6 @@ class MemoryDriver:
     async def aclose(self) -> None:
         """See `contracts.Storage.aclose`; the objects stay."""
         await checkpoint()
-
-    async def sign_get(
-        self, bucket: str, key: str, *, ttl: float, content_type: str = "", filename: str | None = None
-    ) -> SignedUrl:
-        """See `contracts.Signs.sign_get`."""
-        return self.links.sign("GET", bucket, key, ttl=ttl, content_type=content_type, filename=filename)
-
-    async def sign_put(self, bucket: str, key: str, *, ttl: float, size: int, content_type: str) -> SignedUrl:
-        """See `contracts.Signs.sign_put`."""
-        return self.links.sign("PUT", bucket, key, ttl=ttl, content_type=content_type, size=size)
 
     async def begin(self, bucket: str, key: str, *, content_type: str = "") -> str:
         """See `contracts.Resumable.begin`."""

@@ -46,7 +46,7 @@ async def open_storage(config: MediaServerConfig, keyring: Keyring | None) -> St
     if config.storage == "obstore":
         from objectkernel_media_server.object_store import ObstoreDriver
 
-        return ObstoreDriver(config.obstore_url)
+        return ObstoreDriver(config.obstore_url, _keys(config, keyring), config.signed_url_base_url)
     from objectkernel_media_server.filesystem import FilesystemDriver
 
     folder: Path = config.storage_dir or config.data_dir / "media"

@@ -116,18 +116,17 @@ class Outbox:
                 turns.append(row)
             elif first is not None and first["due_at"] > now:  # it is not to stand in the way of other recordings
                 moved += await self._move(row, first["due_at"])
-        tried = await self._try_all(turns, notify)
-        return tried + moved
+        return moved + await self._try_all(turns, notify)
 
     async def _try_all(self, turns: Sequence[dict[str, Any]], notify: Notify) -> int:
-        limiter, tried = anyio.CapacityLimiter(AT_ONCE), 0
+        limiter = anyio.CapacityLimiter(AT_ONCE)
+        tried: list[bool] = []
         failures: list[DataError] = []
 
         async def attempt(row: dict[str, Any]) -> None:
-            nonlocal tried
             async with limiter:
                 try:
-                    tried += await self._try(row, notify)
+                    tried.append(await self._try(row, notify))
                 except DataError as error:
                     failures.append(error)
 
@@ -136,7 +135,7 @@ class Outbox:
                 tasks.start_soon(attempt, row)
         if failures:
             raise failures[0]
-        return tried
+        return sum(tried)
 
     async def _first(self, media_id: str) -> dict[str, Any] | None:
         """The event of a recording whose turn it is."""
@@ -160,7 +159,8 @@ class Outbox:
             errors = await notify(_event(row))
         mine = {**row, "due_at": until}
         if not errors:
-            self.delivered += await self._dialect.delete_many(OUTBOX, _this(mine))
+            removed = await self._dialect.delete_many(OUTBOX, _this(mine))
+            self.delivered += removed
             return True
         self.refused += 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(tries - 1, 20))

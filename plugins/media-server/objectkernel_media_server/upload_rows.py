@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -13,6 +14,7 @@ from objectkernel_media_server.errors import MediaMissing, QuotaExceeded, Upload
 from objectkernel_media_server.upload_entities import UPLOAD, Upload, upload_of
 
 BATCH: Final = 100
+ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def missing_upload() -> MediaMissing:
@@ -55,9 +57,7 @@ class UploadRows:
 
     async def some(self, account_id: str, ids: Sequence[str]) -> list[Upload]:
         """Those that there are."""
-        if not ids:
-            return []
-        wanted = {"account_id": account_id, "id": ids[0] if len(ids) == 1 else {"$in": list(ids)}}
+        wanted = {"account_id": account_id, "id": {"$in": [id for id in set(ids) if ID.fullmatch(id)]}}
         return [upload_of(row) for row in await self.dialect.find(UPLOAD, wanted)]
 
     async def add(self, account_id: str, most: int, **fields: Any) -> Upload:

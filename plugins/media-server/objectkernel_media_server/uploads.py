@@ -7,6 +7,7 @@ what is durable. So whatever becomes of a host, `Upload.offset` bytes are there;
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -22,9 +23,11 @@ from objectkernel_media_server.contracts import MediaRow
 from objectkernel_media_server.errors import (
     ChecksumMismatch,
     InvalidMedia,
+    MediaError,
     MediaMissing,
     MediaTooLarge,
     MediaTypeRefused,
+    ObjectMissing,
     QuotaExceeded,
     UploadConflict,
     UploadIncomplete,
@@ -37,6 +40,8 @@ from objectkernel_media_server.upload_limits import UploadLimits
 from objectkernel_media_server.upload_needs import NewUpload, ResumableStorage
 from objectkernel_media_server.upload_rows import UploadRows, missing_upload, taken_over
 from objectkernel_media_server.upload_turns import Turn, Turns
+
+log = logging.getLogger("objectkernel.media-server")
 
 PARTIAL: Final = "partial"
 """What the keys of partial uploads begin with."""
@@ -157,7 +162,8 @@ class UploadService:
             finally:
                 upload = await self._let_go(upload)
             self._tell(body, turn)
-            return await self._completed(upload)
+            upload = await self._completed(upload)
+        return await self._followed(upload)
 
     async def finish(self, account_id: str, id: str) -> MediaRow:
         """Say that there is no more: the recording is what has come.
@@ -283,6 +289,10 @@ class UploadService:
                 if checksum is None:
                     await self._kept(upload, attrs.evolve(upload, token=stopped.token, offset=stopped.offset))
                 raise stopped.__cause__ or stopped from None
+            except ObjectMissing:
+                if (await self.rows.again(upload)).writer != upload.writer:
+                    raise taken_over() from None
+                raise
             if turn.gives_way:
                 break
             if checksum is not None:
@@ -357,7 +367,8 @@ class UploadService:
         elif not upload.is_whole:
             return upload
         async with self._turns.take(upload.id):
-            return await self._completed(await self.rows.find(upload.account_id, upload.id))
+            upload = await self._completed(await self.rows.find(upload.account_id, upload.id))
+        return await self._followed(upload)
 
     async def _completed(self, upload: Upload) -> Upload:
         if upload.state == "done":
@@ -375,11 +386,18 @@ class UploadService:
             raise
         changes: dict[str, Any] = {"state": "done", "writer": None, "expires_at": self.rows.expiry()}
         await self.rows.change(upload, {}, changes)
-        upload = attrs.evolve(upload, **changes)
-        if upload.kind == "final":
-            await self._remove_parts(upload)
-        elif upload.kind == "partial":
-            await self._complete_finals(upload)
+        return attrs.evolve(upload, **changes)
+
+    async def _followed(self, upload: Upload) -> Upload:
+        """See to what follows from an upload that is done: the parts of a final one go, and final ones wait for parts.
+
+        What goes wrong is no concern of whoever sent the upload: housekeeping, or a look at the other, tries again.
+        """
+        if upload.state == "done" and upload.kind != "whole":
+            try:
+                await (self._remove_parts(upload) if upload.kind == "final" else self._complete_finals(upload))
+            except MediaError as error:
+                log.warning("what follows from an upload that is done has to wait: %s", error)
         return upload
 
     async def _stored(self, upload: Upload) -> StoredObject:

@@ -16,9 +16,12 @@ from objectkernel_system_dialect.contracts import Dialect, EntitySchema, Reposit
 from objectkernel_project_life.errors import (
     EncryptionKeyMissing,
     InvalidProject,
+    PlaintextAllowed,
+    PreconditionFailed,
     ProjectConflict,
     ProjectError,
     ProjectMissing,
+    ProjectNotOpened,
     ProjectNotServed,
     ProjectUnavailable,
     UriNotEncryptable,
@@ -226,7 +229,7 @@ class Projects(Protocol):
     # --- life ---------------------------------------------------------------------------------------------
 
     async def provision_project(self, account_id: str, config: ProjectConfig) -> ProvisionResult:
-        """Register a project, open its database, bring that to the schemas. Failed, neither row nor connection is left."""
+        """Register a project, open its database, bring that to the schemas; a failure leaves nothing of them."""
         ...
 
     async def deprovision_project(self, account_id: str | None, project_id: str) -> OperationResult:
@@ -449,12 +452,15 @@ __all__ = [
     "ModuleInfo",
     "Opening",
     "OperationResult",
+    "PlaintextAllowed",
+    "PreconditionFailed",
     "ProjectConfig",
     "ProjectConflict",
     "ProjectDTO",
     "ProjectError",
     "ProjectManager",
     "ProjectMissing",
+    "ProjectNotOpened",
     "ProjectNotServed",
     "ProjectPage",
     "ProjectStatus",

@@ -10,6 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import anyio
+import anyio.lowlevel
 import attrs
 from objectkernel.errors import KernelError
 from objectkernel.secret import Secret
@@ -20,7 +21,7 @@ from objectkernel_project_life.acting import ACTING
 from objectkernel_project_life.config import ProjectLifeConfig
 from objectkernel_project_life.contracts import ProjectManager
 from objectkernel_project_life.encryption import UriCipher
-from objectkernel_project_life.errors import ProjectMissing, UriUnreadable
+from objectkernel_project_life.errors import ProjectMissing, UriRefused, UriUnreadable
 from objectkernel_project_life.served import Reading, Served
 from objectkernel_project_life.steps import AtStep, no_step
 from objectkernel_project_life.storage import Record, Register
@@ -58,6 +59,7 @@ class Ground:
         served: what the manager was given, by the project's id.
         seen: the version of each row as this host has acted on it.
         dirty: ids of projects to look at again, whatever version they have.
+        catch_up: brings the manager to what other hosts have changed.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Ground:
         self.served: dict[str, Served] = {}
         self.seen: dict[str, int] = {}
         self.dirty: set[str] = set()
+        self.catch_up: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
         self._reading = Reading(cipher, schemas.read)
         self._audit = audit
         self._at_step = at_step
@@ -226,7 +229,11 @@ class Ground:
         served = Served.of(record, self._reading)
         raised: Exception
         try:
-            await self.manager.add_project(served.managed(name or record.mproject_name), open=True)
+            try:
+                await self.manager.add_project(served.managed(name or record.mproject_name), open=True)
+            except UriRefused:  # perhaps of a project that has left this place, on another host
+                await self.catch_up()
+                await self.manager.add_project(served.managed(name or record.mproject_name), open=True)
         except Exception as error:
             raised = error
         else:

@@ -25,10 +25,12 @@ from objectkernel_contracts import (
     COMMANDS,
     KEY_NAMES,
     KEYRING,
+    METRICS,
     ROUTERS,
     SCOPES,
     AccountDeleting,
     CommandMaker,
+    FigureSource,
     GrantableScope,
     RouterMaker,
 )
@@ -45,6 +47,7 @@ from objectkernel_project_life import scopes, server
 from objectkernel_project_life.config import ProjectLifeConfig
 from objectkernel_project_life.contracts import PROJECT_MANAGER, PROJECT_SCHEMA, PROJECTS, ProjectManager, Projects
 from objectkernel_project_life.encryption_keys import KEY_NAME, uri_keys
+from objectkernel_project_life.figures import project_figures
 from objectkernel_project_life.findings import key_findings
 from objectkernel_project_life.manager import HostManager, host_manager
 from objectkernel_project_life.projects import HostProjects
@@ -184,6 +187,10 @@ class ProjectLifePlugin(Plugin):
             return router
 
         return make
+
+    @contributes(METRICS, uses=("manager",))
+    def figures(self) -> FigureSource:
+        return lambda: project_figures(self.manager)
 
     @contributes(COMMANDS, uses=())
     def commands(self) -> CommandMaker:

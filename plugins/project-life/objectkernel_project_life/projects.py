@@ -93,6 +93,7 @@ class HostProjects:
         self._healing = Healing(ground, self._moving)
         self._booting = Booting(ground, self._healing)
         self._reconciling = Reconciling(ground, self._healing)
+        ground.catch_up = self._reconciling.reconcile
         self._retrying = Retrying(ground)
         self._rekeying = Rekeying(ground)
         self._handing_over = HandingOver(ground, self._ending)

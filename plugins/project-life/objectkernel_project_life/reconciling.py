@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
+from time import monotonic
 from typing import Final
 
 import anyio
@@ -59,7 +59,7 @@ class Reconciling:
 
     def _left(self, sights: dict[str, Sight]) -> set[str]:
         """The projects whose transition nobody ends: this host has seen it for too long, by its own clock."""
-        now = time.monotonic()
+        now = monotonic()
         known, self._half_done = self._half_done, {}
         for id, sight in sights.items():
             if sight.transition is not None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterable
+from time import monotonic
 
 import anyio
 import attrs
@@ -41,7 +41,7 @@ class Retrying:
                 tasks.start_soon(self._try, served)
 
     def _due(self, in_error: Iterable[Served], now: bool) -> list[Served]:
-        moment = time.monotonic()
+        moment = monotonic()
         due: list[Served] = []
         for served in in_error:
             pause = self._pauses.get(served.id)
@@ -53,7 +53,7 @@ class Retrying:
 
     def _wait(self, id: str, seconds: float) -> None:
         """Longer than half of that: hosts that have failed together do not come back together."""
-        self._pauses[id] = _Pause(seconds, time.monotonic() + seconds * random.uniform(0.5, 1.0))
+        self._pauses[id] = _Pause(seconds, monotonic() + seconds * random.uniform(0.5, 1.0))
 
     async def _try(self, served: Served) -> None:
         """What an operation does to the project meanwhile comes first: nothing is written then."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ class ConnectionLimit:
             await ticket.place
         except BaseException:
             if ticket.place.cancelled():
-                self.withdraw(ticket)
+                with suppress(ValueError):  # it was passed over
+                    self.withdraw(ticket)
             else:  # it came together with the cancellation
                 self.give_back()
             raise

@@ -86,12 +86,14 @@ async def host(
     system: str | None = None,
     keys: str | None = KEY,
     manager: ProjectManager | None = None,
+    options: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Host]:
     """A host whose data is in a folder.
 
     Args:
         system: the URL of the system's database, where it is another than a file of the folder.
+        options: of the kernel.
     """
     environ = in_files(folder)
     if keys is not None:
@@ -103,6 +105,7 @@ async def host(
         discover=False,
         environ=environ,
         config={"plugins": {"project-life": {**QUIET, **settings}}},
+        **(options or {}),
     )
     if manager is not None:
         kernel.provide(PROJECT_MANAGER, manager)

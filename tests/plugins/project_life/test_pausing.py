@@ -191,7 +191,7 @@ async def test_interrupted_on_the_way(tmp_path: Path, step: str, how: str) -> No
 
 
 async def test_a_manager_of_the_hosts_own(tmp_path: Path) -> None:
-    """Any manager will do: it is asked to open and to remove. What it refuses to take on is in error, and tried again."""
+    """Any manager will do: it is asked to open, and to remove. What it refuses is in error, and tried again."""
     manager = OwnManager()
     async with host(tmp_path, manager=manager) as at:
         project = await at.made()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
@@ -383,8 +383,9 @@ async def test_a_turn_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     await other.aclose()
 
 
-async def test_a_spare_connection_comes_first() -> None:
+async def test_a_spare_connection_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """A word that cannot wait takes an idle connection, or the next place before all who wait."""
+    monkeypatch.setattr(connection_pool, "TURN", 0.0)
     server, limit = Server(), ConnectionLimit(1)
     one, other = pool_of(server, limit=limit), pool_of(server, limit=limit)
     await use(one)
@@ -406,8 +407,7 @@ async def test_a_spare_connection_comes_first() -> None:
         await anyio.wait_all_tasks_blocked()
         tasks.start_soon(speak)
         await anyio.wait_all_tasks_blocked()
-    assert order[0] == "other" or order == ["spare", "other"]
-    assert server.peak == 1
+    assert (order, server.peak) == (["spare", "other"], 1)
     await one.aclose()
     await other.aclose()
     assert limit.open == 0
@@ -443,9 +443,9 @@ def test_places_are_neither_lost_nor_invented(
             for _ in range(after):
                 await checkpoint()
             if kind == "beside":
-                async with pool.beside():
-                    line = await server.connect()
-                    await server.leave(line)
+                with suppress(ConnectionError):
+                    async with pool.beside():
+                        await server.leave(await server.connect())
                 served += 1
                 return
             with anyio.CancelScope() as scope:

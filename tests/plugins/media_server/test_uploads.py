@@ -1,0 +1,334 @@
+"""The state machine of uploads, without HTTP: several hosts at one upload, crashes, and garbage collection."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import attrs
+import pytest
+from objectkernel_media_server import entities, upload_entities
+from objectkernel_media_server.contracts import MediaFilter
+from objectkernel_media_server.errors import MediaMissing, StorageUnavailable, UploadConflict, UploadIncomplete
+from objectkernel_media_server.filesystem import FilesystemDriver
+from objectkernel_media_server.incoming import IncomingBody
+from objectkernel_media_server.quota import AccountLimits, Quota
+from objectkernel_media_server.repository import DialectMediaRepository
+from objectkernel_media_server.service import HostMedia, create_media
+from objectkernel_media_server.upload_collecting import UploadCollector
+from objectkernel_media_server.upload_entities import UPLOAD, Upload
+from objectkernel_media_server.upload_limits import UploadLimits
+from objectkernel_media_server.upload_needs import NewUpload
+from objectkernel_media_server.uploads import UploadService
+from objectkernel_system_dialect.contracts import Dialect
+from objectkernel_system_dialect.sqlite_dialect import open_sqlite
+
+from tests.plugins.media_server.upload_hosts import BASE, BUCKET, SECRET, webm
+
+pytestmark = pytest.mark.anyio
+CONTENT = webm(1000)
+
+
+@attrs.define
+class Studio:
+    """Recordings on a database and a folder."""
+
+    dialect: Dialect
+    storage: FilesystemDriver
+    quota: Quota
+    media: HostMedia
+    uploads: UploadService
+    root: Path
+
+    def host(self, **limits: Any) -> UploadService:
+        """Another process on the same database and folder."""
+        most = UploadLimits(**limits)
+        return UploadService(self.dialect, self.media, self.storage, most, bucket=BUCKET, file_bytes=10**6)
+
+    async def statuses(self) -> list[str]:
+        every = MediaFilter(status=("uploading", "ready", "failed", "deleted"))
+        return [row.status for row in (await self.media.list_for_account("ada", every)).items]
+
+    async def row(self, upload: Upload) -> dict[str, Any]:
+        found = await self.dialect.find_by_id(UPLOAD, upload.id)
+        assert found is not None
+        return found
+
+    async def reserved(self) -> int:
+        return (await self.quota.usage("ada")).reserved_bytes
+
+    def files(self) -> list[str]:
+        return [path.name for path in self.root.rglob("*") if path.is_file()]
+
+
+@asynccontextmanager
+async def studio_in(root: Path, **limits: Any) -> AsyncIterator[Studio]:
+    dialect = await open_sqlite(":memory:")
+    storage = FilesystemDriver(root, SECRET, BASE, fsync=False)
+    try:
+        await dialect.register(*entities.SCHEMAS, *upload_entities.SCHEMAS)
+        quota = Quota(dialect, AccountLimits())
+        media = create_media(storage, DialectMediaRepository(dialect, quota=quota), quota=quota)
+        studio = Studio(dialect, storage, quota, media, None, root)  # type: ignore[arg-type]
+        studio.uploads = studio.host(**limits)
+        yield studio
+    finally:
+        await storage.aclose()
+        await dialect.aclose()
+
+
+@pytest.fixture(name="studio")
+async def _studio(anyio_backend: str, tmp_path: Path) -> AsyncIterator[Studio]:
+    async with studio_in(tmp_path) as studio:
+        yield studio
+
+
+class Sender:
+    """The body of a request: what it has sent, and then what its end is; without one it stalls."""
+
+    def __init__(self, *chunks: bytes, end: str | None = "whole") -> None:
+        self._messages: list[dict[str, Any]] = [
+            {"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks
+        ]
+        if end == "whole":
+            self._messages.append({"type": "http.request", "body": b"", "more_body": False})
+        elif end == "gone":
+            self._messages.append({"type": "http.disconnect"})
+        self.read = anyio.Event()
+
+    async def receive(self) -> dict[str, Any]:
+        if self._messages:
+            return self._messages.pop(0)
+        self.read.set()
+        await anyio.sleep_forever()
+        raise AssertionError("unreachable")
+
+    @property
+    def body(self) -> IncomingBody:
+        return IncomingBody(self.receive)
+
+
+async def begin(studio: Studio, length: int | None = len(CONTENT)) -> Upload:
+    return await studio.uploads.create("ada", NewUpload(length=length))
+
+
+async def test_append(studio: Studio) -> None:
+    """What comes is appended; with the last byte the recording is ready, and the upload done."""
+    upload = await begin(studio)
+    part = await studio.uploads.append("ada", upload.id, 0, Sender(CONTENT[:400]).body)
+    assert (part.offset, part.state, part.writer) == (400, "open", None)
+    whole = await studio.uploads.append("ada", upload.id, 400, Sender(CONTENT[400:]).body)
+    assert (whole.offset, whole.state) == (1000, "done")
+    row = await studio.uploads.finish("ada", upload.id)
+    assert (row.status, row.checksum) == ("ready", hashlib.sha256(CONTENT).hexdigest())
+
+
+async def test_cancelled_request(studio: Studio) -> None:
+    """A request that is cancelled, as some frameworks do when its sender goes, keeps what had come."""
+    upload = await begin(studio)
+    sender = Sender(CONTENT[:400], end=None)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(studio.uploads.append, "ada", upload.id, 0, sender.body)
+        await sender.read.wait()
+        tasks.cancel_scope.cancel()
+    row = await studio.row(upload)
+    assert (row["offset"], row["writer"]) == (400, None)
+
+
+async def test_recorded_while_it_comes(studio: Studio) -> None:
+    """A request that never ends is recorded after so many bytes, and after so long."""
+    host = studio.host(acknowledge_bytes=100, acknowledge_seconds=0.05)
+    upload = await begin(studio)
+    sender = Sender(CONTENT[:250], CONTENT[250:330], end=None)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(host.append, "ada", upload.id, 0, sender.body)
+        with anyio.fail_after(10):
+            while (await studio.row(upload))["offset"] < 330:
+                await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
+
+
+async def test_another_host_takes_over(studio: Studio) -> None:
+    """A request to another host goes on behind what is recorded; the first host's bytes are nobody's, and it ends."""
+    other = studio.host()
+    upload = await begin(studio)
+    await studio.uploads.append("ada", upload.id, 0, Sender(CONTENT[:300]).body)
+    stalled = Sender(b"x" * 100, end=None)
+    failure: list[Exception] = []
+
+    async def stall() -> None:
+        try:
+            await studio.uploads.append("ada", upload.id, 300, stalled.body)
+        except UploadConflict as error:
+            failure.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stall)
+        await stalled.read.wait()
+        whole = await other.append("ada", upload.id, 300, Sender(CONTENT[300:]).body)
+        assert whole.state == "done"
+        await studio.uploads.look("ada", upload.id)  # has the first host record what it has, which fails
+    assert len(failure) == 1
+    row = await studio.uploads.finish("ada", upload.id)
+    assert row.checksum == hashlib.sha256(CONTENT).hexdigest()
+
+
+async def test_host_that_died(studio: Studio) -> None:
+    """The writer of a host that is no more keeps nobody out; what it had written and not recorded is dropped."""
+    upload = await begin(studio)
+    await studio.uploads.append("ada", upload.id, 0, Sender(CONTENT[:300]).body)
+    row = await studio.row(upload)
+
+    async def more() -> AsyncIterator[bytes]:
+        yield b"y" * 50
+
+    await studio.storage.append(upload.bucket, upload.key, row["token"], 300, more())
+    await studio.dialect.update(UPLOAD, upload.id, {"writer": "dead:1"})
+    other = studio.host()
+    assert (await other.look("ada", upload.id)).offset == 300
+    whole = await other.append("ada", upload.id, 300, Sender(CONTENT[300:]).body)
+    assert whole.state == "done"
+    row = await studio.row(upload)
+    assert row["token"] is not None
+    assert len(studio.files()) == 1
+
+
+async def test_finished_after_a_crash(studio: Studio) -> None:
+    """All bytes were there when the host died: a look at the upload makes the recording ready."""
+    upload = await begin(studio)
+
+    async def all_of_it() -> AsyncIterator[bytes]:
+        yield CONTENT
+
+    token = await studio.storage.begin(upload.bucket, upload.key)
+    token, offset = await studio.storage.append(upload.bucket, upload.key, token, 0, all_of_it())
+    changes = {"token": token, "offset": offset, "writer": "dead:1"}
+    await studio.dialect.update(UPLOAD, upload.id, changes)
+    looked = await studio.host().look("ada", upload.id)
+    assert looked.state == "done"
+    assert await studio.statuses() == ["ready"]
+
+
+async def test_stored_before_a_crash(studio: Studio) -> None:
+    """The same, when the store had the whole object already."""
+    upload = await begin(studio)
+
+    async def all_of_it() -> AsyncIterator[bytes]:
+        yield CONTENT
+
+    token = await studio.storage.begin(upload.bucket, upload.key)
+    token, offset = await studio.storage.append(upload.bucket, upload.key, token, 0, all_of_it())
+    await studio.dialect.update(UPLOAD, upload.id, {"token": token, "offset": offset, "writer": "dead:1"})
+    await studio.storage.finish(upload.bucket, upload.key, token, offset)
+    assert (await studio.host().look("ada", upload.id)).state == "done"
+    assert await studio.statuses() == ["ready"]
+
+
+async def test_store_down(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the store is down nothing is acknowledged, and nothing of what was is lost."""
+    upload = await begin(studio)
+    await studio.uploads.append("ada", upload.id, 0, Sender(CONTENT[:300]).body)
+    away = studio.root.with_name("away")
+    studio.root.rename(away)
+    studio.root.touch()
+    with pytest.raises(StorageUnavailable):
+        await studio.uploads.append("ada", upload.id, 300, Sender(CONTENT[300:]).body)
+    studio.root.unlink()
+    away.rename(studio.root)
+    assert (await studio.uploads.look("ada", upload.id)).offset == 300
+    assert (await studio.uploads.append("ada", upload.id, 300, Sender(CONTENT[300:]).body)).state == "done"
+
+
+async def test_sender_gone(studio: Studio) -> None:
+    """It is told to whoever listens, after what came was recorded."""
+    upload = await begin(studio)
+    with pytest.raises(UploadIncomplete):
+        await studio.uploads.append("ada", upload.id, 0, Sender(CONTENT[:400], end="gone").body)
+    assert (await studio.uploads.look("ada", upload.id)).offset == 400
+
+
+async def test_deleted_meanwhile(studio: Studio) -> None:
+    """A recording that is deleted while it comes ends its upload; nothing is left of either."""
+    upload = await begin(studio)
+    await studio.uploads.append("ada", upload.id, 0, Sender(CONTENT[:400]).body)
+    assert upload.media_id is not None
+    await studio.media.delete_media("ada", upload.media_id)
+    with pytest.raises(MediaMissing):
+        await studio.uploads.append("ada", upload.id, 400, Sender(CONTENT[400:]).body)
+    assert await studio.dialect.count(UPLOAD) == 0
+    assert studio.files() == []
+    assert await studio.reserved() == 0
+
+
+async def test_expired(studio: Studio) -> None:
+    """An upload that got no bytes for too long is as one that is not there; all that came of it is collected."""
+    upload, fresh = await begin(studio), await begin(studio)
+    await studio.uploads.append("ada", upload.id, 0, Sender(CONTENT[:400]).body)
+    late = datetime.now(UTC) - timedelta(seconds=1)
+    await studio.dialect.update(UPLOAD, upload.id, {"expires_at": late})
+    with pytest.raises(MediaMissing):
+        await studio.uploads.look("ada", upload.id)
+    collector = UploadCollector(studio.uploads)
+    now = datetime.now(UTC)
+    told = await collector.collect(now=now, dry_run=True)
+    assert [(one.kind, one.key, one.size) for one in told] == [("upload", upload.key, 400)]
+    assert await collector.collect(now=now, dry_run=False) == told
+    assert await collector.collect(now=now, dry_run=False) == []
+    assert sorted(await studio.statuses()) == ["failed", "uploading"]
+    assert await collector.needed(BUCKET, [upload.key, fresh.key, "other"]) == {fresh.key}
+    assert studio.files() == []
+    assert await studio.reserved() == 1000
+
+
+async def test_expiry_of_what_is_done(studio: Studio) -> None:
+    """The upload is forgotten, and the recording stays."""
+    upload = await begin(studio)
+    await studio.uploads.append("ada", upload.id, 0, Sender(CONTENT).body)
+    collector = UploadCollector(studio.uploads)
+    await collector.collect(now=datetime.now(UTC) + timedelta(days=2), dry_run=False)
+    assert await studio.dialect.count(UPLOAD) == 0
+    assert await studio.statuses() == ["ready"]
+    assert len(studio.files()) == 1
+
+
+async def test_account_goes(studio: Studio) -> None:
+    """All of its uploads go, parts too, and nobody else's."""
+    for kind in ("whole", "partial"):
+        upload = await studio.uploads.create("ada", NewUpload(length=1000, kind=kind))  # type: ignore[arg-type]
+        await studio.uploads.append("ada", upload.id, 0, Sender(CONTENT[:500]).body)
+    done = await studio.uploads.create("ada", NewUpload(length=1000, kind="partial"))
+    await studio.uploads.append("ada", done.id, 0, Sender(CONTENT).body)
+    other = await studio.uploads.create("eve", NewUpload(length=10))
+    collector = UploadCollector(studio.uploads)
+    assert await collector.reserved(["ada", "eve"]) == {"ada": 2000, "eve": 0}
+    await collector.forget_account("ada")
+    assert [row["id"] for row in await studio.dialect.find(UPLOAD)] == [other.id]
+    assert studio.files() == []
+    assert await studio.reserved() == 0
+
+
+async def test_many_at_once(studio: Studio) -> None:
+    """Ten requests at one offset: one of them, or none, is acknowledged, and the upload is never longer than that."""
+    upload = await begin(studio)
+    told: list[str] = []
+
+    async def send(number: int) -> None:
+        try:
+            await studio.uploads.append("ada", upload.id, 0, Sender(CONTENT[:100]).body)
+            told.append("kept")
+        except UploadConflict:
+            told.append("refused")
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(10):
+            tasks.start_soon(send, number)
+    assert told.count("kept") <= 1
+    offset = (await studio.uploads.look("ada", upload.id)).offset
+    assert offset == 100 * told.count("kept") or offset in (0, 100)
+    rest: Sequence[bytes] = (CONTENT[offset:],)
+    assert (await studio.uploads.append("ada", upload.id, offset, Sender(*rest).body)).state == "done"
