@@ -68,6 +68,17 @@ def pytest_collection_finish() -> None:
         vars(server)["asyncio"] = Brisk("asyncio")
 
 
+def pytest_runtest_logfinish() -> None:
+    """The same for what libraries keep for good, such as a schema for each route: looked over once, between tests."""
+    collections = gc.get_stats()[2]["collections"]
+    if collections != looked_over[0]:
+        looked_over[0] = collections
+        gc.freeze()
+
+
+looked_over = [0]
+
+
 class Brisk(ModuleType):
     """asyncio as uvicorn's server sees it: the pauses of a tenth of a second after which it looks are shorter."""
 

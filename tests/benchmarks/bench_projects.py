@@ -20,6 +20,7 @@ import argparse
 import asyncio
 import gc
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -94,7 +95,7 @@ class Host:
     async def projects(
         self, uris: Sequence[str] = (), **settings: Any
     ) -> AsyncIterator[tuple[HostProjects, HostManager]]:
-        """A register and a manager that know nothing yet, and may go where these URIs lead; all is closed at the end."""
+        """A register and a manager that know nothing yet; `uris` are where they may go. All is closed at the end."""
         places = [urlsplit(uri) for uri in uris if not uri.startswith("sqlite")]
         hosts, ports = {place.hostname or "" for place in places}, {place.port or 5432 for place in places}
         config = ProjectLifeConfig(
@@ -215,7 +216,10 @@ async def eager(folder: Path, rounds: int) -> bool:
             peak = 0
             for turn in range(rounds + 1):  # the first one makes the tables
                 for at_once in (1, 16) if turn % 2 else (16, 1):
-                    async with here.projects(uris, opening="eager", boot_concurrency=at_once) as (projects, _):
+                    async with here.projects(uris, opening="eager", open_timeout=60.0, boot_concurrency=at_once) as (
+                        projects,
+                        _,
+                    ):
                         async with watched(server) as seen:
                             seconds, report = await timed(projects.boot_all_projects)
                         expect(len(report.loaded) == EAGER, report)
@@ -244,7 +248,10 @@ TIGHT: Final = 12
 
 async def tightly(here: Host, uris: Sequence[str], server: Any) -> int:
     """The most connections that the server saw while all projects worked, with few for all of them."""
-    async with here.projects(uris, opening="eager", max_connections_total=TIGHT) as (projects, manager):
+    async with here.projects(uris, opening="eager", open_timeout=60.0, max_connections_total=TIGHT) as (
+        projects,
+        manager,
+    ):
         async with watched(server) as seen:
             expect(len((await projects.boot_all_projects()).loaded) == EAGER, manager.tally())
             services = [manager.get(state.name) for state in manager.list()]
@@ -354,6 +361,7 @@ def main() -> int:
     if options.measure_memory:
         print(json.dumps(asyncio.run(measured_memory(options.measure_memory))))
         return 0
+    logging.getLogger("objectkernel").setLevel(logging.CRITICAL)  # of what cannot be reached the report tells
     met: list[bool] = []
     for name in options.only:
         with tempfile.TemporaryDirectory() as folder:

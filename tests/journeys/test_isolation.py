@@ -37,15 +37,18 @@ ROUNDS: Final = int(os.environ.get("OBJECTKERNEL_TEST_EXAMPLES", "5"))
 """How often each route is asked, every time in another order and about other things."""
 SECRET: Final = "Ada's alone"
 HOLDERS: Final = ("ada", "bob", "nobody")
-KINDS: Final = ("authors", "books", "shelves", "packages", "user_id", "key_id")
+KINDS: Final = ("authors", "books", "shelves", "packages", "user_id", "key_id", "project_id")
 KINDS_BY_PLACE: Final = {"account": "user_id", "keys": "key_id"}
 OF_ONE_ANSWER: Final = frozenset({"content-length", "date", "ratelimit", "x-request-id"})
 COUNTED_FOR_ALL: Final = frozenset({"number", "sequence"})
 """Numbers that the database gives to all accounts in turn: they tell how many there are, and whose they are not."""
 LAST: Final = "9" * 15
 """A cursor behind all those numbers."""
-OPAQUE: Final = frozenset({"next", "after", "instance", "hash", "previous_hash", "secret"})
+OPAQUE: Final = frozenset({"next", "nextCursor", "after", "instance", "hash", "previous_hash", "secret"})
 DIGESTS: Final = frozenset({"etag", "repr-digest"})
+ROW: Final = "row-1"
+"""The key of a row in each project."""
+MANAGED: Final = re.compile(r"project_[0-9a-f]{32}")
 UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 TOKEN: Final = re.compile(r"[\w-]{43}")
 TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
@@ -91,6 +94,7 @@ class World:
                 await self._give(name, number)
             else:
                 self.names |= {f"@{name}": str(uuid.uuid4()), f"@{name}-key": make_token("ok").id}
+                self.names[f"@{name}-project"] = str(uuid.uuid4())
 
     async def _give(self, holder: str, number: int) -> None:
         text = SECRET if holder == "ada" else "Bob's"
@@ -110,6 +114,14 @@ class World:
             assert answer.status_code == 201, answer.text
         key = await self.kernel.get(API_KEYS).issue(self.names[f"@{holder}"], text, ["keys:read"])
         self.names[f"@{holder}-key"] = key.key.id
+        entity = {"name": "Note", "collection": "notes", "fields": {"text": {"type": "string"}}}
+        project = {"name": text, "slug": f"{holder}-{number}", "schemas": [entity]}
+        made = await self.ask(holder, Request("POST", "/api/projects", {}, {}, project))
+        assert made.status_code == 201, made.text
+        self.names[f"@{holder}-project"] = made.json()["id"]
+        rows = f"/api/v1/projects/@{holder}-project/data/notes"
+        answer = await self.ask(holder, Request("POST", rows, {}, {}, {"id": ROW, "text": text}))
+        assert answer.status_code == 201, answer.text
 
     async def ask(self, holder: str, request: Request) -> httpx.Response:
         """Send a request as an account."""
@@ -141,6 +153,7 @@ class World:
         own = ids(number, "ada")
         paths = [f"/api/v1/data/{name}/{own[name]}" for name in ("authors", "books", "shelves")]
         paths += [f"/api/v1/packages/{own['packages']}", "/api/v1/keys/@ada-key"]
+        paths += ["/api/projects/@ada-project", f"/api/v1/projects/@ada-project/data/notes/{ROW}"]
         answers = [await self.ask("ada", Request("GET", path, {}, {}, None)) for path in paths]
         return [(answer.status_code, answer.text) for answer in answers]
 
@@ -154,7 +167,7 @@ def ids(number: int, holder: str) -> dict[str, str]:
     """By kind the key of what an account has."""
     made = {kind: str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind} {holder} {number}")) for kind in ("authors", "books")}
     package = f"acme.p{uuid.uuid5(uuid.NAMESPACE_OID, f'{holder} {number}').hex}"
-    words = {"user_id": f"@{holder}-user", "key_id": f"@{holder}-key"}
+    words = {"user_id": f"@{holder}-user", "key_id": f"@{holder}-key", "project_id": f"@{holder}-project"}
     return {**made, "shelves": f"room-{holder}-{number},1", "packages": package, **words}
 
 
@@ -173,7 +186,7 @@ def plain(value: Any) -> Any:
 
 
 def leveled(text: str) -> str:
-    return TOKEN.sub("<token>", TIME.sub("<time>", UUID.sub("<id>", text)))
+    return TOKEN.sub("<token>", TIME.sub("<time>", UUID.sub("<id>", MANAGED.sub("<project>", text))))
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +211,7 @@ async def world(folder: Path, ada: bool) -> AsyncIterator[World]:
         made.names.setdefault("@ada-user", str(uuid.uuid4()))
         made.names["@nobody-user"] = str(uuid.uuid4())
         made.names |= {"@nobody": str(uuid.uuid4()), "@nobody-key": make_token("ok").id}
+        made.names["@nobody-project"] = str(uuid.uuid4())
         yield made
 
 
@@ -246,12 +260,23 @@ def requests(draw: st.DrawFn, document: Mapping[str, Any], asked: Operation, num
     whose = {kind: draw(st.sampled_from(HOLDERS)) for kind in KINDS}
     keys = {kind: ids(number, holder)[kind] for kind, holder in whose.items()}
     random = draw(st.one_of(st.none(), st.uuids().map(str)))
-    kind = path.split("/")[4] if "/data/" in path else KINDS_BY_PLACE.get("".join(path.split("/")[3:4]), "packages")
+    kind = kind_of(path)
     headers = draw(heads(operation, number))
     id = random if random is not None and kind in ("authors", "books") else keys.get(kind, "")
+    if "{project_id}" in path:  # a row of a project
+        path = path.replace("{project_id}", id).replace("{entity}", "notes").replace("{id}", ROW)
     filled = re.sub(r"\{(id|user_id|key_id)\}", id, path).replace("{version}", "1.2.0").replace("{tag}", "beta")
     query = draw(queries(operation, kind, keys))
     return Request(method, filled, query, headers, draw(bodies(method, path, operation, document, kind, keys, number)))
+
+
+def kind_of(path: str) -> str:
+    """What a path is about."""
+    if path.startswith(("/api/projects", "/api/v1/projects")):
+        return "project_id"
+    if "/data/" in path:
+        return path.split("/")[4]
+    return KINDS_BY_PLACE.get("".join(path.split("/")[3:4]), "packages")
 
 
 def taken(operation: Mapping[str, Any], place: str) -> frozenset[str]:
@@ -351,7 +376,7 @@ def test_foreign_and_missing_are_told_alike(
     for one in worlds:
         portal.call(one.furnish, number)
     before = portal.call(with_ada.belongings, number)
-    assert [status for status, _ in before] == [200] * 5
+    assert [status for status, _ in before] == [200] * 7
     page = portal.call(with_ada.ask, "ada", Request("GET", "/api/v1/data/books", {"limit": "1"}, {}, None)).json()
     for one in worlds:
         one.names["@cursor"] = page["next"] or "x"

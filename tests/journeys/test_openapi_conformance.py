@@ -30,6 +30,7 @@ NAMES = frozenset({"title", "description", "summary", "example", "examples", "op
 FILTERS = "a filter is a language of its own: which ones can be meant, JSON Schema cannot say"
 CURSORS = "only the host makes cursors, which are opaque: JSON Schema cannot say which ones it has made"
 RANGES = "a range of versions has npm's grammar, which is no regular one"
+PROJECTS = "what a project may be, and where its database, the host's settings and its entities say, not only shapes"
 TOKEN_ERRORS = r"invalid_(request|grant) |unsupported_grant_type |authorization_pending |slow_down "
 STANDARDS = "which parameters a grant needs, and what they may be, OAuth says in words"
 VERSIONS = "another method of this path is that of a version with such a name"
@@ -99,6 +100,17 @@ SWITCHED_OFF = (
     refuses("POST /introspect", r"invalid_request ", STANDARDS),
     refuses("POST /api/v1/auth/device/approve", r"O101 only somebody who has signed in", "a token is no session"),
     Off("POST /sign-out", "negative_data_rejection", "whoever is signed out is so, whatever the form says"),
+    refuses("GET /api/projects", r"L101 `after` is no cursor", CURSORS),
+    *(
+        refuses(route, r"L10[16] ", PROJECTS)
+        for route in (
+            "POST /api/projects",
+            "PATCH /api/projects/{id}",
+            "POST /api/projects/{id}/uri",
+            "PUT /api/projects/{id}/schemas",
+            "POST /api/projects/{id}/schemas/plan",
+        )
+    ),
     refuses("POST /api/change-dialect", r"D407 ", "which databases there are, only the machine knows"),
 )
 """Every check is made of every route, but for these."""

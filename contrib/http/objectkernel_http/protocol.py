@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MAPPED: Final = "::ffff:"
 TRAILERS: Final = "http.request.trailers"
-"""Where the extensions of a scope have the trailers of its request, once its body has come: a list, as ``headers``."""
+"""Where the extensions of a scope have the trailers of its request, once its body has come: a list in ``headers``."""
 SLACK: Final = 4096
 """Bytes of a head beside its headers: the method, the target and what separates them."""
 

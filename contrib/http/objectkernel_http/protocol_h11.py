@@ -40,7 +40,7 @@ class TimedH11(TimedProtocol, H11Protocol):
         """Read what has come; requests begin to run after that."""
         super().handle_events()
         if self.scope:
-            self.scope.setdefault("extensions", {TRAILERS: self.conn.trailers})  # type: ignore[dict-item]
+            self.scope.setdefault("extensions", {TRAILERS: {"headers": self.conn.trailers}})
 
     def on_response_complete(self) -> None:
         self._rest()

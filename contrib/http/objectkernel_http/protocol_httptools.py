@@ -62,7 +62,7 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
             raise ValueError("the parser takes what follows for another protocol, and no proxy does")
         HttpToolsProtocol.on_headers_complete(self)
         self.headers = []  # for trailers, which are no headers of the request
-        self.scope["extensions"] = {TRAILERS: self.headers}  # type: ignore[dict-item]
+        self.scope["extensions"] = {TRAILERS: {"headers": self.headers}}
         self._open.append(self.cycle)
         if upgrade:  # to nothing: it is answered as if it had not asked
             self._deaf = True

@@ -9,6 +9,9 @@ from typing import Any, Final, TypeAlias
 import anyio
 import attrs
 
+from objectkernel_media_server.claims import is_text
+from objectkernel_media_server.entities import LONGEST_ID
+from objectkernel_media_server.errors import MediaTooLarge
 from objectkernel_media_server.incoming import Receive
 from objectkernel_media_server.upload_limits import UploadLimits
 
@@ -17,26 +20,44 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Content: TypeAlias = AbstractAsyncContextManager[AsyncIterable[bytes]]
 
 TRAILERS: Final = "http.request.trailers"
-"""Where the extensions of an ASGI scope have the trailers of the request, once its body has come: a list as ``headers``
-is one. Servers that have no such list drop trailers.
+"""Where the extensions of an ASGI scope have a request's trailers, once its body has come: a list in ``headers``.
+Servers that have no such extension drop trailers.
 """
+LONGEST_LENGTH: Final = 20
+"""Digits."""
 
 
 class Body:
-    """What a request brings: ASGI's ``receive``, which knows when all has come.
+    """What a request brings: ASGI's ``receive``, which knows when all has come, and refuses too much.
 
     Attributes:
-        is_over: nothing more will.
+        is_over: nothing more will come.
+        most: bytes that it may have; 0: any number.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, most: int, declared: int) -> None:
         self.is_over = False
+        self.most = most
         self._receive = receive
+        self._size = 0
+        self._declared = declared
 
     async def __call__(self) -> MutableMapping[str, Any]:
+        """The next message.
+
+        Raises:
+            MediaTooLarge: there are more bytes, or will be, as their sender says.
+        """
+        self._check(self._declared)
         message = await self._receive()
         self.is_over = message["type"] == "http.disconnect" or not message.get("more_body", False)
+        self._size += len(message.get("body", b""))
+        self._check(self._size)
         return message
+
+    def _check(self, size: int) -> None:
+        if self.most and size > self.most:
+            raise MediaTooLarge(f"a request may bring {self.most} bytes", fix="send it in several", limit=self.most)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -60,6 +81,12 @@ class Call:
     trailers: Callable[[], Mapping[str, str]] | None
     receive: Body = attrs.field(repr=False)
 
+    @property
+    def id(self) -> str:
+        """The id in its path; "" for one that is none, which nothing has."""
+        id = self.path.get("id", "")
+        return id if is_text(id, LONGEST_ID) else ""
+
 
 @attrs.frozen(kw_only=True, eq=False)
 class Answer:
@@ -80,18 +107,21 @@ class Answer:
 Endpoint: TypeAlias = Callable[[Call], Awaitable[Answer]]
 
 
-def call_of(scope: AsgiScope, receive: Receive, account_id: str, path: Mapping[str, str]) -> Call:
+def call_of(scope: AsgiScope, receive: Receive, account_id: str, path: Mapping[str, str], limits: UploadLimits) -> Call:
     """The request of an ASGI scope."""
-    trailers: list[tuple[bytes, bytes]] | None = (scope.get("extensions") or {}).get(TRAILERS)
+    headers = _headers(scope["headers"])
+    length = headers.get("content-length", "")
+    declared = int(length) if length.isascii() and length.isdigit() and len(length) < LONGEST_LENGTH else 0
+    trailers: Mapping[str, Any] | None = (scope.get("extensions") or {}).get(TRAILERS)
     return Call(
         method=scope["method"],
         account_id=account_id,
         address=scope["path"],
         path=path,
         query=scope.get("query_string", b""),
-        headers=_headers(scope["headers"]),
-        trailers=None if trailers is None else lambda: _headers(trailers),
-        receive=Body(receive),
+        headers=headers,
+        trailers=None if trailers is None else lambda: _headers(trailers["headers"]),
+        receive=Body(receive, limits.request_bytes, declared),
     )
 
 
@@ -124,7 +154,7 @@ async def _send_whole(answer: Answer, body: bytes, call: Call, send: Send, limit
 
 async def _drain(call: Call, limits: UploadLimits) -> None:
     """Read some of a body that nobody wants: a sender that never gets to reading would see a reset, and no answer."""
-    left = limits.drain_bytes
+    call.receive.most, left = 0, limits.drain_bytes
     with anyio.move_on_after(limits.drain_seconds):
         while left > 0 and not call.receive.is_over:
             message = await call.receive()

@@ -15,11 +15,11 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
-import attrs
 from objectkernel_system_dialect.contracts import DataError
 
+from objectkernel_media_server.collected import Collected, CollectedKind, CollectingHook, Report
 from objectkernel_media_server.contracts import MediaError, Resumable, Storage, StorageUnavailable
 from objectkernel_media_server.entities import COMING, LIVE, MEDIA
 from objectkernel_media_server.recordings import Recordings
@@ -29,23 +29,8 @@ from objectkernel_media_server.usage_drift import drifted
 
 T = TypeVar("T")
 
-CollectedKind: TypeAlias = Literal["forgotten", "purge", "upload", "stuck", "orphan", "unfinished", "usage"]
-"""
-==============  ======================================================================
-``forgotten``   the row of a recording that failed or was deleted long ago
-``purge``       the blob of one that failed or was deleted, and could not be removed yet
-``upload``      an upload that was abandoned
-``stuck``       a recording that comes no more, with what there is of it
-``orphan``      a blob that no recording has
-``unfinished``  parts of a blob in the store, of which no upload knows
-``usage``       an account's usage that differs from the sum over its rows
-==============  ======================================================================
-"""
-KINDS: Final[tuple[CollectedKind, ...]] = ("forgotten", "purge", "upload", "stuck", "orphan", "unfinished", "usage")
 OURS: Final = re.compile(r"(?:[0-9a-f]{32}/\d{4}/\d\d/[0-9a-f-]{36}\.[a-z0-9]{1,5}|partial/[0-9a-f]{32})(?:/.*|\..*)?")
 """The keys that this plugin makes, of blobs and of their parts."""
-SHOWN: Final = 1000
-"""Things that a report names; the others are counted."""
 BATCH: Final = 200
 MOST_FAILURES: Final = 10
 """Blobs that cannot be removed one after another before it is left for the next time."""
@@ -56,67 +41,6 @@ LONGEST_PAUSE: Final = 6 * 3600.0
 """Seconds before a blob that could not be removed is tried again; each time twice as many."""
 
 log = logging.getLogger("objectkernel.media-server")
-
-
-@attrs.frozen(kw_only=True)
-class Collected:
-    """One thing that was collected, or would be."""
-
-    kind: CollectedKind
-    account_id: str = ""
-    bucket: str = ""
-    key: str = ""
-    size: int = 0
-    why: str = ""
-
-
-class CollectingHook(Protocol):
-    """Whoever else keeps something of the store, or of accounts."""
-
-    async def collect(self, *, now: datetime, dry_run: bool) -> Sequence[Collected]:
-        """Remove what is over, and tell it; `dry_run`: tell it alone."""
-        ...
-
-    async def needed(self, bucket: str, keys: Sequence[str]) -> set[str]:
-        """Which of these keys it still needs."""
-        ...
-
-    async def reserved(self, account_ids: Sequence[str]) -> Mapping[str, int]:
-        """Bytes that it has reserved in accounts."""
-        ...
-
-    async def forget_account(self, account_id: str) -> None:
-        """Remove what it has of an account; called again after a crash."""
-        ...
-
-
-@attrs.define
-class Report:
-    """What one collection has done, or would do.
-
-    Attributes:
-        counts, bytes: by kind.
-        items: the first of them.
-        trouble: what kept it from doing all, in words.
-    """
-
-    dry_run: bool
-    counts: dict[str, int] = attrs.field(factory=lambda: dict.fromkeys(KINDS, 0))
-    bytes: dict[str, int] = attrs.field(factory=lambda: dict.fromkeys(KINDS, 0))
-    items: list[Collected] = attrs.field(factory=list)
-    trouble: list[str] = attrs.field(factory=list)
-
-    @property
-    def total(self) -> int:
-        """How many things."""
-        return sum(self.counts.values())
-
-    def add(self, item: Collected) -> None:
-        """One more."""
-        self.counts[item.kind] += 1
-        self.bytes[item.kind] += item.size
-        if len(self.items) < SHOWN:
-            self.items.append(item)
 
 
 class GarbageCollector:
@@ -171,19 +95,19 @@ class GarbageCollector:
                     yield _of_row("forgotten", row, f"it was {row['status']} long ago")
 
     async def _purges(self, dry_run: bool) -> AsyncGenerator[Collected]:
-        failures = 0
+        left = in_a_row = 0
         due = {"purge_at": {"$lte": self._clock()}}
         async with _closing(self._dialect.stream(MEDIA, due, sort={"purge_at": 1}, batch=BATCH)) as rows:
             async for row in rows:
                 if dry_run or await self._recordings.purge(recording(row)):
-                    failures = 0
+                    in_a_row = 0
                     yield _of_row("purge", row, f"it is {row['status']}")
                     continue
                 await self._put_off(row)
-                failures += 1
-                if failures == MOST_FAILURES:
-                    raise _not_removed(self._storage)
-        if failures:
+                left, in_a_row = left + 1, in_a_row + 1
+                if in_a_row == MOST_FAILURES:
+                    break
+        if left:
             raise _not_removed(self._storage)
 
     async def _put_off(self, row: Mapping[str, Any]) -> None:
@@ -257,17 +181,22 @@ class GarbageCollector:
             async with aclosing(ours) as batches:
                 async for some in batches:
                     keys = [key for key, _, _ in some]
-                    coming = {row["key"] for row in await self._rows_of(bucket, keys) if row["status"] in COMING}
-                    needed = coming | await self._elsewhere(bucket, keys)
+                    needed = await self._needed_parts(bucket, keys, dry_run) | await self._elsewhere(bucket, keys)
                     for key, token, _ in some:
                         if key not in needed:
                             if not dry_run:
                                 await self._storage.abort(bucket, key, token)
                             yield Collected(kind="unfinished", bucket=bucket, key=key, why=UNKNOWN)
 
+    async def _needed_parts(self, bucket: str, keys: Sequence[str], dry_run: bool) -> set[str]:
+        """The keys of recordings that are coming; `dry_run`: without those that would have been given up before."""
+        coming = [row for row in await self._rows_of(bucket, keys) if row["status"] in COMING]
+        now = self._clock()
+        return {row["key"] for row in coming if not (dry_run and row["stuck_at"] and row["stuck_at"] <= now)}
+
     async def _rows_of(self, bucket: str, keys: Sequence[str]) -> list[dict[str, Any]]:
         wanted = {"bucket": bucket, "key": {"$in": list(keys)}}
-        return await self._dialect.find(MEDIA, wanted, select=("id", "key", "status", "purge_at"))
+        return await self._dialect.find(MEDIA, wanted, select=("id", "key", "status", "purge_at", "stuck_at"))
 
     # --- usage ----------------------------------------------------------------------------------------
 

@@ -84,6 +84,7 @@ class MediaServerConfig:
     acknowledge_bytes: int = _upload("acknowledge_bytes")
     acknowledge_seconds: float = _upload("acknowledge_seconds")
     takeover_seconds: float = _upload("takeover_seconds")
+    request_bytes: int = _upload("request_bytes")
     drain_bytes: int = _upload("drain_bytes")
     drain_seconds: float = _upload("drain_seconds")
     public_url: str = _upload("public_url")

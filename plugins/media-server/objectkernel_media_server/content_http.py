@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
 from http import HTTPStatus
 from typing import Final
@@ -86,7 +86,7 @@ class Contents:
 
     async def content(self, call: Call) -> Answer:
         """Read a recording of the account that asks."""
-        row = await self._media.find(call.account_id, call.path["id"])
+        row = await self._media.find(call.account_id, call.id)
         if row is None or row.status != "ready" or row.checksum is None:
             raise missing_upload()
         elsewhere = self._links is None and self._limits.content_by == "redirect" and call.method == "GET"
@@ -169,9 +169,9 @@ class Contents:
                 return self._sent(call, blob, chosen, headers)
 
     def _sent(self, call: Call, blob: _Blob, chosen: Selection, headers: dict[str, str]) -> Answer:
-        if len(chosen.spans) > 1:
+        span, *more = chosen.spans
+        if more:
             return self._several(blob, chosen.spans, headers)
-        (span,) = chosen.spans
         headers["content-length"] = str(span.length)
         if chosen.status == HTTPStatus.PARTIAL_CONTENT:
             headers["content-range"] = _content_range(span, blob.size)
@@ -197,7 +197,7 @@ class Contents:
     async def _parts(
         self, blob: _Blob, parts: Sequence[tuple[bytes, Span]], end: bytes
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        async def pieces() -> AsyncIterator[bytes]:
+        async def pieces() -> AsyncGenerator[bytes]:
             for head, span in parts:
                 yield head
                 async with self._storage.open_range(blob.bucket, blob.key, span.start, span.length) as content:
@@ -205,11 +205,8 @@ class Contents:
                         yield piece
             yield end
 
-        sent = pieces()
-        try:
+        async with aclosing(pieces()) as sent:
             yield sent
-        finally:
-            await sent.aclose()  # type: ignore[attr-defined]
 
 
 def disposition(content_type: str, filename: str | None) -> str:

@@ -51,10 +51,10 @@ class MediaRow:
         owner_email: whose it is within the account, for people; nobody is let in by it.
         bucket, key: where its blob is.
         mime_type: what its first bytes are; while they have not come, what its sender says.
-        size_bytes: 0 until all have come.
+        size_bytes: while it comes, how many are reserved for it: an account's quota is the sum over its rows.
         duration_ms: as its sender says: a hint.
         session_id, take_index: which take of which session it is.
-        checksum: SHA-256 in hexadecimal, once it is ready.
+        checksum: SHA-256 in hexadecimal; until it is ready, what its sender says.
         metadata: JSON values of whoever recorded.
     """
 
@@ -216,8 +216,8 @@ class MediaService(Protocol):
 class MediaRepository(Protocol):
     """Where the rows are. Any ORM can implement it; `testing` has the suite that proves it.
 
-    Every method takes the account, and looks at its rows alone. `event` is to be kept in the same transaction as the row
-    and delivered later; a repository without an outbox may leave it.
+    Every method takes the account, and looks at its rows alone. Events are to be kept in the same transaction as the
+    row and delivered later; a repository without an outbox may leave them.
     """
 
     async def insert(self, account_id: str, row: MediaRow, *, event: MediaEvent | None = None) -> MediaRow:
@@ -241,7 +241,13 @@ class MediaRepository(Protocol):
         expect: Sequence[MediaStatus] = (),
         events: Sequence[MediaEvent] = (),
     ) -> MediaRow | None:
-        """Change fields of the row, in one statement, if its status is one of `expect`; None where there is none such."""
+        """Change fields of the row, all or none, if its status is one of `expect`; None where there is none such.
+
+        `updated_at` is set where `changes` has it not. Each of `events` is kept with the row as it is afterwards.
+
+        Raises:
+            InvalidMedia: a field is none, or stays for the recording's life (id, account, bucket, key, `created_at`).
+        """
         ...
 
     async def delete(self, account_id: str, id: str) -> bool:

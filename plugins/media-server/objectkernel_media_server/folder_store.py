@@ -23,6 +23,7 @@ from anyio import to_thread
 
 from objectkernel_media_server.folders import PARTS, Folders
 from objectkernel_media_server.keys import check_place, check_prefix
+from objectkernel_media_server.overlapping import Overlapping
 from objectkernel_media_server.part_files import PartFile, remove
 from objectkernel_media_server.part_names import new_token, part_path
 from objectkernel_media_server.pieces import PIECE, Gathering
@@ -60,19 +61,20 @@ class FolderStore:
         target = self._object(bucket, key)
         part = PartFile(self._folders, self._part(bucket, key, new_token()), 0, None, new=True)
         gathering = Gathering(body)
-        try:
-            while True:
-                batch, last = await gathering.batch()
-                if gathering.error is not None:
-                    raise gathering.error
-                if size is not None and gathering.total > size:
-                    raise surplus(size)
-                if last:
-                    break
-                await self._run(part.write, batch)
-            if size is not None and gathering.total < size:
+
+        def check(last: bool) -> None:
+            if gathering.error is None and size is not None and gathering.total > size:
+                raise surplus(size)
+            if gathering.error is None and size is not None and last and gathering.total < size:
                 raise incomplete(gathering.total, size)
-            if not await self._run(part.publish, batch, target):
+
+        writing = Overlapping(gathering, lambda batch: self._run(part.write, batch))
+        try:
+            await writing.run(check)
+            failure = writing.failure or gathering.error
+            if failure is not None:
+                raise failure
+            if not await self._run(part.publish, writing.rest, target):
                 raise exists(bucket, key)
             return StoredObject(
                 bucket=bucket, key=key, size=part.offset, modified_at=datetime.now(UTC), sha256=part.digest
@@ -120,7 +122,8 @@ class FolderStore:
         await self._run(self._folders.found)
 
     async def aclose(self) -> None:
-        """See `contracts.Storage.aclose`: there is nothing to let go of."""
+        """Let the threads go that hash."""
+        self._folders.hashing.shutdown(wait=False)
 
     def _object(self, bucket: str, key: str) -> Path:
         check_place(bucket, key)

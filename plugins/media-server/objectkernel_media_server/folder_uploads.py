@@ -15,6 +15,7 @@ import attrs
 from objectkernel_media_server.errors import StorageUnavailable
 from objectkernel_media_server.folder_store import LISTED, FolderStore, stored
 from objectkernel_media_server.keys import check_bucket
+from objectkernel_media_server.overlapping import Overlapping
 from objectkernel_media_server.part_files import PartFile, copy_beginning, hash_of, remove
 from objectkernel_media_server.part_names import earlier_tokens, new_token, next_token, read_part_name
 from objectkernel_media_server.pieces import Gathering
@@ -50,20 +51,19 @@ class FolderUploads(FolderStore):
         path = self._part(bucket, key, token)
         part = PartFile(self._folders, path, offset, self._hashes.of(f"{path}@{offset}"), new=False)
         gathering = Gathering(body)
+        writing = Overlapping(gathering, lambda batch: self._run(part.write, batch))
         failure: BaseException | None = None
         try:
             for earlier in earlier_tokens(token):
                 await self._run(remove, self._part(bucket, key, earlier))
-            last = False
-            while not last:
-                batch, last = await gathering.batch()
-                with anyio.CancelScope(shield=True):
-                    await self._run(part.close if last else part.write, batch)
-            failure = gathering.error
+            await writing.run()
+            failure = writing.failure or gathering.error
+            with anyio.CancelScope(shield=True):
+                await self._run(part.close, writing.rest)
         except BaseException as error:
             failure = error
             with anyio.CancelScope(shield=True), contextlib.suppress(StorageUnavailable):
-                await self._run(part.close)
+                await self._run(part.close, writing.rest)
         if part.sha256 is not None and part.durable == part.offset:
             self._hashes.keep(f"{path}@{part.offset}", part.sha256)
         if failure is None:
@@ -110,8 +110,9 @@ class FolderUploads(FolderStore):
                 yield one
 
     async def aclose(self) -> None:
-        """Forget the running hashes."""
+        """Forget the running hashes, and let the threads go."""
         self._hashes.clear()
+        await super().aclose()
 
     def _fenced(self, bucket: str, key: str, path: Path, token: str, offset: int) -> str:
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ from objectkernel_media_server.errors import KeyRefused
 
 PARTS: Final = ".uploads"
 """The folder of what is not complete yet; it is there as long as the store is."""
+_HASHING: Final = 4
 _REMEMBERED: Final = 10_000
 _ATTEMPTS: Final = 100
 """How often a folder may be removed by others before its first object is in it."""
@@ -22,11 +24,15 @@ class Folders:
 
     Args:
         fsync: whether what is written, and its name, is on the disk when a step returns.
+
+    Attributes:
+        hashing: threads that hash what another thread writes.
     """
 
     def __init__(self, root: Path, *, fsync: bool) -> None:
         self.root = root
         self.fsync = fsync
+        self.hashing = ThreadPoolExecutor(_HASHING, "media-hash")
         self._known: set[Path] = set()
 
     def found(self) -> None:

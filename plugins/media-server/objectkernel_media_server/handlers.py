@@ -60,7 +60,7 @@ class MediaHandler:
 
     def __init__(self, template: str, ways: Iterable[_Way], principal_of: PrincipalOf, limits: UploadLimits) -> None:
         self.template = template
-        self.pattern: Final = re.compile(re.sub(r"\{(\w+)(:path)?\}", _group, template) + "/?")
+        self.pattern: Final = re.compile(re.sub(r"\{(\w+)(:path)?\}", _group, template))
         self._ways = tuple(ways)
         self._principal_of = principal_of
         self._limits = limits
@@ -74,7 +74,7 @@ class MediaHandler:
 
     async def serve(self, scope: AsgiScope, receive: Receive, send: Send, path: Mapping[str, str]) -> None:
         """Answer a request whose path has these parameters."""
-        call = call_of(scope, receive, "", path)
+        call = call_of(scope, receive, "", path, self._limits)
         try:
             answer = await self._answer(scope, call)
         except MediaError as error:
@@ -139,7 +139,8 @@ class MediaHandlers:
                 await handler.serve(scope, receive, send, found.groupdict())
                 return
         answer = _refusal(HTTPStatus.NOT_FOUND, "there is no such route")
-        await send_answer(answer, call_of(scope, receive, "", {}), send, UploadLimits())
+        limits = UploadLimits()
+        await send_answer(answer, call_of(scope, receive, "", {}, limits), send, limits)
 
     def _in_order(self) -> Iterable[MediaHandler]:
         first = (self.recordings, self.session, self.uploads, self.finish, self.upload, self.blob)
@@ -191,10 +192,10 @@ def _tus_handlers(tus: TusProtocol, handler: Callable[..., MediaHandler]) -> dic
 
 
 def below(scope: AsgiScope) -> str:
-    """The path of a request below ``/api/media``, wherever that is mounted."""
+    """The path of a request below ``/api/media``, wherever that is mounted; some frameworks end it with a slash."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     path = path.removeprefix(root) if root else path
-    return path.removeprefix(BELOW) or "/"
+    return path.removeprefix(BELOW).rstrip("/")
 
 
 def _group(found: re.Match[str]) -> str:

@@ -32,6 +32,7 @@ from objectkernel_media_server.errors import (
 from objectkernel_media_server.http_models import MediaId, UploadId
 from objectkernel_media_server.recordings_http import Rows
 from objectkernel_media_server.service import HostMedia
+from objectkernel_media_server.signing import LinkSigner
 from objectkernel_media_server.trail import acting_as
 from objectkernel_media_server.tus_http import TusProtocol
 from objectkernel_media_server.upload_http import FORM, WholeUploads
@@ -91,7 +92,7 @@ class _Routes:
             return await self._answer(request, endpoint, principal.account_id, path)
 
     async def _answer(self, request: Request, endpoint: Endpoint, account_id: str, path: dict[str, str]) -> Response:
-        call = call_of(request.scope, request.receive, account_id, path)
+        call = call_of(request.scope, request.receive, account_id, path, self.limits)
         try:
             answer = await endpoint(call)
         except MediaError as error:

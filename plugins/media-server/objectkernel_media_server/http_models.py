@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 Status = Literal["uploading", "processing", "ready", "failed", "deleted"]
-MediaId = Annotated[str, Field(min_length=1, max_length=64, description="The id of a recording")]
-UploadId = Annotated[str, Field(min_length=1, max_length=64, description="The id of an upload")]
+MediaId = Annotated[str, Path(description="The id of a recording")]
+UploadId = Annotated[str, Path(description="The id of an upload")]
 
 
 class _Shape(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from objectkernel_media_server.collecting import CollectingHook
+from objectkernel_media_server.collected import CollectingHook
 from objectkernel_media_server.contracts import StorageUnavailable
 from objectkernel_media_server.entities import MEDIA, USAGE
 from objectkernel_media_server.quota import NOTHING, share

@@ -7,6 +7,7 @@ list of its own. At the end they are read and put together as one object, throug
 from __future__ import annotations
 
 import hashlib
+import secrets
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
@@ -48,8 +49,8 @@ class ObstoreDriver(ObstoreObjects):
         self, bucket: str, key: str, token: str, offset: int, body: AsyncIterable[bytes]
     ) -> tuple[str, int]:
         """See `contracts.Resumable.append`."""
-        place, segments = await self._segments(bucket, key, token, offset)
-        new = attrs.evolve(place, step=place.step + 1)
+        place, segments, before = await self._segments(bucket, key, token, offset)
+        new = attrs.evolve(place, step=secrets.randbelow(2**48))
         gathering = Gathering(body, PART)
         failure: BaseException | None = None
         added = 0
@@ -69,16 +70,16 @@ class ObstoreDriver(ObstoreObjects):
                 raise
             failure = error
         with anyio.CancelScope(shield=True):
-            await self.put(_path(bucket, key, new.text()), as_text(segments))
-            if place.step:
-                await self.remove(_path(bucket, key, attrs.evolve(place, step=place.step - 1).text()))
+            await self.put(_path(bucket, key, new.text()), as_text(segments, token))
+            if before:  # the token at hand is kept until the next one was used
+                await self.remove(_path(bucket, key, before))
         if failure is not None:
             raise AppendStopped(new.text(), total(segments)) from failure
         return new.text(), total(segments)
 
     async def fence(self, bucket: str, key: str, token: str, offset: int) -> str:
         """See `contracts.Resumable.fence`."""
-        place, segments = await self._segments(bucket, key, token, offset)
+        place, segments, _ = await self._segments(bucket, key, token, offset)
         used = [own.generation async for _, own in self._own(bucket, key, place)]
         place = Place(place.id, max(used, default=0) + 1, 0)
         while True:
@@ -98,7 +99,7 @@ class ObstoreDriver(ObstoreObjects):
         text = await self._read(_path(bucket, key, token))
         if text is None:
             return await self._there(bucket, key, size)
-        segments = from_text(text)
+        segments, _ = from_text(text)
         if total(segments) < size:
             raise incomplete(total(segments), size)
         async with aclosing(self._content(bucket, key, first(segments, size))) as content:
@@ -136,17 +137,17 @@ class ObstoreDriver(ObstoreObjects):
         for (key, _), (place, at) in found.items():
             yield key, place.text(), at
 
-    async def _segments(self, bucket: str, key: str, token: str, offset: int) -> tuple[Place, tuple[Segment, ...]]:
-        """The segments of the first `offset` bytes."""
+    async def _segments(self, bucket: str, key: str, token: str, offset: int) -> tuple[Place, tuple[Segment, ...], str]:
+        """The segments of the first `offset` bytes, and the token before this one."""
         check_place(bucket, key)
         place = read_token(token)
         text = None if place is None else await self._read(_path(bucket, key, token))
         if place is None or text is None:
             raise missing(bucket, key)
-        segments = from_text(text)
+        segments, before = from_text(text)
         if total(segments) < offset:
             raise incomplete(total(segments), offset)
-        return place, first(segments, offset)
+        return place, first(segments, offset), before
 
     async def _read(self, path: str) -> bytes | None:
         try:

@@ -102,7 +102,7 @@ def read(filter: MediaFilter | None) -> Asked:
         problems.append("the cursor is damaged, or of another list")
     if problems:
         raise InvalidMedia("this list cannot be had", why=problems, fix="ask for another, or begin without a cursor")
-    statuses = tuple(status for status in STATUSES if status in wanted)
+    statuses: tuple[MediaStatus, ...] = tuple(status for status in STATUSES if status in wanted)
     return Asked(statuses=statuses, session_id=filter.session_id, limit=filter.limit, after=after)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -14,6 +15,8 @@ from objectkernel_media_server.folders import Folders
 from objectkernel_media_server.pieces import MIB
 from objectkernel_media_server.store_failures import incomplete
 
+_WORTH: Final = MIB
+"""So many bytes are hashed beside; fewer at once with the writing."""
 _VECTOR: Final = 512
 """How many pieces one system call may be given; Linux takes 1024."""
 _FLAGS: Final = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -52,7 +55,7 @@ class PartFile:
         return None if self.sha256 is None else self.sha256.hexdigest()
 
     def write(self, batch: Sequence[bytes]) -> None:
-        """Write and hash; where the disk is full `offset` and `sha256` tell of what it took."""
+        """Write and hash; where the disk is full `offset` tells what it took, and there is no hash any more."""
         with self._lock:
             self._write(batch)
 
@@ -105,36 +108,44 @@ class PartFile:
         os.lseek(self._fd, self.offset, os.SEEK_SET)
 
     def _write(self, batch: Sequence[bytes]) -> None:
+        """Write; at the same time another thread hashes, where that is worth the way there."""
         if self._fd < 0:
             self._open()
-        for begin in range(0, len(batch), _VECTOR):
-            some = batch[begin : begin + _VECTOR]
-            written = os.writev(self._fd, some) if hasattr(os, "writev") else os.write(self._fd, some[0])
-            self._count(some, written)
-            if written < sum(map(len, some)):
-                rest = memoryview(b"".join(some))[written:]
-                while rest:
-                    written = os.write(self._fd, rest)
-                    self._count([rest], written)
-                    rest = rest[written:]
+        sha256, self.sha256 = self.sha256, None  # until both have come to their end
+        hashed: Future[None] | None = None
+        if sha256 is not None and sum(map(len, batch)) >= _WORTH:
+            hashed = self._folders.hashing.submit(_hash, sha256, batch)
+        try:
+            for begin in range(0, len(batch), _VECTOR):
+                self._write_some(batch[begin : begin + _VECTOR])
+        finally:
+            if hashed is not None:
+                hashed.result()
+        if sha256 is not None and hashed is None:
+            _hash(sha256, batch)
+        self.sha256 = sha256
 
-    def _count(self, pieces: Sequence[bytes | memoryview], written: int) -> None:
+    def _write_some(self, some: Sequence[bytes]) -> None:
+        written = os.writev(self._fd, some) if hasattr(os, "writev") else os.write(self._fd, some[0])
         self.offset += written
-        if self.sha256 is None:
+        if written == sum(map(len, some)):
             return
-        for piece in pieces:
-            if len(piece) <= written:
-                self.sha256.update(piece)
-                written -= len(piece)
-            else:
-                self.sha256.update(memoryview(piece)[:written])
-                return
+        rest = memoryview(b"".join(some))[written:]
+        while rest:
+            written = os.write(self._fd, rest)
+            self.offset += written
+            rest = rest[written:]
 
     def _let_go(self) -> None:
         self._done = True
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
+
+
+def _hash(sha256: hashlib._Hash, batch: Sequence[bytes]) -> None:
+    for piece in batch:
+        sha256.update(piece)
 
 
 def remove(path: Path) -> bool:

@@ -11,7 +11,8 @@ from objectkernel_contracts import Audit
 from objectkernel_system_dialect.contracts import Dialect
 
 from objectkernel_media_server.claims import Limits
-from objectkernel_media_server.collecting import CollectingHook, GarbageCollector
+from objectkernel_media_server.collected import CollectingHook
+from objectkernel_media_server.collecting import GarbageCollector
 from objectkernel_media_server.config import MediaServerConfig
 from objectkernel_media_server.contracts import Resumable, Storage
 from objectkernel_media_server.leaving import Leaving

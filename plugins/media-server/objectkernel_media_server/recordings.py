@@ -10,7 +10,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final
 
 import anyio
 import attrs
@@ -37,32 +37,17 @@ from objectkernel_media_server.contracts import (
 from objectkernel_media_server.entities import COMING, LIVE
 from objectkernel_media_server.intake import STEP, too_large
 from objectkernel_media_server.media_ids import new_id
+from objectkernel_media_server.powers import Purges
 from objectkernel_media_server.sniffing import EXTENSIONS, SNIFFED, UNKNOWN, accepted, base_type, kind_of
 from objectkernel_media_server.tally import Tally
 
 LAST_WORDS: Final = 10.0
 """Seconds that it may take to write that a recording failed, also when its sender has gone."""
+PAUSES: Final = (0.1, 0.4)
+"""Seconds between attempts to remove a blob of which nobody will remember that it has to go."""
 DELETABLE: Final[tuple[MediaStatus, ...]] = (*LIVE, "failed")
 
 log = logging.getLogger("objectkernel.media-server")
-
-
-@runtime_checkable
-class Purges(Protocol):
-    """A repository that remembers whose blobs are to be removed, until they are."""
-
-    async def purged(self, account_id: str, id: str) -> None:
-        """The blob of a recording that failed or was deleted is gone."""
-        ...
-
-
-@runtime_checkable
-class FindsBlobs(Protocol):
-    """A repository that knows whose a blob is."""
-
-    async def find_by_blob(self, bucket: str, key: str) -> MediaRow | None:
-        """The row of a blob, of whichever account: for whoever shows a signed link to it."""
-        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -235,13 +220,21 @@ class Recordings:
         return deleted
 
     async def purge(self, row: MediaRow) -> bool:
-        """Remove a blob that nobody needs; False where that has to be tried again."""
-        try:
-            await self.storage.delete(row.bucket, row.key)
-        except MediaError as error:
-            self.tally.unpurged += 1
-            log.warning("the blob of a recording that is gone has to be removed later: %s", error)
-            return False
+        """Remove a blob that nobody needs; False where that has to be tried again.
+
+        Where the repository remembers that, garbage collection does; else it is tried some more times now.
+        """
+        for pause in (None,) if isinstance(self.repo, Purges) else (*PAUSES, None):
+            try:
+                await self.storage.delete(row.bucket, row.key)
+            except MediaError as error:
+                self.tally.unpurged += 1
+                log.warning("the blob of a recording that is gone has to be removed later: %s", error)
+                if pause is None:
+                    return False
+                await anyio.sleep(pause)
+            else:
+                break
         if isinstance(self.repo, Purges):
             await self.repo.purged(row.account_id, row.id)
         return True

@@ -37,7 +37,7 @@ class Rows:
 
     async def one(self, call: Call) -> Answer:
         """A recording with a fresh link."""
-        found = await self._media.get_media(call.account_id, call.path["id"])
+        found = await self._media.get_media(call.account_id, call.id)
         if found is None:
             raise missing_upload()
         return json_answer(shown_link(found))
@@ -45,14 +45,14 @@ class Rows:
     async def link(self, call: Call) -> Answer:
         """Another link, for as long as ``ttl`` says."""
         ttl = _seconds(dict(_pairs(call.query)).get("ttl"))
-        found = await self._media.reissue_signed_url(call.account_id, call.path["id"], ttl)
+        found = await self._media.reissue_signed_url(call.account_id, call.id, ttl)
         if found is None:
             raise missing_upload()
         return json_answer(shown_link(found))
 
     async def delete(self, call: Call) -> Answer:
         """The recording goes, with its blob."""
-        if not await self._media.delete_media(call.account_id, call.path["id"]):
+        if not await self._media.delete_media(call.account_id, call.id):
             raise missing_upload()
         return Answer(status=HTTPStatus.NO_CONTENT)
 

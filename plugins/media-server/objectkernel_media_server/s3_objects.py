@@ -18,8 +18,10 @@ from objectkernel_media_server.store_failures import exists, incomplete, missing
 
 PART: Final = 8 * MIB
 """What is sent at once. The server takes 10,000 of them: 80 GB."""
-INTERNAL: Final = ".uploads/"
-"""What keys of our own begin with; no key of a caller does."""
+EMPTY: Final = 2**62
+"""Behind every object."""
+INTERNAL: Final = ".unfinished/"
+"""What keys of our own begin with; no key of a caller does. (``.uploads`` is what SeaweedFS keeps for itself.)"""
 
 
 class S3Objects:
@@ -83,6 +85,8 @@ class S3Objects:
         self, bucket: str, key: str, start: int = 0, length: int | None = None
     ) -> AsyncGenerator[AsyncIterator[bytes]]:
         """`open_range`, for keys of our own too."""
+        if length == 0:  # no range says this
+            start, length = EMPTY, 1
         asked = {} if start == 0 and length is None else {"Range": _range(start, length)}
         try:
             answer = await self.client.call("get_object", Bucket=bucket, Key=key, **asked)

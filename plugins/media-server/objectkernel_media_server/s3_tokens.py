@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from typing import Final
 
 import attrs
@@ -28,7 +29,8 @@ class S3Upload:
         sent: bytes in the parts.
         tail: bytes in the tail.
         generation: raised by each fence; it names the tail, and the next part number lies `GAP` further on.
-        step: raised by each append; it names the tail.
+        step: a number by chance, another with each append; it names the tail, so that a request which comes late
+            cannot change one that counts.
         before: the step of the tail before this one, to be removed by the next append; -1: there was none.
     """
 
@@ -57,7 +59,7 @@ class S3Upload:
 
     def after(self, tail: int) -> S3Upload:
         """One append later, with a tail of so many bytes yet; the tail that it had is the one before."""
-        return attrs.evolve(self, tail=tail, step=self.step + 1, before=self.step if self.tail else -1)
+        return attrs.evolve(self, tail=tail, step=secrets.randbelow(2**48), before=self.step if self.tail else -1)
 
     def with_part(self, size: int) -> S3Upload:
         """One part later; the tail is in it."""

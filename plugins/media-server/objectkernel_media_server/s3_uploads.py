@@ -11,6 +11,7 @@ numbers that the old writer does not come to.
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -28,6 +29,7 @@ from objectkernel_media_server.s3_tokens import EVERY, GAP, S3Upload, begun, rea
 from objectkernel_media_server.storage_contracts import AppendStopped, StoredObject
 from objectkernel_media_server.store_failures import exists, incomplete, missing
 
+_LATEST: Final = 2048
 LEAST: Final = 5 * MIB
 """The smallest part but the last."""
 
@@ -38,11 +40,14 @@ class S3Uploads(S3Objects):
     def __init__(self, place: S3Place) -> None:
         super().__init__(place)
         self._hashes = RunningHashes()
+        self._latest: OrderedDict[str, str] = OrderedDict()
 
     async def begin(self, bucket: str, key: str, *, content_type: str = "") -> str:
         """See `contracts.Resumable.begin`."""
         check_place(bucket, key)
-        token = begun(await self.create(bucket, key, content_type)).text()
+        new = begun(await self.create(bucket, key, content_type))
+        token = new.text()
+        self._keep_latest(new.mark, token)
         self._hashes.keep(f"{token}@0", hashlib.sha256())
         return token
 
@@ -54,7 +59,9 @@ class S3Uploads(S3Objects):
         held = await self._tail(bucket, key, now, offset)
         sha256 = self._hashes.of(f"{token}@{offset}")
         gathering = Gathering(body, PART)
-        done = now.after(len(held))
+        known = self._latest.pop(now.mark, None) == token
+        free = now.next if known else await self._free(bucket, key, now)
+        done = attrs.evolve(now.after(len(held)), next=free)
         failure: BaseException | None = None
         try:
             last = False
@@ -77,6 +84,8 @@ class S3Uploads(S3Objects):
                 raise
             done, sha256, failure = attrs.evolve(done, tail=0), None, error
         text = done.text()
+        if failure is gathering.error:  # else a part may have come of which the server did not tell
+            self._keep_latest(now.mark, text)
         if sha256 is not None:
             self._hashes.keep(f"{text}@{done.size}", sha256)
         if failure is not None:
@@ -86,7 +95,7 @@ class S3Uploads(S3Objects):
     async def fence(self, bucket: str, key: str, token: str, offset: int) -> str:
         """See `contracts.Resumable.fence`."""
         now = _read(bucket, key, token)
-        await self._found(bucket, key, now)
+        await self._free(bucket, key, now)
         tail = await self._tail(bucket, key, now, offset)
         used = [generation async for _, generation in self._own(bucket, key, now)]
         generation = max([now.generation, *used]) + 1
@@ -109,14 +118,19 @@ class S3Uploads(S3Objects):
         """See `contracts.Resumable.finish`. The hash is read from the object where this process has not got it."""
         now = _read(bucket, key, token)
         try:
-            parts = await self._parts(bucket, key, now)
+            found = await self._sent(bucket, key, now)
         except ObjectMissing:
             return await self._done_before(bucket, key, now, size)
         if now.size < size:
             raise incomplete(now.size, size)
         tail = await self._tail(bucket, key, now, size)
+        mine = [found[number] for number in now.numbers() if number in found]
+        sent = sum(part["Size"] for part in mine)
+        if sent != now.sent:
+            raise incomplete(sent, now.sent)
+        parts = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in mine]
         if tail:
-            parts.append(await self.send_part(bucket, key, now.upload, now.next, tail))
+            parts.append(await self.send_part(bucket, key, now.upload, max([0, *found]) + 1, tail))
         if parts:
             await self.complete(bucket, key, now.upload, parts)
         else:  # the server makes no object of nothing
@@ -161,14 +175,15 @@ class S3Uploads(S3Objects):
             yield key, S3Upload(upload="", mark=mark, generation=EVERY).text(), changed_at
 
     async def aclose(self) -> None:
-        """Forget the running hashes, and close the connections."""
+        """Forget what is remembered, and close the connections."""
         self._hashes.clear()
+        self._latest.clear()
         await super().aclose()
 
     async def _with_tail(self, bucket: str, key: str, now: S3Upload, done: S3Upload, tail: bytes) -> S3Upload:
         """Put what is too small for a part; and remove the tail that no token needs any more."""
         if done.sent == now.sent:
-            await self._found(bucket, key, now)
+            await self._free(bucket, key, now)
         if tail:
             await self.client.call("put_object", Bucket=bucket, Key=done.tail_key(key, done.step), Body=tail)
         if now.before >= 0:
@@ -184,26 +199,35 @@ class S3Uploads(S3Objects):
         async with self.opened(bucket, now.tail_key(key, now.step), 0, offset - now.sent) as pieces:
             return b"".join([piece async for piece in pieces])
 
-    async def _found(self, bucket: str, key: str, now: S3Upload) -> None:
-        """Raises ObjectMissing where the server does not know the upload."""
-        try:
-            await self.client.call("list_parts", Bucket=bucket, Key=key, UploadId=now.upload, MaxParts=1)
-        except S3Refused as error:
-            raise missing(bucket, key) if error.reason in MISSING else error from None
+    def _keep_latest(self, mark: str, token: str) -> None:
+        """Remember that nothing was sent for this upload since this token was given."""
+        self._latest[mark] = token
+        self._latest.move_to_end(mark)
+        if len(self._latest) > _LATEST:
+            self._latest.popitem(last=False)
 
-    async def _parts(self, bucket: str, key: str, now: S3Upload) -> list[dict[str, Any]]:
-        """What `complete` is to be told of the upload's parts."""
+    async def _free(self, bucket: str, key: str, now: S3Upload) -> int:
+        """A part number behind those that were sent under a newer token which nobody kept.
+
+        No number is used twice: not every server makes the later part win.
+
+        Raises:
+            ObjectMissing: the server does not know the upload.
+        """
+        numbers = await self._sent(bucket, key, now, now.next - 1)
+        return max([number for number in numbers if number < now.next + GAP], default=now.next - 1) + 1
+
+    async def _sent(self, bucket: str, key: str, now: S3Upload, after: int = 0) -> dict[int, dict[str, Any]]:
+        """The upload's parts behind a number, whoever has sent them."""
         found: dict[int, dict[str, Any]] = {}
         try:
-            async for page in await self.client.pages("list_parts", Bucket=bucket, Key=key, UploadId=now.upload):
-                found.update({part["PartNumber"]: part for part in page.get("Parts", ())})
+            async for page in await self.client.pages(
+                "list_parts", Bucket=bucket, Key=key, UploadId=now.upload, PartNumberMarker=after
+            ):
+                found.update({part["PartNumber"]: part for part in page.get("Parts", ()) if part["PartNumber"] > after})
         except S3Refused as error:
             raise missing(bucket, key) if error.reason in MISSING else error from None
-        parts = [found[number] for number in now.numbers() if number in found]
-        sent = sum(part["Size"] for part in parts)
-        if sent != now.sent:
-            raise incomplete(sent, now.sent)
-        return [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in parts]
+        return found
 
     async def _done_before(self, bucket: str, key: str, now: S3Upload, size: int) -> StoredObject:
         there = await self.head(bucket, key)

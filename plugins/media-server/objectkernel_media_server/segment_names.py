@@ -1,7 +1,8 @@
 """The names of what an upload has in a store of whole objects, and the list of its segments.
 
 An upload has an id, generations and steps; its token is ``<id>.<generation>.<step>``. Under the token's name lies the
-list of its segments, and beside it, with a number behind, lie the segments that this step has added.
+list of its segments, and beside it, with a number behind, lie the segments that this step has added. A step is a number
+by chance, so that a request which comes late cannot change what counts.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import Final
 
 import attrs
 
-_TOKEN: Final = re.compile(r"([0-9a-f]{32})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})")
+_TOKEN: Final = re.compile(r"([0-9a-f]{32})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,14})")
 _NAME: Final = re.compile(r"([0-9a-f]{32})\.([0-9]+)\.([0-9]+)(-[a-z0-9]+)?")
-INTERNAL: Final = ".uploads/"
+INTERNAL: Final = ".unfinished/"
 """What keys of our own begin with; no key of a caller does."""
 
 
@@ -69,11 +70,12 @@ def total(segments: tuple[Segment, ...]) -> int:
     return sum(segment.size for segment in segments)
 
 
-def as_text(segments: tuple[Segment, ...]) -> bytes:
-    """The list as it is stored."""
-    return json.dumps([attrs.astuple(segment) for segment in segments], separators=(",", ":")).encode()
+def as_text(segments: tuple[Segment, ...], before: str = "") -> bytes:
+    """The list as it is stored, with the token whose list it takes the place of."""
+    return json.dumps([before, [attrs.astuple(segment) for segment in segments]], separators=(",", ":")).encode()
 
 
-def from_text(text: bytes) -> tuple[Segment, ...]:
-    """The list as it was stored."""
-    return tuple(Segment(name, size) for name, size in json.loads(text))
+def from_text(text: bytes) -> tuple[tuple[Segment, ...], str]:
+    """The list as it was stored, and the token before it; "": there is none."""
+    before, segments = json.loads(text)
+    return tuple(Segment(name, size) for name, size in segments), before

@@ -21,8 +21,9 @@ from objectkernel_media_server.intake import Intake
 from objectkernel_media_server.links import Links
 from objectkernel_media_server.media_ids import new_id
 from objectkernel_media_server.paging import read
+from objectkernel_media_server.powers import FindsBlobs
 from objectkernel_media_server.quota import Boundless, QuotaBook
-from objectkernel_media_server.recordings import FindsBlobs, Recordings, missing
+from objectkernel_media_server.recordings import Recordings, missing
 from objectkernel_media_server.sniffing import accepted
 from objectkernel_media_server.tally import Tally
 

@@ -82,7 +82,7 @@ class TusProtocol:
 
     async def finish(self, call: Call) -> Answer:
         """Say that there is no more: for whoever recorded without knowing the length, and cannot say it with bytes."""
-        row = await self._uploads.finish(call.account_id, call.path["id"])
+        row = await self._uploads.finish(call.account_id, call.id)
         return json_answer(shown_link(await self._media.linked(row)))
 
     # --- steps ------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ class TusProtocol:
         return _answer(HTTPStatus.CREATED, headers)
 
     async def _look(self, call: Call) -> Answer:
-        upload = await self._uploads.look(call.account_id, call.path["id"])
+        upload = await self._uploads.look(call.account_id, call.id)
         headers = {"cache-control": "no-store", **_state(upload)}
         if upload.length is not None:
             headers["upload-length"] = str(upload.length)
@@ -129,7 +129,7 @@ class TusProtocol:
             raise invalid("PATCH says at which Upload-Offset it goes on")
         upload = await self._uploads.append(
             call.account_id,
-            call.path["id"],
+            call.id,
             offset,
             IncomingBody(call.receive),
             length=length,
@@ -139,7 +139,7 @@ class TusProtocol:
         return _answer(HTTPStatus.NO_CONTENT, _state(upload))
 
     async def _terminate(self, call: Call) -> Answer:
-        await self._uploads.terminate(call.account_id, call.path["id"])
+        await self._uploads.terminate(call.account_id, call.id)
         return _answer(HTTPStatus.NO_CONTENT, {})
 
     def _location(self, call: Call, upload: Upload) -> str:

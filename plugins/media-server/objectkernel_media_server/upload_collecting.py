@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from objectkernel_media_server.collecting import Collected
+from objectkernel_media_server.collected import Collected
 from objectkernel_media_server.errors import MediaError, MediaMissing
 from objectkernel_media_server.upload_entities import UPLOAD, Upload
 from objectkernel_media_server.uploads import UploadService

@@ -18,10 +18,10 @@ from objectkernel_media_server.answers import json_answer, shown_link
 from objectkernel_media_server.calls import Answer, Call
 from objectkernel_media_server.claims import Claims, checked
 from objectkernel_media_server.contracts import MediaRow, MediaWithSignedUrl
-from objectkernel_media_server.errors import InvalidMedia, MediaTooLarge
+from objectkernel_media_server.errors import InvalidMedia
 from objectkernel_media_server.forms import Form, Part
 from objectkernel_media_server.incoming import reading
-from objectkernel_media_server.intake import Intake
+from objectkernel_media_server.intake import Intake, too_large
 from objectkernel_media_server.service import HostMedia
 from objectkernel_media_server.sniffing import accepted
 from objectkernel_media_server.storage_contracts import StoredObject
@@ -58,17 +58,26 @@ class WholeUploads:
     async def _raw(self, call: Call, kind: str) -> MediaWithSignedUrl:
         said = _claims(_query(call.query), kind)
         said = attrs.evolve(said, sha256=content_digest(call.headers) or said.sha256)
-        size = number(call.headers, "content-length")
+        size = self._declared(call, 0)
         async with reading(call.receive) as body:
             return await self._media.create_recording(
                 call.account_id, body, **attrs.asdict(attrs.evolve(said, size=size), recurse=False)
             )
 
+    def _declared(self, call: Call, beside: int) -> int | None:
+        """How many bytes will come, where that is said; refused before any is read, where they are too many.
+
+        Args:
+            beside: how many of them may be something else.
+        """
+        length, most = number(call.headers, "content-length"), self._media.recordings.limits.file_bytes
+        if length is not None and length > most + beside:
+            raise too_large(most)
+        return length
+
     async def _form(self, call: Call, kind: str) -> MediaWithSignedUrl:
         """The fields may come before the blob and behind it: the row begins with the one, and is finished with all."""
-        length, most = number(call.headers, "content-length"), self._media.recordings.limits.file_bytes
-        if length is not None and length > most + self._limits.form_bytes:
-            raise MediaTooLarge(f"a file may have {most} bytes", limit=most)
+        self._declared(call, self._limits.form_bytes)
         fields: dict[str, str] = {}
         stored: tuple[MediaRow, StoredObject] | None = None
         try:

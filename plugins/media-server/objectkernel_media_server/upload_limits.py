@@ -17,6 +17,7 @@ class UploadLimits:
         uploads_per_account: how many may be unfinished at once.
         acknowledge_bytes, acknowledge_seconds: of a long request so much is made durable, and recorded, at a time.
         takeover_seconds: a request waits so long for the one whose upload it takes over.
+        request_bytes: what one request may bring; 0: as much as it likes, within what a file may have.
         drain_bytes, drain_seconds: what is read of a body that was refused, so that its sender comes to read why.
         public_url: what the addresses of uploads begin with; "": they are relative to the one that is asked.
         content_by: whether the content of a store that signs links itself is sent by the host, or by that store.
@@ -29,6 +30,7 @@ class UploadLimits:
     acknowledge_bytes: int = attrs.field(default=8 * 2**20, validator=gt(0))
     acknowledge_seconds: float = attrs.field(default=5.0, validator=gt(0))
     takeover_seconds: float = attrs.field(default=10.0, validator=gt(0))
+    request_bytes: int = attrs.field(default=0, validator=ge(0))
     drain_bytes: int = attrs.field(default=2**20, validator=ge(0))
     drain_seconds: float = attrs.field(default=2.0, validator=ge(0))
     public_url: str = ""

@@ -64,8 +64,13 @@ class Asked:
         for name in ("id", "project_id"):
             if name in found:
                 return str(found[name])
-        parts = parts_of(self.scope)
-        return (parts[-2] if parts[-1] in VERBS and len(parts) > 1 else parts[-1]) if parts else ""
+        match parts_of(self.scope):
+            case (*_, id, verb) if verb in VERBS:
+                return id
+            case (*_, id):
+                return id
+            case _:
+                return ""
 
     async def body(self, kind: type[M]) -> M:
         """The JSON value that was sent.

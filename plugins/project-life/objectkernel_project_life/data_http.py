@@ -13,7 +13,13 @@ from objectkernel_system_dialect.contracts import DataRoutes, Dialect
 
 from objectkernel_project_life.actions import known
 from objectkernel_project_life.contracts import ProjectDTO, ProjectManager, Projects
-from objectkernel_project_life.errors import ProjectNotServed
+from objectkernel_project_life.errors import (
+    ProjectMissing,
+    ProjectNotServed,
+    ProjectUnavailable,
+    UriRefused,
+    UriUnreadable,
+)
 from objectkernel_project_life.ground import missing
 
 PREFIX: Final = "/api/v1/projects/{project_id}/data"
@@ -21,6 +27,8 @@ PARAMETER: Final = "project_id"
 TRANSPORT: Final = "rest"
 OPENABLE: Final = frozenset({"active", "error"})
 """States in which the manager is asked; in ``error`` it says why, and tries again."""
+ERRORS: Final = (ProjectMissing, ProjectNotServed, ProjectUnavailable, UriRefused, UriUnreadable)
+"""What may be wrong with a project whose data is asked for."""
 KEPT_SECONDS: Final = 2.0
 """How long the register's word on whose a project is, and how it may be reached, is gone by."""
 MOST_KEPT: Final = 10_000
@@ -94,4 +102,4 @@ class ProjectDialects:
 
 def project_data_router(routes: DataRoutes, projects: Projects, manager: ProjectManager) -> Any:
     """The data plane of every project that is reached by ``rest``, as a `fastapi.APIRouter`."""
-    return routes.router(PREFIX, ProjectDialects(projects, manager).of, tags=("project data",))
+    return routes.router(PREFIX, ProjectDialects(projects, manager).of, tags=("project data",), errors=ERRORS)

@@ -31,7 +31,7 @@ class ProjectFiles:
         return Path(os.path.realpath(self.data_dir / PROJECTS))
 
     def account_folder(self, account: str) -> Path:
-        """The folder of an account; of an id that is no plain word the hash is its name, so that none leads elsewhere."""
+        """The folder of an account; an id that is no plain word has its hash there, so that none leads elsewhere."""
         digest = hashlib.sha256(account.encode("utf-8", "surrogatepass")).hexdigest()
         return self.folder / (account if _PLAIN.fullmatch(account) else f"_{digest}")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import anyio
@@ -29,6 +29,8 @@ from objectkernel_project_life.telling import line_of, safe
 from objectkernel_project_life.turns import Turns, busy
 from objectkernel_project_life.uri_policy import UriPolicy
 from objectkernel_project_life.validation import SchemaReader
+
+T = TypeVar("T")
 
 log = logging.getLogger("objectkernel.plugin.project-life")
 
@@ -108,7 +110,8 @@ class Ground:
         """Tell the audit trail what was done to a project."""
         if self._audit is not None and done is not None:
             details = {"slug": record.slug, **done.details}
-            action, by = f"project.{done.action}", ACTING.get()
+            action = f"project.{done.action}"
+            by = None if "healed" in done.details else ACTING.get()  # it was begun by somebody else
             await self._audit.record(action, record.id, principal=by, account_id=record.account, details=details)
 
     # --- rows ---------------------------------------------------------------------------------------------
@@ -144,7 +147,7 @@ class Ground:
         """
         if record.transition is not None:
             raise busy(record.id, f"its state is {record.status}, and it is {record.transition}")
-        changed = await self._change(record, done, changes)
+        changed = await unbroken(self._change(record, done, changes))
         if changed is None:
             raise busy(record.id, "somebody else has changed it at the same moment")
         return changed
@@ -342,6 +345,14 @@ class Ground:
         except DataError as unknown:
             self.dirty.add(served.id)
             log.warning("that %s has changed is not written: %s", name, unknown.what)
+
+
+async def unbroken(writing: Coroutine[Any, Any, T]) -> T:
+    """What a write gives; a caller who is cancelled meanwhile is so behind it, when it is known what was written."""
+    written: list[T] = []
+    with anyio.CancelScope(shield=True):
+        written.append(await writing)
+    return written[0]
 
 
 def missing(id: object) -> ProjectMissing:

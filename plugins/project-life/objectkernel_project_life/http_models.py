@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic.alias_generators import to_camel
 
 from objectkernel_project_life.contracts import (
@@ -48,10 +48,20 @@ _ONE: Final[dict[str, Any]] = {
     "updatedAt": "2026-03-01T09:30:01Z",
 }
 
+
+def _whole(value: Any) -> Any:
+    """A number without a fraction as JSON may write it: 5.0 is 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 Transports = Annotated[list[TransportName], Field(max_length=5, json_schema_extra={"uniqueItems": True})]
-Pool = Annotated[int, Field(ge=1, le=LARGEST_POOL)]
-PoolMin = Annotated[int, Field(ge=0, le=LARGEST_POOL, description="connections that stay open; at most poolSize")]
+Pool = Annotated[int, Field(ge=1, le=LARGEST_POOL), BeforeValidator(_whole)]
+PoolMin = Annotated[
+    int,
+    Field(ge=0, le=LARGEST_POOL, description="connections that stay open; at most poolSize"),
+    BeforeValidator(_whole),
+]
 Schemas = Annotated[
     list[dict[str, Any]], Field(max_length=MOST_SCHEMAS, description="entities, as schema files have them")
 ]
@@ -69,6 +79,10 @@ def _taken(example: dict[str, Any]) -> ConfigDict:
 
 def _told(example: dict[str, Any]) -> ConfigDict:
     return ConfigDict(alias_generator=to_camel, populate_by_name=True, json_schema_extra={"example": example})
+
+
+def _usual() -> list[TransportName]:
+    return ["rest"]
 
 
 class ListParameters(BaseModel):
@@ -107,7 +121,7 @@ class NewProject(BaseModel):
         description="where its database is; null, for sqlite: a file of its own. It is told to nobody",
     )
     schemas: Schemas = Field(default_factory=list)
-    transports: Transports = Field(default_factory=lambda: ["rest"])
+    transports: Transports = Field(default_factory=_usual)
     pool_size: Pool = 5
     pool_min: PoolMin = 0
 

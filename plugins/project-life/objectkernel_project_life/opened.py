@@ -26,12 +26,26 @@ class Opened:
         dialect: the database itself.
         project: what it was opened for.
         schemas: the project's entities.
+        is_quick: whether a single operation is not worth a scope: on SQLite it takes as long as one, runs in a thread
+            that nobody can cancel, and waits for transactions only, which have theirs.
         calls: operations that were begun so far.
         cut: whether what is under way is cancelled, and nothing more can begin.
         ended: whether it is closed.
     """
 
-    __slots__ = ("_idle", "_release", "_scopes", "_streams", "calls", "cut", "dialect", "ended", "project", "schemas")
+    __slots__ = (
+        "_idle",
+        "_plain",
+        "_release",
+        "_scopes",
+        "calls",
+        "cut",
+        "dialect",
+        "ended",
+        "is_quick",
+        "project",
+        "schemas",
+    )
 
     def __init__(
         self,
@@ -44,18 +58,19 @@ class Opened:
         self.dialect = dialect
         self.project = project
         self.schemas = schemas
+        self.is_quick = dialect.name == "sqlite"
         self._release = release
         self.calls = 0
         self.cut = False
         self.ended = anyio.Event()
         self._scopes: set[anyio.CancelScope] = set()
-        self._streams = 0
+        self._plain = 0
         self._idle: anyio.Event | None = None
 
     @property
     def running(self) -> int:
         """How many operations, transactions and streams are under way."""
-        return len(self._scopes) + self._streams
+        return len(self._scopes) + self._plain
 
     # --- operations -----------------------------------------------------------------------------------------
 
@@ -71,14 +86,14 @@ class Opened:
         self._scopes.discard(scope)
         self._left()
 
-    def enter_stream(self) -> None:
-        """Count what has no scope of its own, since it stands still while its reader is at work."""
+    def begin(self) -> None:
+        """Count what has no scope of its own: a stream, between whose pages its reader is at work, and `is_quick`."""
         self.calls += 1
-        self._streams += 1
+        self._plain += 1
 
-    def leave_stream(self) -> None:
-        """A stream has ended."""
-        self._streams -= 1
+    def finish(self) -> None:
+        """What had begun has ended."""
+        self._plain -= 1
         self._left()
 
     def _left(self) -> None:
@@ -86,7 +101,7 @@ class Opened:
             self._idle.set()
 
     async def idle(self) -> None:
-        """Until nothing is under way; a stream that has been cut, whose reader may have forgotten it, is nothing."""
+        """Until nothing is under way; of what was cut only that which can be cancelled."""
         while self._scopes if self.cut else self.running:
             if self._idle is None or self._idle.is_set():
                 self._idle = anyio.Event()

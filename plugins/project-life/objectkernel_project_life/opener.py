@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from typing import Final, Protocol
 
 import anyio
@@ -47,11 +48,38 @@ class UriCheck(Protocol):
         ...
 
 
-class Opener:
-    """Opens projects: at most `boot_concurrency` of them at once, of those that get along.
+class _Turn:
+    """A turn among those who open projects."""
 
-    One whose server keeps silent is given `open_timeout`, and its turn to the next after `QUICK`: servers that are out
-    of reach delay nobody.
+    def __init__(self, turns: anyio.Semaphore) -> None:
+        self._turns = turns
+        self._held = False
+
+    async def take(self) -> None:
+        """Wait for it."""
+        await self._turns.acquire()
+        self._held = True
+
+    async def take_again(self, time: anyio.CancelScope) -> None:
+        """Wait for it, if it was given back; meanwhile the time of the scope stands still."""
+        if not self._held:
+            left, time.deadline = time.deadline - anyio.current_time(), math.inf
+            await self.take()
+            time.deadline = anyio.current_time() + left
+
+    def give_back(self) -> None:
+        """Let the next one have it, once."""
+        if self._held:
+            self._held = False
+            self._turns.release()
+
+
+class Opener:
+    """Opens projects: at most `boot_concurrency` of them at once.
+
+    While one waits for a server that keeps silent, for `open_timeout` at most, it gives its turn to the next after
+    `QUICK`: servers that are out of reach delay nobody. Before there is work to do it waits for another turn, so that
+    a host that is slow itself does not begin everything at once.
 
     Attributes:
         servers: the connections of each server.
@@ -81,48 +109,33 @@ class Opener:
             ProjectUnavailable: it cannot be opened; `why` shows nothing of the URI.
             UriRefused: it is where projects may not be.
         """
-        async with self._turn():
-            try:
-                with anyio.fail_after(self._config.open_timeout):
-                    opened = await self._open(project, more)
-            except BaseException as error:
-                self.failed += 1
-                if isinstance(error, UriRefused) or not isinstance(error, Exception):
-                    raise
-                raised = self._unavailable(project, error)
-                raise raised from (error if isinstance(error, KernelError) else None)
+        turn = _Turn(self._turns)
+        await turn.take()
+        try:
+            with anyio.fail_after(self._config.open_timeout) as time:
+                opened = await self._open(project, more, turn, time)
+        except BaseException as error:
+            self.failed += 1
+            if isinstance(error, UriRefused) or not isinstance(error, Exception):
+                raise
+            raised = self._unavailable(project, error)
+            raise raised from (error if isinstance(error, KernelError) else None)
+        finally:
+            turn.give_back()
         self.opened += 1
         return opened
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        await self._turns.acquire()
-        waiting = anyio.CancelScope()
-
-        async def give_on() -> None:
-            with waiting:
-                await anyio.sleep(QUICK)
-            self._turns.release()
-
-        self._tasks.start_soon(give_on)
-        try:
-            yield
-        finally:
-            waiting.cancel()
-
-    async def _open(self, project: ManagedProject, more: Callable[[], Sequence[EntitySchema]]) -> Opened:
-        uri = project.reveal()
-        self._policy.check(project.home or project.account, project.dialect, uri)
-        options = IsolatedOptions(
-            pool_size=project.pool_size,
-            pool_min=project.pool_min,
-            connect_timeout=self._config.open_timeout,
-            command_timeout=self._config.command_timeout,
-            limit=self.servers.limit_of(database_place(project.dialect, uri.reveal())),
-        )
-        dialect = await self._plug.open_isolated_dialect(project.dialect, uri.reveal(), "update", options=options)
+    async def _open(
+        self,
+        project: ManagedProject,
+        more: Callable[[], Sequence[EntitySchema]],
+        turn: _Turn,
+        time: anyio.CancelScope,
+    ) -> Opened:
+        dialect = await self._connected(project, turn)
         async with AsyncExitStack() as undoing:
             undoing.push_async_callback(_closed, dialect)
+            await turn.take_again(time)
             identity = await self._plug.database_identity(dialect)
             if identity in await self._own_databases():
                 raise _refused(project, "the host has its own data in that database")
@@ -137,6 +150,30 @@ class Opener:
                 registered += wanted
             undoing.pop_all()
         return Opened(dialect, project, schemas, release)
+
+    async def _connected(self, project: ManagedProject, turn: _Turn) -> Dialect:
+        """The database, connected; a turn that this takes too long for is given to the next."""
+        uri = project.reveal()
+        self._policy.check(project.home or project.account, project.dialect, uri)
+        options = IsolatedOptions(
+            pool_size=project.pool_size,
+            pool_min=project.pool_min,
+            connect_timeout=self._config.open_timeout,
+            command_timeout=self._config.command_timeout,
+            limit=self.servers.limit_of(database_place(project.dialect, uri.reveal())),
+        )
+        connecting = anyio.CancelScope()
+
+        async def give_on() -> None:
+            with connecting:
+                await anyio.sleep(QUICK)
+                turn.give_back()
+
+        self._tasks.start_soon(give_on)
+        try:
+            return await self._plug.open_isolated_dialect(project.dialect, uri.reveal(), "update", options=options)
+        finally:
+            connecting.cancel()
 
     # --- whose database it is -------------------------------------------------------------------------------
 

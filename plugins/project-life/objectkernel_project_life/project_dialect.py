@@ -76,6 +76,13 @@ def _passed_on(
         gate = self._gate
         pinned = None if _pins.get() is None else _pinned(gate)
         opened = pinned or gate.current or await gate.connected()
+        if opened.is_quick:
+            opened.begin()
+            try:
+                dialect = opened.dialect if self._tenant is None else self._seen_by_tenant(opened)
+                return await getattr(dialect, name)(*args, **kwargs)
+            finally:
+                opened.finish()
         scope = CancelScope()
         opened.enter(scope)
         try:
@@ -231,7 +238,7 @@ class ProjectDialect:
         """See `Dialect.stream`: page by page, since each can be cancelled, and the reader between them cannot."""
         gate = self._gate
         opened = _pinned(gate) or gate.current or await gate.connected()
-        opened.enter_stream()
+        opened.begin()
         try:
             after: str | None = None
             while not opened.cut:
@@ -247,7 +254,7 @@ class ProjectDialect:
                     if page is not None and after is None:
                         return
         finally:
-            opened.leave_stream()
+            opened.finish()
         raise _cut_off(gate)
 
     async def _page(self, opened: Opened, schema: EntitySchema, filter: Filter | None, **options: Any) -> Page | None:

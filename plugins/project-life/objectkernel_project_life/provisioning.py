@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
 from uuid import uuid4
 
 import attrs
@@ -10,7 +12,7 @@ from objectkernel_system_dialect.contracts import DuplicateKey, database_place
 
 from objectkernel_project_life.contracts import ProjectConfig
 from objectkernel_project_life.errors import InvalidProject, ProjectConflict, UriRefused
-from objectkernel_project_life.ground import Done, Ground, name_of
+from objectkernel_project_life.ground import Done, Ground, name_of, unbroken
 from objectkernel_project_life.place import normal_place
 from objectkernel_project_life.storage import Record
 from objectkernel_project_life.validation import config_problems, refuse
@@ -57,14 +59,16 @@ class Provisioning:
             uri = ground.policy.files.default_uri(account, id) if config.uri is None else config.uri
             located = locate(ground, account, id, config.dialect, uri)
             await self._expect_room(account, 0)
-            record = await self._register(account, id, config, documents, located)
+            record = await unbroken(self._register(account, id, config, documents, located))
 
             async def back(present: Record) -> None:
                 await ground.step("provision.failed")
                 await ground.close(present, 0.0)
                 await ground.step("provision.closed")
-                await ground.register.remove(present)
+                removed = await ground.register.remove(present)
                 ground.note(id, None)
+                if removed and config.uri is None:
+                    _discard(ground.policy.files.account_folder(account) / f"{id}.db")
 
             async with ground.underway(record, back):
                 await ground.step("provision.registered")
@@ -139,6 +143,13 @@ def locate(ground: Ground, account: str, id: str, dialect: str | None, uri: Secr
     if kind == "sqlite":
         _make_folder(ground, account)
     return Located(kind, stored, key, ground.cipher.place_indexes(normal_place(dialect, settled)))
+
+
+def _discard(file: Path) -> None:
+    """Remove the file that was made for a project which has never been: nobody has written to it."""
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(OSError):
+            file.with_name(file.name + suffix).unlink()
 
 
 def _make_folder(ground: Ground, account: str) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 NOTHING: Final = b"[]"
 """The schemas of a project that has none; one object for all of them."""
 
+PACKED: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
+
 
 @attrs.define
 class Reading:
@@ -38,6 +40,7 @@ class Served:
     Attributes:
         version, status: the row's, as this host knows them.
         uri: as it is stored.
+        packed: the schemas, as JSON.
     """
 
     id: str
@@ -49,8 +52,8 @@ class Served:
     uri: str = attrs.field(repr=False)
     pool_size: int
     pool_min: int
-    _schemas: bytes = attrs.field(repr=False)
-    _reading: Reading = attrs.field(repr=False)
+    packed: bytes = attrs.field(repr=False)
+    reading: Reading = attrs.field(repr=False)
 
     @classmethod
     def of(cls, record: Record, reading: Reading) -> Served:
@@ -65,7 +68,7 @@ class Served:
             uri=record.uri,
             pool_size=record.pool_size,
             pool_min=record.pool_min,
-            schemas=_packed(record.schemas),
+            packed=_packed(record.schemas),
             reading=reading,
         )
 
@@ -89,7 +92,7 @@ class Served:
         Raises:
             UriUnreadable: its key is not there, or it was altered.
         """
-        return self._reading.cipher.decrypt(self.uri, self.id)
+        return self.reading.cipher.decrypt(self.uri, self.id)
 
     def schemas(self) -> tuple[EntitySchema, ...]:
         """The project's entities.
@@ -97,11 +100,11 @@ class Served:
         Raises:
             SchemaInvalid: what is stored is none.
         """
-        return tuple(self._reading.read_schema(document) for document in json.loads(self._schemas))
+        return tuple(self.reading.read_schema(document) for document in json.loads(self.packed))
 
     def follow(self, record: Record) -> bool:
         """Take over what has changed in the row; False: it takes another connection, and nothing is taken over."""
-        same = (self.account, self.home, self.dialect, self.pool_size, self.pool_min, self._schemas) == (
+        same = (self.account, self.home, self.dialect, self.pool_size, self.pool_min, self.packed) == (
             record.account,
             record.home,
             record.dialect,
@@ -117,10 +120,10 @@ class Served:
     def _means(self, uri: str) -> bool:
         """Whether another stored URI is this one, encrypted anew."""
         try:
-            return self.reveal() == self._reading.cipher.decrypt(uri, self.id)
+            return self.reveal() == self.reading.cipher.decrypt(uri, self.id)
         except UriUnreadable:
             return False
 
 
 def _packed(schemas: Sequence[Mapping[str, Any]]) -> bytes:
-    return json.dumps(schemas, separators=(",", ":"), sort_keys=True).encode() if schemas else NOTHING
+    return PACKED.encode(schemas).encode() if schemas else NOTHING

@@ -15,7 +15,7 @@ class _Lock:
     __slots__ = ("__weakref__", "lock")
 
     def __init__(self) -> None:
-        self.lock = anyio.Lock()
+        self.lock = anyio.Lock(fast_acquire=True)  # thousands are taken when a host starts
 
 
 class Turns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import attrs
 from objectkernel.errors import KernelError, nearest
@@ -129,14 +129,14 @@ def _transports(transports: object) -> list[str]:
 
 
 def _pool(size: object, least: object) -> list[str]:
-    if not _is_whole(size) or not 1 <= size <= LARGEST_POOL:  # type: ignore[operator]
+    if not _is_whole(size) or not 1 <= size <= LARGEST_POOL:
         return [f"pool_size: a whole number from 1 to {LARGEST_POOL} is expected"]
-    if not _is_whole(least) or not 0 <= least <= size:  # type: ignore[operator]
+    if not _is_whole(least) or not 0 <= least <= size:
         return ["pool_min: a whole number from 0 to pool_size is expected"]
     return []
 
 
-def _is_whole(value: object) -> bool:
+def _is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 

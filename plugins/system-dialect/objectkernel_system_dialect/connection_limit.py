@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from asyncio import Future
+    from asyncio import Future, Lock
 
 
 class Asker(Protocol):
@@ -40,6 +41,9 @@ class ConnectionLimit:
     waits, in the order of arrival, for as long as ``pool_timeout`` lets it; then it ends with `DatabaseBusy`, whose
     `why` has this limit and its setting. Pools that are busy give connections up in turn, so that nobody waits for
     ever. Other databases take no notice of it. It belongs to one event loop.
+
+    To end a statement of MariaDB's whose caller was cancelled needs a connection beside that one, for an instant. Where
+    there is neither an idle one nor a place, it is made all the same, one at a time.
 
     Attributes:
         most: how many places there are.
@@ -91,18 +95,14 @@ class ConnectionLimit:
         self._count()
         return True
 
-    async def take(self, *, first: bool = False) -> None:
-        """Take a place, as soon as there is one. A caller that is cancelled has none.
-
-        Args:
-            first: before all who wait.
-        """
+    async def take(self) -> None:
+        """Take a place, as soon as there is one. A caller that is cancelled has none."""
         if self.try_take():
             return
         from asyncio import get_running_loop
 
         ticket = _Ticket(get_running_loop().create_future())
-        self.ask(ticket, first=first)
+        self.ask(ticket)
         try:
             await ticket.place
         except BaseException:
@@ -113,12 +113,16 @@ class ConnectionLimit:
                 self.give_back()
             raise
 
-    def ask(self, asker: Asker, *, first: bool = False) -> None:
+    @cached_property
+    def beyond(self) -> Lock:
+        """Held by the one who goes beyond the limit for an instant, to end a connection on the server."""
+        from asyncio import Lock
+
+        return Lock()
+
+    def ask(self, asker: Asker) -> None:
         """Wait for a place; who waits for several asks as often."""
-        if first:
-            self._queue.appendleft(asker)
-        else:
-            self._queue.append(asker)
+        self._queue.append(asker)
         self._serve()
 
     def withdraw(self, asker: Asker) -> None:

@@ -105,6 +105,7 @@ class ConnectionPool(Generic[C]):
         self._asked = 0  # places that the limit was asked for
         self._leaving = 0
         self._users = 0
+        self._making: set[asyncio.Task[Held[C]]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._reaper: asyncio.TimerHandle | None = None
         self._closing = False
@@ -139,11 +140,8 @@ class ConnectionPool(Generic[C]):
         self._left()
 
     @asynccontextmanager
-    async def beside(self, *, first: bool = False) -> AsyncIterator[None]:
+    async def beside(self) -> AsyncIterator[None]:
         """A place for a connection that is none of the pool's, for a block that opens and closes it.
-
-        Args:
-            first: before all who wait for one.
 
         Raises:
             DatabaseBusy: none became free in time.
@@ -155,7 +153,7 @@ class ConnectionPool(Generic[C]):
                 return
             try:
                 async with asyncio.timeout(self._timeout):
-                    await self._limit.take(first=first)
+                    await self._limit.take()
             except TimeoutError:
                 raise self._busy(self._limit) from None
             try:
@@ -167,14 +165,14 @@ class ConnectionPool(Generic[C]):
 
     @asynccontextmanager
     async def spare(self) -> AsyncIterator[C]:
-        """A connection for a word to the server that cannot wait: an idle one, or one beside those of the pool.
+        """A connection with which to end another: an idle one, or a new one, for which nobody waits.
 
         Raises:
-            as `lend` does.
+            as the driver does, of a new one.
         """
         held = self._rested()
         if held is None:
-            async with self.beside(first=True):
+            async with self._beyond():
                 connection = await self._driver.connect()
                 try:
                     yield connection
@@ -187,6 +185,20 @@ class ConnectionPool(Generic[C]):
             self._drop(held)
             raise
         self._pass_on(held)
+
+    @asynccontextmanager
+    async def _beyond(self) -> AsyncIterator[None]:
+        """A place if there is one, or none; then for one at a time."""
+        if self._limit is None:
+            yield
+        elif self._limit.try_take():
+            try:
+                yield
+            finally:
+                self._limit.give_back()
+        else:
+            async with self._limit.beyond:
+                yield
 
     def usage(self) -> Usage:
         """See `TellsUsage.usage`."""
@@ -233,7 +245,21 @@ class ConnectionPool(Generic[C]):
             self._pass_on(given)
 
     async def _connect(self) -> Held[C]:
-        """A new connection, for which there is a place."""
+        """A new connection, for which there is a place.
+
+        Where the caller is cancelled, what has begun goes on, and is for others: no server is left with a connection
+        that nobody counts.
+        """
+        making = self._loop.create_task(self._make())
+        self._making.add(making)
+        making.add_done_callback(self._making.discard)
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(self._made)
+            raise
+
+    async def _make(self) -> Held[C]:
         try:
             connection = await self._driver.connect()
         except BaseException:
@@ -244,6 +270,11 @@ class ConnectionPool(Generic[C]):
         self._all.add(held)
         self._driver.watch(connection, lambda: self._gone(held))
         return held
+
+    def _made(self, making: asyncio.Task[Held[C]]) -> None:
+        """A connection is there that nobody waits for any more."""
+        if not making.cancelled() and making.exception() is None:
+            self._pass_on(making.result())
 
     def _busy(self, limit: ConnectionLimit | None) -> DatabaseBusy:
         if limit is None:
@@ -347,11 +378,13 @@ class ConnectionPool(Generic[C]):
         while self._users:
             self._all_back.clear()
             await self._all_back.wait()
+        for making in self._making:
+            making.cancel()
         self.let_all_go()
         if self._reaper is not None:
             self._reaper.cancel()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        while ending := {*self._making, *self._tasks}:
+            await asyncio.wait(ending)
 
     def _left(self) -> None:
         self._users -= 1

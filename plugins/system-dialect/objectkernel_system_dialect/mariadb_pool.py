@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 import anyio
 import attrs
 from asyncmy.connection import Connection
+from asyncmy.errors import MySQLError
 
 from objectkernel_system_dialect.connection_limit import ConnectionLimit
 from objectkernel_system_dialect.connection_pool import Condition, ConnectionPool, Driver, Held
@@ -24,8 +25,11 @@ Job: TypeAlias = Callable[[Connection], Awaitable[T]]
 
 IDLE: Final = 30.0
 """Seconds after which a connection is asked for a sign of life first: what lies between may have forgotten it."""
-KILL_PATIENCE: Final = 1.0
-"""Seconds that the end of a cancelled call may take."""
+KILL_PATIENCE: Final = 5.0
+"""Seconds that the end of a cancelled call may take on the server."""
+PAUSE: Final = 0.005
+"""Seconds between two looks for it."""
+ALIVE: Final = "SELECT 1 FROM information_schema.processlist WHERE id ="
 
 
 @attrs.define(eq=False)
@@ -177,9 +181,18 @@ class Pool:
 
     async def recover(self, connection: Connection) -> bool:
         """End it on the server, which would find out late that nobody waits; it is closed here."""
-        with anyio.move_on_after(KILL_PATIENCE), suppress(ServerError, DataError, *RAISED):
-            async with self._pool.spare() as killer:
-                await killer.query(f"KILL {connection.thread_id()}")  # type: ignore[no-untyped-call]
+        with anyio.move_on_after(KILL_PATIENCE):
+            while not await self._is_ended(connection.thread_id()):
+                await asyncio.sleep(PAUSE)
+        return False
+
+    async def _is_ended(self, number: int) -> bool:
+        """Whether a connection is gone from the server, once it was told to end it."""
+        with suppress(ServerError, *RAISED):
+            async with self._pool.spare() as other:
+                with suppress(MySQLError):  # it has ended meanwhile
+                    await other.query(f"KILL {number}")  # type: ignore[no-untyped-call]
+                return not await other.query(f"{ALIVE} {number}")  # type: ignore[no-untyped-call]
         return False
 
     async def leave(self, connection: Connection) -> None:

@@ -86,9 +86,11 @@ def decoded(text: str) -> str:
         DialectUnsupported: it is none in UTF-8, or has a character that cannot be seen.
     """
     try:
-        plain = unquote(text, errors="strict")
-    except UnicodeDecodeError:
-        raise doubtful("a percent-encoded part is no text in UTF-8") from None
+        plain: str | None = unquote(text, errors="strict")
+    except UnicodeDecodeError:  # its text shows the URI, so it does not even become a context
+        plain = None
+    if plain is None:
+        raise doubtful("a percent-encoded part is no text in UTF-8")
     if re.search(r"[\x00-\x1f\x7f]", plain):
         raise doubtful("a percent-encoded part has a character that cannot be seen")
     return plain

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from objectkernel_system_dialect.places import (
     DatabasePlace,
@@ -31,6 +31,8 @@ def postgres_place(uri: str) -> DatabasePlace:
     if SCHEME.match(uri) is None:
         raise doubtful("its scheme is not postgresql, or it names another driver")
     address, _, query = checked_url(uri).partition("?")
+    if not _splits(uri):
+        raise doubtful("it is no URL that can be read")
     authority, slash, path = address.partition("/")
     credentials, _, hosts = authority.rpartition("@")
     user, _, password = credentials.partition(":")
@@ -52,13 +54,26 @@ def postgres_place(uri: str) -> DatabasePlace:
     )
 
 
+def _splits(uri: str) -> bool:
+    try:
+        urlsplit(uri)
+    except ValueError:  # its text may show a part of the URI
+        return False
+    return True
+
+
 def _options(query: str) -> dict[str, str]:
     if not query:
         return {}
     try:
-        return options_of(parse_qsl(query, strict_parsing=True, keep_blank_values=True, errors="strict"))
-    except ValueError:
-        raise doubtful("its query has a part that is no name=value") from None
+        pairs: list[tuple[str, str]] | None = parse_qsl(
+            query, strict_parsing=True, keep_blank_values=True, errors="strict"
+        )
+    except ValueError:  # its text shows a part of the URI, so it does not even become a context
+        pairs = None
+    if pairs is None:
+        raise doubtful("its query has a part that is no name=value in UTF-8")
+    return options_of(pairs)
 
 
 def _places(hosts: str, ports: str | None, *, encoded: bool) -> tuple[tuple[str, int], ...]:

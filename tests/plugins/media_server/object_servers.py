@@ -24,9 +24,10 @@ SECRET_KEY = "a secret of the tests"
 
 @attrs.frozen
 class ObjectServer:
-    """A running server."""
+    """A running server, and its ports."""
 
     url: str
+    ports: tuple[int, ...]
 
     @property
     def place(self) -> S3Place:
@@ -41,9 +42,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
 
 
 @contextmanager
-def object_server(folder: Path) -> Iterator[ObjectServer]:
-    """Start a server with `BUCKETS`, and end it."""
-    ports = _free_ports(7)
+def object_server(folder: Path, ports: list[int] | None = None) -> Iterator[ObjectServer]:
+    """Start a server with `BUCKETS`, and kill it.
+
+    Args:
+        ports: of an earlier one on this folder, which this one takes the place of.
+    """
+    ports = ports or _free_ports(7)
     names = (
         "-s3.port",
         "-master.port",
@@ -65,7 +70,7 @@ def object_server(folder: Path) -> Iterator[ObjectServer]:
             cwd=folder,
         )
         try:
-            server = ObjectServer(f"http://127.0.0.1:{ports[0]}")
+            server = ObjectServer(f"http://127.0.0.1:{ports[0]}", tuple(ports))
             _wait(server, process, folder / "log")
             yield server
         finally:

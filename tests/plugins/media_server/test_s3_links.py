@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import attrs
 import boto3  # type: ignore[import-untyped]
 import httpx
 import pytest
@@ -18,7 +21,7 @@ from objectkernel_media_server.s3_client import S3Place
 from objectkernel_media_server.storage_contracts import AppendStopped
 from objectkernel_media_server.testing.stores import MIB, body_of, content_of, read_all
 
-from tests.plugins.media_server.object_servers import ACCESS_KEY, SECRET_KEY, ObjectServer, server  # noqa: F401
+from tests.plugins.media_server.object_servers import ACCESS_KEY, SECRET_KEY, ObjectServer, object_server, server  # noqa: F401
 
 ONE = "suite-one"
 WEBM = "video/webm"
@@ -221,6 +224,74 @@ async def test_server_fails_midway(store: S3Driver, key: str, monkeypatch: pytes
     )
     done = await store.finish(ONE, key, token, offset)
     assert done.sha256 == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.slow
+async def test_server_killed(tmp_path: Path) -> None:
+    """A server that is killed in the middle and comes back: clear errors between, and nothing acknowledged is lost."""
+    content = content_of(14 * MIB)
+    with object_server(tmp_path) as running:
+        driver = S3Driver(attrs.evolve(running.place, attempts=1))
+        await driver.put_stream(ONE, "whole", body_of(content))
+        token, offset = await driver.begin(ONE, "upload"), 0
+        for end in (6 * MIB, 7 * MIB):
+            token, offset = await driver.append(ONE, "upload", token, offset, body_of(content[offset:end]))
+    for look in (
+        driver.ping,
+        lambda: driver.head(ONE, "whole"),
+        lambda: read_all(driver, ONE, "whole"),
+        lambda: driver.append(ONE, "upload", token, offset, body_of(content[offset:])),
+        lambda: driver.finish(ONE, "upload", token, offset),
+        lambda: driver.put_stream(ONE, "small", body_of(b"1")),
+    ):
+        with pytest.raises(StorageUnavailable):
+            await look()
+    with object_server(tmp_path, [*running.ports]):
+        assert await read_all(driver, ONE, "whole") == content
+        token, offset = await driver.append(ONE, "upload", token, offset, body_of(content[offset:]))
+        done = await driver.finish(ONE, "upload", token, offset)
+        assert done.sha256 == hashlib.sha256(content).hexdigest()
+        assert await read_all(driver, ONE, "upload") == content
+        await driver.aclose()
+
+
+async def test_nothing_beside_the_object(server: ObjectServer, store: S3Driver, key: str) -> None:  # noqa: F811
+    """Tails and marks lie beside the objects while an upload lasts; at its end the bucket has the object alone."""
+    content = content_of(6 * MIB)
+    client = boto3.client(
+        "s3",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY,
+    )
+
+    def beside() -> list[str]:
+        found = client.list_objects_v2(Bucket=ONE, Prefix=".unfinished/")
+        return [one["Key"] for one in found.get("Contents", ()) if key in one["Key"]]
+
+    token, offset = await store.begin(ONE, key), 0
+    for end in (1000, 2000, 3000):
+        token, offset = await store.append(ONE, key, token, offset, body_of(content[offset:end]))
+    assert len(beside()) == 2
+    old, token = token, await store.fence(ONE, key, token, offset)
+    assert len(beside()) == 4
+    await store.abort(ONE, key, old)
+    assert len(beside()) == 2
+    token, offset = await store.append(ONE, key, token, offset, body_of(content[offset:]))
+    lost = await store.fence(ONE, key, token, offset)
+    await store.finish(ONE, key, token, offset)
+    assert await read_all(store, ONE, key) == content
+    assert beside() == []
+    await store.abort(ONE, key, lost)
+    other = await store.begin(ONE, f"{key}-2")
+    await store.append(ONE, f"{key}-2", other, 0, body_of(b"tail"))
+    await store.client.call("abort_multipart_upload", Bucket=ONE, Key=f"{key}-2", UploadId=json.loads(other)[0])
+    left = [(name, token) async for name, token, _ in store.unfinished(ONE) if name == f"{key}-2"]
+    assert len(left) == 1
+    await store.abort(ONE, *left[0])
+    assert beside() == []
+    client.close()
 
 
 async def test_two_drivers_one_key(server: ObjectServer, store: S3Driver, key: str) -> None:  # noqa: F811

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import attrs
 import pytest
+from objectkernel_media_server import recordings
 from objectkernel_media_server.contracts import (
     ChecksumMismatch,
     InvalidMedia,
@@ -331,12 +332,30 @@ async def test_purged_when_the_store_answers() -> None:
         assert (await house.parts.collector.collect()).total == 0
 
 
+@pytest.mark.parametrize(("failures", "removed"), [(2, True), (3, False)])
+async def test_purged_by_a_repository_that_does_not_remember(
+    monkeypatch: pytest.MonkeyPatch, failures: int, removed: bool
+) -> None:
+    """Where nobody remembers that a blob has to go, it is tried three times at once; the deletion succeeds anyway."""
+    monkeypatch.setattr(recordings, "PAUSES", (0.0, 0.0))
+    store = Stubborn(BASE)
+    media = create_media(store, MemoryMediaRepository())
+    row = (await media.create_recording("acc", webm())).row
+    store.failures = failures
+    assert await media.delete_media("acc", row.id) is True
+    assert (await store.head(row.bucket, row.key) is None) is removed
+
+
 class Stubborn(MemoryDriver):
-    """A store that removes nothing while it is down."""
+    """A store that removes nothing while it is down, or so many times."""
 
     is_down = False
+    failures = 0
 
     async def delete(self, bucket: str, key: str) -> bool:
+        if self.failures:
+            self.failures -= 1
+            raise StorageFull("the store does not answer", store=self.name, reason="test")
         if self.is_down:
             raise StorageFull("the store does not answer", store=self.name, reason="test")
         return await super().delete(bucket, key)

@@ -18,7 +18,7 @@ SECRET = "a secret of the tests that is long enough for HMAC"
 BASE = "https://shop.example"
 
 
-@pytest.fixture(params=["filesystem", "memory"])
+@pytest.fixture(params=["filesystem", pytest.param("memory", marks=pytest.mark.slow)])
 async def stores(anyio_backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
     memory = MemoryDriver(BASE)
     kinds: dict[str, Callable[[], Storage]] = {

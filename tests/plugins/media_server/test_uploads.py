@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import anyio
 import attrs
 import pytest
-from objectkernel_media_server import entities, upload_entities
 from objectkernel_media_server.contracts import MediaFilter
 from objectkernel_media_server.errors import MediaMissing, StorageUnavailable, UploadConflict, UploadIncomplete
 from objectkernel_media_server.filesystem import FilesystemDriver
@@ -26,9 +24,15 @@ from objectkernel_media_server.upload_limits import UploadLimits
 from objectkernel_media_server.upload_needs import NewUpload
 from objectkernel_media_server.uploads import UploadService
 from objectkernel_system_dialect.contracts import Dialect
-from objectkernel_system_dialect.sqlite_dialect import open_sqlite
 
+from tests.plugins.media_server.databases import KINDS, opened, place_of
 from tests.plugins.media_server.upload_hosts import BASE, BUCKET, SECRET, webm
+from tests.plugins.system_dialect.databases import (  # noqa: F401 - fixtures
+    mariadb_database,
+    mariadb_url,
+    postgres_database,
+    postgres_url,
+)
 
 pytestmark = pytest.mark.anyio
 CONTENT = webm(1000)
@@ -66,26 +70,22 @@ class Studio:
         return [path.name for path in self.root.rglob("*") if path.is_file()]
 
 
-@asynccontextmanager
-async def studio_in(root: Path, **limits: Any) -> AsyncIterator[Studio]:
-    dialect = await open_sqlite(":memory:")
+@pytest.fixture(name="studio", params=KINDS)
+async def _studio(request: pytest.FixtureRequest, anyio_backend: str, tmp_path: Path) -> AsyncIterator[Studio]:
+    kind, root = request.param, tmp_path / "blobs"
+    if kind != "sqlite" and anyio_backend == "trio":
+        pytest.skip("its driver is asyncio's")
+    dialect = await opened(kind, place_of(kind, request, tmp_path))
     storage = FilesystemDriver(root, SECRET, BASE, fsync=False)
     try:
-        await dialect.register(*entities.SCHEMAS, *upload_entities.SCHEMAS)
         quota = Quota(dialect, AccountLimits())
         media = create_media(storage, DialectMediaRepository(dialect, quota=quota), quota=quota)
         studio = Studio(dialect, storage, quota, media, None, root)  # type: ignore[arg-type]
-        studio.uploads = studio.host(**limits)
+        studio.uploads = studio.host()
         yield studio
     finally:
         await storage.aclose()
         await dialect.aclose()
-
-
-@pytest.fixture(name="studio")
-async def _studio(anyio_backend: str, tmp_path: Path) -> AsyncIterator[Studio]:
-    async with studio_in(tmp_path) as studio:
-        yield studio
 
 
 class Sender:
@@ -226,6 +226,28 @@ async def test_stored_before_a_crash(studio: Studio) -> None:
     await studio.dialect.update(UPLOAD, upload.id, {"token": token, "offset": offset, "writer": "dead:1"})
     await studio.storage.finish(upload.bucket, upload.key, token, offset)
     assert (await studio.host().look("ada", upload.id)).state == "done"
+    assert await studio.statuses() == ["ready"]
+
+
+async def test_finished_by_several_hosts(studio: Studio) -> None:
+    """Whoever looks at an upload that is whole finishes it; together they come to one recording."""
+    upload = await begin(studio)
+
+    async def all_of_it() -> AsyncIterator[bytes]:
+        yield CONTENT
+
+    token = await studio.storage.begin(upload.bucket, upload.key)
+    token, offset = await studio.storage.append(upload.bucket, upload.key, token, 0, all_of_it())
+    await studio.dialect.update(UPLOAD, upload.id, {"token": token, "offset": offset})
+    states: list[str] = []
+
+    async def look(host: UploadService) -> None:
+        states.append((await host.look("ada", upload.id)).state)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(look, studio.host())
+    assert states == ["done"] * 5
     assert await studio.statuses() == ["ready"]
 
 

@@ -75,6 +75,7 @@ async def test_everybody_else_has_a_conflict(tmp_path: Path) -> None:
         assert [type(error) for error in errors] == [ProjectConflict] * 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", END_STEPS)
 @pytest.mark.parametrize("how", ["cancelled", "failed"])
 async def test_interrupted_on_the_way(tmp_path: Path, step: str, how: str) -> None:

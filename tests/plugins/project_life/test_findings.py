@@ -15,6 +15,12 @@ from tests.plugins.project_life.project_hosts import KEY, project_kernel
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """What is said is the same on each."""
+    return "asyncio"
+
+
 async def test_a_host_without_a_key_starts_and_is_told(tmp_path: Path) -> None:
     """It starts, `doctor` warns, and no project can be made."""
     async with project_kernel(tmp_path, encryption_key=None) as kernel:

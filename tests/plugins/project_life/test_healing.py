@@ -14,7 +14,7 @@ from objectkernel_project_life.steps import STEPS
 from tests.plugins.project_life.hosts import KEY, NEW_KEY, expect_consistent, host
 from tests.plugins.project_life.killed_host import Victims, victims
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = pytest.mark.anyio
 
 
 @attrs.frozen
@@ -106,6 +106,7 @@ def test_every_step_has_its_kill() -> None:
     assert all(FATES.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "fate"), KILLS)
 async def test_killed_at_a_step(mortals: Victims, tmp_path: Path, system: str | None, step: str, fate: Fate) -> None:
     """Killed there, the next start comes to a state that is one: what was intended where that can be, or what was."""

@@ -13,6 +13,7 @@ import attrs
 import pytest
 from anyio.lowlevel import checkpoint
 from objectkernel import KernelError, Secret
+from objectkernel_project_life import opener
 from objectkernel_project_life.config import ProjectLifeConfig
 from objectkernel_project_life.contracts import (
     ManagedProject,
@@ -36,6 +37,12 @@ from tests.plugins.project_life.project_databases import (  # noqa: F401 - fixtu
     project,
     silent_port,
 )
+from tests.plugins.system_dialect.databases import (  # noqa: F401 - fixtures
+    Cuttable,
+    cuttable,
+    postgres_database,
+    postgres_url,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -46,6 +53,7 @@ class Watched:
     def __init__(self, plug: DataPlug) -> None:
         self._plug = plug
         self.now = self.peak = self.asked = 0
+        self.working = self.most_working = 0
         self.hold: anyio.Event | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -62,6 +70,15 @@ class Watched:
             return await self._plug.open_isolated_dialect(*args, **kwargs)
         finally:
             self.now -= 1
+
+    async def database_identity(self, dialect: Dialect) -> str:
+        self.working += 1
+        self.most_working = max(self.most_working, self.working)
+        try:
+            await checkpoint()
+            return await self._plug.database_identity(dialect)
+        finally:
+            self.working -= 1
 
 
 @attrs.frozen
@@ -225,6 +242,24 @@ async def test_who_keeps_silent_does_not_hold_up_the_others(host: Host, tmp_path
     assert len(host.manager.list()) == 3
 
 
+async def test_those_that_were_slow_do_not_work_all_at_once(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has given its turn away waits for another, when its server answers at last."""
+    monkeypatch.setattr(opener, "QUICK", 0.01)
+    host.plug.hold = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        for number in range(8):
+            tasks.start_soon(host.manager.add_project, project(tmp_path / f"{number}.db", NOTE))
+        while host.plug.now < 8:
+            await anyio.sleep(0.01)
+        host.plug.hold.set()
+    assert host.plug.peak == 8
+    # The host's own two databases are asked for by one of those at work.
+    assert 0 < host.plug.most_working <= host.config.boot_concurrency
+    assert host.manager.tally().open == 8
+
+
 async def test_opening_has_its_time(tmp_path: Path, anyio_backend: str) -> None:
     """Behind `open_timeout` it is given up, and told as what it is."""
     config = ProjectLifeConfig(data_dir=tmp_path, open_timeout=0.05)
@@ -347,6 +382,31 @@ async def test_ping_tells_of_a_database_that_was_lost(
     monkeypatch.setattr(gate.current.dialect, "ping", lost)
     with pytest.raises(ProjectUnavailable, match="does not answer"):
         await host.manager.ping(one.name)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_lost_server_is_found_again(anyio_backend: str, tmp_path: Path, cuttable: Cuttable) -> None:  # noqa: F811
+    """While it is away operations say so, and it cannot be opened; when it is back both go on by themselves."""
+    async with managing(tmp_path, retry_first=0.02, retry_longest=0.02) as manager:
+        one = project(cuttable.url, NOTE)
+        await manager.add_project(one)
+        notes = manager.get(one.name).repository("Note")
+        await notes.create({"text": "kept"})
+        cuttable.cut()
+        with pytest.raises(DatabaseUnavailable):
+            await notes.count()
+        with pytest.raises(ProjectUnavailable):
+            await manager.ping(one.name)
+        cuttable.mend()
+        assert await notes.count() == 1
+        cuttable.cut()
+        await manager.add_project(one, open=False)
+        with pytest.raises(ProjectUnavailable):
+            await notes.count()
+        cuttable.mend()
+        await anyio.sleep(0.03)
+        assert await notes.count() == 1
 
 
 # --- one after another, and at the same time ---------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -16,6 +17,7 @@ from objectkernel_project_life.contracts import (
     UriUnreadable,
 )
 from objectkernel_project_life.steps import STEPS
+from objectkernel_project_life.storage import Record, Register
 
 from tests.plugins.project_life.hosts import NEW_KEY, Hook, Trail, expect_consistent, host, spoil
 from tests.plugins.project_life.managers import OwnManager
@@ -89,7 +91,7 @@ async def test_two_at_once(tmp_path: Path, first: str) -> None:
 
 
 async def test_of_another_account(tmp_path: Path) -> None:
-    """Another account's project is as one that is not there, also while something is done to it."""
+    """defects.md, project-life 6: another account's project is as one that is not there, also while it is busy."""
     hook = Hook()
     async with host(tmp_path, at_step=hook) as at:
         project = await at.made()
@@ -157,6 +159,7 @@ async def test_a_wrong_key(tmp_path: Path) -> None:
         assert (await at.projects.resume_project("acme", project.id)).ok
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [*PAUSE_STEPS, *RESUME_STEPS])
 @pytest.mark.parametrize("how", ["cancelled", "failed"])
 async def test_interrupted_on_the_way(tmp_path: Path, step: str, how: str) -> None:
@@ -208,4 +211,22 @@ async def test_a_manager_of_the_hosts_own(tmp_path: Path) -> None:
         manager.failing = None
         await at.projects.retry_failed(now=True)
         assert (await at.row(project.id))["status"] == "active"
+        await expect_consistent(at)
+
+
+async def test_cancelled_while_the_intent_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is cancelled then leaves nothing half done."""
+    async with host(tmp_path) as at:
+        project = await at.made()
+        change = Register.change
+        with anyio.CancelScope() as scope:
+
+            async def cut(self: Register, record: Record, **changes: Any) -> Record | None:
+                scope.cancel()
+                return await change(self, record, **changes)
+
+            with monkeypatch.context() as patching:
+                patching.setattr(Register, "change", cut)
+                await at.projects.pause_project("acme", project.id)
+        assert scope.cancelled_caught
         await expect_consistent(at)

@@ -98,6 +98,30 @@ async def test_transaction_is_undone_behind_the_deadline(
     assert await notes.count() == 0
 
 
+async def test_write_that_waits_for_a_transaction_ends_with_it(
+    manager: HostManager, one: ManagedProject, notes: Repository
+) -> None:
+    """It had begun before the pause: once the transaction is cancelled it comes to its end, wholly."""
+    begun = anyio.Event()
+
+    async def hold() -> None:
+        with pytest.raises(ProjectNotServed):
+            async with notes.transaction():
+                await notes.create({"text": "undone"})
+                begun.set()
+                await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(hold)
+        await begun.wait()
+        tasks.start_soon(notes.create, {"text": "kept"})
+        while manager.list()[0].running < 2:
+            await checkpoint()
+        await manager.remove_project(one.name, deadline=0.05)
+    await manager.add_project(one)
+    assert [row["text"] for row in await notes.find_all()] == ["kept"]
+
+
 async def test_stream_ends_within_the_deadline_or_is_cut(
     manager: HostManager, one: ManagedProject, notes: Repository
 ) -> None:

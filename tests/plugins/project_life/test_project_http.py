@@ -128,6 +128,7 @@ async def test_line_6_what_a_patch_does_not_take(host: Host) -> None:
         for given in wrong:
             assert (await ada.patch(own, json=given)).status_code == 422
         assert (await ada.patch(own, json={})).status_code == 200
+        assert (await ada.patch(own, json={"poolSize": 7.0})).json()["poolSize"] == 7, "JSON has one kind of number"
 
 
 async def test_the_trail_says_who(host: Host) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -17,6 +19,7 @@ from objectkernel_project_life.contracts import (
 )
 from objectkernel_project_life.encryption_keys import parse_keys
 from objectkernel_project_life.steps import STEPS
+from objectkernel_project_life.storage import Record, Register
 from objectkernel_system_dialect.contracts import EntitySchema, Field, Relation
 
 from tests.plugins.project_life.hosts import KEY, NOTE, Hook, Trail, expect_consistent, host, spoil, there
@@ -81,32 +84,31 @@ async def test_every_problem_is_told(tmp_path: Path) -> None:
         assert not await at.rows()
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"slug": "a--b"}, "slug"),
-        ({"slug": "-a"}, "slug"),
-        ({"slug": "a" * 64}, "slug"),
-        ({"slug": "é"}, "slug"),
-        ({"name": "x" * 201}, "name"),
-        ({"name": "a\x1b[31m"}, "name"),
-        ({"pool_size": 101}, "pool_size"),
-        ({"pool_size": True}, "pool_size"),
-        ({"pool_min": 6}, "pool_min"),
-        ({"pool_min": -1}, "pool_min"),
-        ({"transports": ["rest", "rest"]}, "transports"),
-        ({"transports": "rest"}, "transports"),
-        ({"schemas": "x"}, "schemas"),
-        ({"schemas": [EntitySchema(name="A", collection="a", fields={"x": Field("string", default=str)})]}, "default"),
-    ],
-)
-async def test_what_is_refused(tmp_path: Path, given: dict[str, object], said: str) -> None:
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"slug": "a--b"}, "slug"),
+    ({"slug": "-a"}, "slug"),
+    ({"slug": "a" * 64}, "slug"),
+    ({"slug": "é"}, "slug"),
+    ({"name": "x" * 201}, "name"),
+    ({"name": "a\x1b[31m"}, "name"),
+    ({"pool_size": 101}, "pool_size"),
+    ({"pool_size": True}, "pool_size"),
+    ({"pool_min": 6}, "pool_min"),
+    ({"pool_min": -1}, "pool_min"),
+    ({"transports": ["rest", "rest"]}, "transports"),
+    ({"transports": "rest"}, "transports"),
+    ({"schemas": "x"}, "schemas"),
+    ({"schemas": [EntitySchema(name="A", collection="a", fields={"x": Field("string", default=str)})]}, "default"),
+]
+
+
+async def test_what_is_refused(tmp_path: Path) -> None:
     """A value out of its bounds is a problem that names its field."""
     async with host(tmp_path) as at:
-        config = ProjectConfig(**{"name": "a", "slug": "a", **given})
-        result = await at.projects.provision_project("acme", config)
-        assert isinstance(result.error, InvalidProject)
-        assert [problem for problem in result.error.why if said in problem]
+        for given, said in REFUSED:
+            result = await at.projects.provision_project("acme", ProjectConfig(**{"name": "a", "slug": "a", **given}))
+            assert isinstance(result.error, InvalidProject), given
+            assert [problem for problem in result.error.why if said in problem], given
 
 
 async def test_slugs_are_of_one_account(tmp_path: Path) -> None:
@@ -255,6 +257,7 @@ async def test_no_more_than_an_account_may_have(tmp_path: Path) -> None:
         assert "projects_per_account" in str(result.error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [step for step in ON_THE_WAY if step not in ("provision.failed", "provision.closed")])
 async def test_cancelled_on_the_way(tmp_path: Path, step: str) -> None:
     """Whoever is cancelled leaves neither row nor connection; at the very end there is the whole project."""
@@ -271,8 +274,10 @@ async def test_cancelled_on_the_way(tmp_path: Path, step: str) -> None:
         assert scope.cancelled_caught
         await expect_consistent(at)
         assert len(await at.rows()) == (step == "provision.confirmed")
+        assert len(list(at.file(".").glob("*"))) <= 3 * (step == "provision.confirmed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [step for step in ON_THE_WAY if step not in ("provision.failed", "provision.closed")])
 async def test_an_error_on_the_way(tmp_path: Path, step: str) -> None:
     """An error of the host's own comes to the caller, and leaves neither row nor connection."""
@@ -298,3 +303,20 @@ async def test_the_hosts_own_databases_are_refused(tmp_path: Path) -> None:
             result = await at.projects.provision_project("acme", ProjectConfig(name="a", slug="a", uri=uri))
             assert isinstance(result.error, UriRefused)
         assert not await at.rows()
+
+
+async def test_cancelled_while_the_row_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is cancelled then has neither row nor connection either, though the database has written it."""
+    async with host(tmp_path) as at:
+        insert = Register.insert
+        with anyio.CancelScope() as scope:
+
+            async def cut(self: Register, values: Mapping[str, Any]) -> Record:
+                scope.cancel()
+                return await insert(self, values)
+
+            monkeypatch.setattr(Register, "insert", cut)
+            await at.projects.provision_project("acme", ProjectConfig(name="Crm", slug="crm"))
+        assert scope.cancelled_caught
+        assert not await at.rows()
+        await expect_consistent(at)

@@ -11,7 +11,7 @@ from objectkernel_project_life.contracts import ProjectConfig, ProjectUnavailabl
 from objectkernel_project_life.schema import PROJECT_SCHEMA
 from objectkernel_project_life.storage import Register
 
-from tests.plugins.project_life.hosts import KEY, NEW_KEY, Hook, Host, expect_consistent, host, spoil
+from tests.plugins.project_life.hosts import KEY, NEW_KEY, Hook, Host, Trail, expect_consistent, host, spoil
 from tests.plugins.project_life.managers import OwnManager
 from tests.plugins.project_life.test_two_hosts import two_hosts
 
@@ -93,8 +93,8 @@ async def test_a_key_that_is_changed_interrupts_nobody(tmp_path: Path) -> None:
 
 async def test_what_a_host_has_left_is_ended_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A transition that stands still for longer than anybody can be at it is ended without a restart; not before."""
-    clock = Clock(monkeypatch)
-    async with host(tmp_path, open_timeout=3.0, pause_deadline=2.0) as at:
+    clock, trail = Clock(monkeypatch), Trail()
+    async with host(tmp_path, trail, open_timeout=3.0, pause_deadline=2.0) as at:
         project = await at.made()
         await left(at, project.id, transition="pausing")
         await at.projects.reconcile()
@@ -107,6 +107,7 @@ async def test_what_a_host_has_left_is_ended_by_another(tmp_path: Path, monkeypa
         row = await at.row(project.id)
         assert (row["status"], row["transition"]) == ("paused", None)
         await expect_consistent(at)
+    assert trail.entries[-1] == ("project.pause", "acme", {"slug": "crm", "healed": True})
 
 
 async def test_another_transition_has_its_own_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from objectkernel_project_life.contracts import (
     ProjectConfig,
     ProjectConflict,
     ProjectMissing,
+    UriRefused,
 )
 
 from tests.plugins.project_life.hosts import NOTE, WIDER_NOTE, Hook, Host, expect_consistent, host
@@ -77,6 +78,14 @@ async def do(at: Host, deed: Deed) -> OperationResult | None:
         case _:
             await at.projects.reconcile()
     return None
+
+
+ALLOWED = (ProjectConflict, ProjectMissing, InvalidProject)
+
+
+def is_being_left(error: Exception) -> bool:
+    """A project that leaves a database at this very moment is still connected to it."""
+    return isinstance(error, UriRefused) and "belongs to another project" in str(error)
 
 
 WANTED = {"provision": "active", "pause": "paused", "resume": "active"}
@@ -140,7 +149,7 @@ async def run(folder: Path, system: str | None, rounds: list[list[Deed]]) -> Non
                     tasks.start_soon(one_of_them, deed)
             for _, result in results:
                 if result is not None and result.error is not None:
-                    assert isinstance(result.error, ProjectConflict | ProjectMissing | InvalidProject), result.error
+                    assert isinstance(result.error, ALLOWED) or is_being_left(result.error), result.error
             if len(deeds) == 1:
                 await expect_as_told(hosts[deeds[0].host], *results[0])
         await expect_agreement(*hosts)
@@ -176,6 +185,7 @@ def test_any_sequence_on_a_server(folder: Path, postgres_database: str, rounds: 
 # --- one after another, what a random sequence seldom meets ----------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("step", "operation"),
@@ -213,6 +223,7 @@ async def test_a_host_boots_while_another_is_at_work(tmp_path: Path, step: str, 
         assert len(await one.rows()) == (operation != "deprovision")
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.parametrize("step", ["pause.closed", "resume.opened", "rotate.opened", "provision.opened"])
 async def test_a_host_is_overtaken(tmp_path: Path, step: str) -> None:

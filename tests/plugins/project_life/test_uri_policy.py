@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from objectkernel.secret import Secret
 from objectkernel_project_life.config import ProjectLifeConfig
@@ -233,6 +233,7 @@ def test_the_dialect_must_fit_the_uri(policy: UriPolicy) -> None:
         refusal(policy, "postgresql://u:p@db.example/crm", dialect)
 
 
+@settings(max_examples=50)
 @given(st.text())
 def test_no_text_is_let_in_by_accident(uri: str) -> None:
     """Whatever somebody writes is refused or is a place that the settings name; nothing else is raised."""
@@ -351,6 +352,7 @@ def test_no_regular_file(policy: UriPolicy) -> None:
         assert "no regular file" in refusal(policy, f"sqlite:///{folder}/{name}").why[0]
 
 
+@settings(max_examples=50)
 @given(one=st.text(max_size=255), other=st.text(max_size=255))
 def test_folders_of_accounts(one: str, other: str) -> None:
     """Each account has one, directly in the projects folder, whatever its id is; no two share one."""

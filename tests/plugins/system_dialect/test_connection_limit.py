@@ -37,6 +37,8 @@ pytestmark = pytest.mark.anyio
 
 NOTE = EntitySchema(name="Note", collection="notes", fields={"text": Field("string"), "number": Field("integer")})
 MOST = 8
+KILLER = 1
+"""Connections with which one ends another on MariaDB, beyond the limit where that has no place."""
 PASSWORD = "open-sesame"
 
 
@@ -80,7 +82,7 @@ def on_postgres(postgres_url: str) -> Iterator[Database]:
 def on_mariadb(mariadb_url: str) -> Iterator[Database]:
     user, name = f"limited_{uuid4().hex}", urlsplit(mariadb_url).path.removeprefix("/")
     run_on_mariadb(
-        f"CREATE USER {user}@'%' IDENTIFIED BY '{PASSWORD}' WITH MAX_USER_CONNECTIONS {MOST}",
+        f"CREATE USER {user}@'%' IDENTIFIED BY '{PASSWORD}' WITH MAX_USER_CONNECTIONS {MOST + KILLER}",
         f"GRANT ALL ON {name}.* TO {user}@'%'",
     )
     try:

@@ -383,34 +383,52 @@ async def test_a_turn_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     await other.aclose()
 
 
-async def test_a_spare_connection_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A word that cannot wait takes an idle connection, or the next place before all who wait."""
-    monkeypatch.setattr(connection_pool, "TURN", 0.0)
-    server, limit = Server(), ConnectionLimit(1)
+async def test_a_spare_connection_waits_for_nobody() -> None:
+    """What ends another connection takes an idle one, or a place that is free, or else goes beyond the limit alone."""
+    server, limit = Server(), ConnectionLimit(2)
     one, other = pool_of(server, limit=limit), pool_of(server, limit=limit)
     await use(one)
     async with one.spare() as line:
-        assert line.number == 1
+        assert (line.number, one.usage().idle) == (1, 0)
     assert one.usage().idle == 1
-    order: list[str] = []
+    async with other.spare() as line:
+        assert (line.number, limit.open) == (2, 2)
+    async with lent(one), lent(other):
+        together: list[int] = []
 
-    async def speak() -> None:
+        async def speak() -> None:
+            async with other.spare():
+                together.append(len(server.lines))
+                await checkpoint()
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(4):
+                tasks.start_soon(speak)
+        assert (together, limit.peak, server.peak) == ([3] * 4, 2, 3)
+    with pytest.raises(ZeroDivisionError):
         async with one.spare():
-            order.append("spare")
-
-    async def come() -> None:
-        await use(other)
-        order.append("other")
-
-    async with anyio.create_task_group() as tasks, lent(other):
-        tasks.start_soon(come)
-        await anyio.wait_all_tasks_blocked()
-        tasks.start_soon(speak)
-        await anyio.wait_all_tasks_blocked()
-    assert (order, server.peak) == (["spare", "other"], 1)
+            raise ZeroDivisionError
+    assert (one.usage().idle, limit.open) == (0, 1)
     await one.aclose()
     await other.aclose()
     assert limit.open == 0
+
+
+async def test_what_was_begun_for_somebody_who_left() -> None:
+    """A connection that is being made when its caller is cancelled is for the next one, and counted all the while."""
+    server, limit = Server(), ConnectionLimit(1)
+    pool = pool_of(server, 1, limit=limit)
+    with anyio.CancelScope() as scope:
+        asyncio.get_running_loop().call_soon(scope.cancel)
+        await use(pool)
+    assert limit.open == 1
+    assert (await use(pool), server.made, server.peak) == (1, 1, 1)
+    with anyio.CancelScope() as scope:
+        pool.take_back(await pool.lend(), "bad")
+        asyncio.get_running_loop().call_soon(scope.cancel)
+        await use(pool)
+    await pool.aclose()  # which waits for no connection that nobody wants
+    assert (limit.open, server.lines) == (0, [])
 
 
 @settings(max_examples=60, deadline=None)

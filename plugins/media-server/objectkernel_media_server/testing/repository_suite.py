@@ -84,7 +84,8 @@ class RepositorySuite:
     async def test_update(self, repository: MediaRepository, account: str) -> None:
         """Fields that are named change, others stay; whoever changes it without a time has `updated_at` set."""
         before = await repository.insert(account, row(account, take_index=3, session_id="s"))
-        changes = {"status": "ready", "size_bytes": 3, "checksum": "b" * 64, "take_index": None, "metadata": {"a": 1}}
+        checksum, metadata = "b" * 64, {"a": 1}
+        changes: dict[str, Any] = {"status": "ready", "checksum": checksum, "take_index": None, "metadata": metadata}
         after = await repository.update(account, before.id, changes)
         assert after is not None and after.updated_at is not None
         assert after == attrs.evolve(before, updated_at=after.updated_at, **changes)

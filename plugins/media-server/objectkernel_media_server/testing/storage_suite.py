@@ -117,7 +117,17 @@ class StorageSuite(StoreTests):
 
     @pytest.mark.parametrize(
         ("start", "length"),
-        [(0, 1), (0, None), (1, None), (999, 2), (2 * MIB - 1, 1), (2 * MIB - 1, 5), (2 * MIB, None), (5, MIB + 9)],
+        [
+            (0, 1),
+            (0, None),
+            (1, None),
+            (999, 2),
+            (2 * MIB - 1, 1),
+            (2 * MIB - 1, 5),
+            (2 * MIB, None),
+            (5, MIB + 9),
+            (5, 0),
+        ],
     )
     async def test_ranges(self, store: Storage, folder: str, start: int, length: int | None) -> None:
         """A range gives what a slice gives, in pieces that fit into memory."""
