@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any, Final
 
 import attrs
@@ -12,7 +13,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from objectkernel_http.exchange import REMEMBER
 
 MOST: Final = 1000
-"""Shortcuts that are kept."""
+"""Shortcuts that are kept to paths without parameters, of which an application has so many and no more."""
+LATEST: Final = 256
+"""Those to paths with parameters: somebody reads one thing in many requests, and there is no end of such paths."""
+LONGEST: Final = 256
+"""Characters of such a path."""
 TELEMETRY: Final = "fastapi.telemetry"
 """In the scope of a request that FastAPI traces: its router has to see it."""
 
@@ -38,7 +43,7 @@ class Shortcut:
 
 
 class Shortcuts:
-    """Stands before a router, and goes straight to a route whose path, without parameters, has led there before.
+    """Stands before a router, and goes straight to a route whose path has led there before.
 
     Which route a method and a path lead to changes only with the list of routes; then everything is looked for anew.
     Where a route of the list looks at the host's name, everything is looked for each time.
@@ -49,6 +54,7 @@ class Shortcuts:
         self._search: ASGIApp = router.middleware_stack
         self._routes: list[BaseRoute] = []
         self._known: dict[tuple[str, str, str], Shortcut] = {}
+        self._latest: OrderedDict[tuple[str, str, str], Shortcut] = OrderedDict()
         self._by_path = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,9 +64,10 @@ class Shortcuts:
         if self._routes != self._router.routes:
             self._routes = list(self._router.routes)
             self._known.clear()
+            self._latest.clear()
             self._by_path = not any(isinstance(route, Host) for route in self._routes)
         asked = (scope["method"], scope["path"], scope.get("root_path", ""))
-        known = self._known.get(asked)
+        known = self._known.get(asked) or self._latest.get(asked)
         if known is not None:
             known.take(scope)
             await known.route(scope, receive, send)
@@ -68,11 +75,18 @@ class Shortcuts:
         before, routes = frozenset(scope), self._routes
 
         def remember(route: ASGIApp) -> None:
-            still = self._by_path and routes is self._routes and len(self._known) < MOST
-            if still and not scope["path_params"]:
-                left = {name: value for name, value in scope.items() if name not in before}
-                own = {name: left.pop(name).copy() for name in list(left) if type(left[name]) is dict}
-                self._known[asked] = Shortcut(route, left, own)
+            if not self._by_path or routes is not self._routes:
+                return
+            left = {name: value for name, value in scope.items() if name not in before}
+            own = {name: left.pop(name).copy() for name in list(left) if type(left[name]) is dict}
+            shortcut = Shortcut(route, left, own)
+            if not scope["path_params"]:
+                if len(self._known) < MOST:
+                    self._known[asked] = shortcut
+            elif len(scope["path"]) <= LONGEST:
+                self._latest[asked] = shortcut
+                if len(self._latest) > LATEST:
+                    self._latest.popitem(last=False)
 
         scope[REMEMBER] = remember
         await self._search(scope, receive, send)

@@ -91,13 +91,16 @@ class FolderStore:
         """See `contracts.Storage.open_range`."""
         file = _Reading(self._object(bucket, key))
         try:
-            if not await self._run(self._known, file.open):
+            first = await self._run(file.begin, start, PIECE if length is None else min(length, PIECE), length)
+            if first is None:
+                await self._run(self._folders.found)
                 raise missing(bucket, key)
-            async with aclosing(self._pieces(file, start, length)) as pieces:
+            async with aclosing(self._pieces(file, first, start, length)) as pieces:
                 yield pieces
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._run(file.close)
+            if file.is_open:
+                with anyio.CancelScope(shield=True):
+                    await self._run(file.close)
 
     async def head(self, bucket: str, key: str) -> StoredObject | None:
         """See `contracts.Storage.head`."""
@@ -152,15 +155,14 @@ class FolderStore:
             self._folders.found()
         return found
 
-    async def _pieces(self, file: _Reading, start: int, length: int | None) -> AsyncGenerator[bytes]:
+    async def _pieces(self, file: _Reading, piece: bytes, start: int, length: int | None) -> AsyncGenerator[bytes]:
         left = length
-        while left is None or left > 0:
-            piece = await self._run(file.read, start, PIECE if left is None else min(left, PIECE))
-            if not piece:
-                return
+        while piece:
             yield piece
             start += len(piece)
             left = None if left is None else left - len(piece)
+            most = PIECE if left is None else min(left, PIECE)
+            piece = await self._run(file.read, start, most) if most else b""
 
     def _remove(self, path: Path, end: Path) -> bool:
         removed = self._known(lambda: remove(path))
@@ -172,38 +174,59 @@ class FolderStore:
 
 
 class _Reading:
-    """An open object; as in `PartFile`, closing waits for a read that nobody waits for any more."""
+    """An object that is read; as in `PartFile`, closing waits for a read that nobody waits for any more.
+
+    Attributes:
+        is_open: it has to be closed, or may have to be; a step that nobody waited for may open it still.
+    """
 
     def __init__(self, path: Path) -> None:
+        self.is_open = True
         self._path = path
         self._fd = -1
         self._done = False
         self._lock = Lock()
 
-    def open(self) -> bool:
-        """Whether there is such a file."""
+    def begin(self, start: int, most: int, length: int | None) -> bytes | None:
+        """Open, and read the first piece; None where there is no such file. What is all in one piece is closed again:
+        the way to a thread and back costs more than the rest.
+        """
         with self._lock:
             if self._done:
-                return False
+                return None
             try:
                 self._fd = os.open(self._path, _READ)
             except (FileNotFoundError, NotADirectoryError):
-                return False
-            return stat.S_ISREG(os.fstat(self._fd).st_mode)
+                self._close()
+                return None
+            if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+                self._close()
+                return None
+            first = self._read(start, most)
+            if len(first) == length or not first:
+                self._close()
+            return first
 
     def read(self, start: int, most: int) -> bytes:
         with self._lock:
-            if hasattr(os, "pread"):
-                return os.pread(self._fd, most, start)
-            os.lseek(self._fd, start, os.SEEK_SET)
-            return os.read(self._fd, most)
+            return self._read(start, most)
 
     def close(self) -> None:
         with self._lock:
-            self._done = True
-            if self._fd >= 0:
-                fd, self._fd = self._fd, -1
-                os.close(fd)
+            self._close()
+
+    def _read(self, start: int, most: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._fd, most, start)
+        os.lseek(self._fd, start, os.SEEK_SET)
+        return os.read(self._fd, most)
+
+    def _close(self) -> None:
+        self._done = True
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+        self.is_open = False
 
 
 def stored(path: Path, bucket: str, key: str, sha256: str | None = None) -> StoredObject | None:

@@ -89,13 +89,13 @@ class UploadRows:
         expected = {"writer": upload.writer, "offset": upload.offset, "state": "open"}
         return await self.change(upload, expected, {"writer": writer})
 
-    async def record(self, upload: Upload, writer: str, **changes: Any) -> None:
-        """Change an upload that `writer` has claimed.
+    async def record(self, upload: Upload, changes: Mapping[str, Any]) -> None:
+        """Change an upload that its writer still has.
 
         Raises:
             UploadConflict: somebody else has claimed it since.
         """
-        if not await self.change(upload, {"writer": writer}, changes):
+        if not await self.change(upload, {"writer": upload.writer}, changes):
             raise taken_over()
 
     async def remove(self, upload: Upload) -> bool:

@@ -29,6 +29,7 @@ from objectkernel_media_server.errors import (
     MediaTypeRefused,
     ObjectMissing,
     QuotaExceeded,
+    StorageUnavailable,
     UploadConflict,
     UploadIncomplete,
 )
@@ -47,6 +48,10 @@ PARTIAL: Final = "partial"
 """What the keys of partial uploads begin with."""
 CLAIMS: Final = 5
 """How often a request tries to get an upload that others want too."""
+UNFENCED: Final = "?"
+"""The end of a writer that has not shut out the one before it yet."""
+SECOND_LOOKS: Final = (0.05, 0.5)
+"""Seconds between tries to finish an upload."""
 GIVEN_UP: Final = (ChecksumMismatch, MediaMissing, MediaTooLarge, MediaTypeRefused, QuotaExceeded)
 """What ends an upload whose bytes have all come."""
 
@@ -109,7 +114,12 @@ class UploadService:
             row = await self._media.begin_recording(account_id, size=length, **attrs.asdict(new.details))
             place = {"bucket": row.bucket, "key": row.key, "media_id": row.id}
             upload = await self.rows.add(account_id, most, **fields, **place)
-        return await self.complete(upload) if new.kind == "final" else upload
+        if new.kind == "final":
+            try:
+                return await self.complete(upload)
+            except StorageUnavailable as error:  # it is there, and whoever looks at it completes it
+                log.warning("putting an upload together has to wait: %s", error)
+        return upload
 
     async def look(self, account_id: str, id: str) -> Upload:
         """An upload as it is, with everything that has come by now.
@@ -152,6 +162,8 @@ class UploadService:
             ChecksumMismatch: nothing of this request is kept; or the whole is not what its sender said, and is gone.
             MediaTypeRefused: it is gone.
         """
+        if self._turns.at(id) is not None:  # nobody is stopped for what is not theirs, or goes on elsewhere
+            _check_offset(await self.rows.find(account_id, id), offset)
         async with self._turns.take(id, offset) as turn:
             upload = await self._claimed(account_id, id, offset)
             try:
@@ -224,28 +236,27 @@ class UploadService:
         """The upload, of which nobody else can change token and offset any more."""
         for _ in range(CLAIMS):
             upload = await self.rows.find(account_id, id)
-            if upload.kind == "final" and offset is not None:
-                raise UploadConflict("a final upload has no bytes of its own", is_final=True, offset=upload.offset)
-            if offset is not None and offset != upload.offset:
-                fix = "ask for its offset, and go on from there"
-                raise UploadConflict(f"the upload is at {upload.offset}", fix=fix, offset=upload.offset)
+            if offset is not None:
+                _check_offset(upload, offset)
             if upload.state == "done":
                 return upload
+            before = upload.writer
+            is_foreign = before is not None and (not before.startswith(self._host) or before.endswith(UNFENCED))
             self._requests += 1
-            writer = f"{self._host}:{self._requests}"
+            writer = f"{self._host}:{self._requests}{UNFENCED if is_foreign else ''}"
             if await self.rows.claim(upload, writer):
-                before, upload = upload.writer, attrs.evolve(upload, writer=writer)
-                if before is not None and not before.startswith(self._host):
-                    upload = await self._fenced(upload)
-                return upload
+                upload = attrs.evolve(upload, writer=writer)
+                return await self._fenced(upload) if is_foreign else upload
         raise taken_over()
 
     async def _fenced(self, upload: Upload) -> Upload:
         """The upload under a token that the host which had it, and perhaps still writes, does not know."""
+        assert upload.writer is not None
+        writer = upload.writer.removesuffix(UNFENCED)
         if upload.token is None:
-            return upload
+            return await self._recorded(upload, writer=writer)
         token = await self._storage.fence(upload.bucket, upload.key, upload.token, upload.offset)
-        fenced = await self._recorded(upload, token=token)
+        fenced = await self._recorded(upload, token=token, writer=writer)
         await self._storage.abort(upload.bucket, upload.key, upload.token)
         return fenced
 
@@ -335,8 +346,7 @@ class UploadService:
             return await self._recorded(upload, **changes)
 
     async def _recorded(self, upload: Upload, **changes: Any) -> Upload:
-        assert upload.writer is not None
-        await self.rows.record(upload, upload.writer, **changes)
+        await self.rows.record(upload, changes)
         return attrs.evolve(upload, **changes)
 
     async def _let_go(self, upload: Upload) -> Upload:
@@ -406,6 +416,12 @@ class UploadService:
         if token is None:  # an empty one
             token = await self._begun(upload)
             await self.rows.change(upload, {"token": None}, {"token": token})
+        for pause in SECOND_LOOKS:
+            try:
+                return await self._storage.finish(upload.bucket, upload.key, token, upload.length)
+            except (ObjectMissing, StorageUnavailable) as error:
+                log.info("finishing an upload is tried again, which another host may have done meanwhile: %s", error)
+                await anyio.sleep(pause)
         return await self._storage.finish(upload.bucket, upload.key, token, upload.length)
 
     async def _end(self, upload: Upload, expected: Mapping[str, Any], reason: str) -> Upload:
@@ -502,6 +518,15 @@ async def _read_while(body: IncomingBody, turn: Turn) -> AsyncIterator[None]:
         tasks.cancel_scope.cancel()
     if failure is not None:
         raise failure
+
+
+def _check_offset(upload: Upload, offset: int) -> None:
+    """Raises UploadConflict where an upload does not go on at `offset`."""
+    if upload.kind == "final":
+        raise UploadConflict("a final upload has no bytes of its own", is_final=True, offset=upload.offset)
+    if offset != upload.offset:
+        fix = "ask for its offset, and go on from there"
+        raise UploadConflict(f"the upload is at {upload.offset}", fix=fix, offset=upload.offset)
 
 
 def _compare(body: IncomingBody, checksum: Checksum) -> None:

@@ -33,6 +33,7 @@ from objectkernel_project_life.contracts import (
     ProjectStatus,
 )
 from objectkernel_project_life.errors import InvalidProject
+from objectkernel_project_life.starting import projects_as_they_are
 
 PAGE: Final = 200
 VARIABLE: Final = "PROJECT_URI"
@@ -74,7 +75,8 @@ def list_(obj: CommandContext, account_id: str | None, status: ProjectStatus | N
             if after is None:
                 return found
 
-    found = obj.run(job)
+    with projects_as_they_are():
+        found = obj.run(job)
     if obj.json:
         print_json([document(project) for project in found])
     elif found:
@@ -90,7 +92,9 @@ def list_(obj: CommandContext, account_id: str | None, status: ProjectStatus | N
 @click.pass_obj
 def show(obj: CommandContext, id: str, account_id: str | None) -> None:
     """Show a project: where its database is, without user and password, and which transports are not served."""
-    print_project(obj, obj.run(lambda kernel: kernel.get(PROJECTS).get(account_id, id)))
+    with projects_as_they_are():
+        project = obj.run(lambda kernel: kernel.get(PROJECTS).get(account_id, id))
+    print_project(obj, project)
 
 
 @projects.command()

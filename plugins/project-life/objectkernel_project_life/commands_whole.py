@@ -8,6 +8,7 @@ from objectkernel_contracts import CommandContext, Services
 from objectkernel_project_life.commands_output import Bar, as_json, print_json
 from objectkernel_project_life.contracts import PROJECTS, BootReport, RotationProgress
 from objectkernel_project_life.encryption import generate_encryption_key
+from objectkernel_project_life.starting import projects_as_they_are
 
 
 @click.command()
@@ -24,7 +25,8 @@ def boot(context: click.Context) -> None:
         finally:
             bar.end()
 
-    report = obj.run(job)
+    with projects_as_they_are():
+        report = obj.run(job)
     if obj.json:
         print_json(
             {

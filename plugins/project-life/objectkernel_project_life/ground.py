@@ -20,6 +20,7 @@ from objectkernel_system_dialect.contracts import DataError
 from objectkernel_project_life.acting import ACTING
 from objectkernel_project_life.config import ProjectLifeConfig
 from objectkernel_project_life.contracts import ProjectManager
+from objectkernel_project_life.encrypting import encrypted_anew
 from objectkernel_project_life.encryption import UriCipher
 from objectkernel_project_life.errors import ProjectMissing, UriRefused, UriUnreadable
 from objectkernel_project_life.served import Reading, Served
@@ -153,12 +154,22 @@ class Ground:
         return changed
 
     async def _change(self, record: Record, done: Done | None, changes: Mapping[str, Any]) -> Record | None:
-        """`Register.change`, with its entry in the audit trail or not at all."""
+        """`Register.change`, with its entry in the audit trail or not at all; a plain URI is encrypted on this way."""
         async with self.register.transaction():
-            changed = await self.register.change(record, **changes)
+            changed = await self.register.change(record, **{**await self._sealed(record), **changes})
             if changed is not None:
                 await self.tell(done, changed)
         return changed
+
+    async def _sealed(self, record: Record) -> Mapping[str, Any]:
+        """What else is written of a row whose URI a host without a key has stored as it is, now that there is one."""
+        if record.uri_key is not None or not self.cipher.can_encrypt:
+            return {}
+        try:
+            anew = encrypted_anew(self.cipher, record)
+        except UriUnreadable:  # opening it will say so
+            return {}
+        return {} if await self.register.is_taken((anew["place"],), record.id) else anew
 
     async def remove(self, record: Record, done: Done | None = None) -> None:
         """Delete the row of a project, unless it is gone.

@@ -6,10 +6,17 @@ from collections.abc import Sequence
 
 import anyio
 import attrs
-from objectkernel_system_dialect.contracts import DataPlug, EntitySchema, IsolatedOptions, SchemaOutdated
+from objectkernel_system_dialect.contracts import (
+    DataPlug,
+    EntitySchema,
+    IsolatedOptions,
+    SchemaOutdated,
+    database_place,
+)
 
 from objectkernel_project_life.errors import InvalidProject, ProjectUnavailable
 from objectkernel_project_life.ground import Ground
+from objectkernel_project_life.manager import HostManager
 from objectkernel_project_life.storage import Record
 from objectkernel_project_life.telling import safe
 
@@ -54,8 +61,13 @@ class Planner:
 
     async def _planned(self, dialect: str, uri: str, schemas: Sequence[EntitySchema]) -> tuple[str, ...]:
         config = self.ground.config
+        manager = self.ground.manager
+        place = database_place(dialect, uri)
         options = IsolatedOptions(
-            pool_size=1, connect_timeout=config.open_timeout, command_timeout=config.command_timeout
+            pool_size=1,
+            connect_timeout=config.open_timeout,
+            command_timeout=config.command_timeout,
+            limit=manager.opener.servers.limit_of(place) if isinstance(manager, HostManager) else None,
         )
         opened = await self.plug.open_isolated_dialect(dialect, uri, "none", options=options)
         try:

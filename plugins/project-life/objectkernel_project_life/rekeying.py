@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 import anyio
-from objectkernel_system_dialect.contracts import DialectUnsupported
 
 from objectkernel_project_life.contracts import RotationProgress
+from objectkernel_project_life.encrypting import encrypted_anew
 from objectkernel_project_life.errors import EncryptionKeyMissing, UriUnreadable
 from objectkernel_project_life.ground import Ground
-from objectkernel_project_life.place import normal_place
 from objectkernel_project_life.storage import Record
 
 log = logging.getLogger("objectkernel.plugin.project-life")
@@ -82,13 +81,11 @@ class Rekeying:
         if record.uri_key == ground.cipher.active_id:
             return True
         try:
-            uri = ground.cipher.decrypt(record.uri, record.id)
-            stored, key = ground.cipher.encrypt(uri, record.id)
-            place = ground.cipher.place_indexes(normal_place(record.dialect, uri))[0]
-        except (UriUnreadable, DialectUnsupported):
+            anew = encrypted_anew(ground.cipher, record)
+        except UriUnreadable:
             unreadable.append(record.id)
             return True
         await ground.step("rotate_key.encrypted")
-        written = await ground.register.change(record, uri=stored, uri_key=key, place=place)
+        written = await ground.register.change(record, **anew)
         await ground.step("rotate_key.written")
         return written is not None

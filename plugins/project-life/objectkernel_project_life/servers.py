@@ -8,6 +8,8 @@ from weakref import WeakValueDictionary
 
 from objectkernel_system_dialect.contracts import ConnectionLimit, DatabasePlace, Dialect
 
+from objectkernel_project_life.host_rules import host_of
+
 SETTING: Final = "max_connections_total"
 
 
@@ -40,7 +42,7 @@ class Servers:
 
 def _plain(host: str) -> str:
     """One spelling of a host's name."""
-    plain = host.lower().rstrip(".")
+    plain = str(host_of(host) or host.lower())
     return "127.0.0.1" if plain in ("localhost", "::1") else plain
 
 

@@ -91,15 +91,34 @@ async def test_what_a_request_leaves_in_its_scope_is_its_own() -> None:
         assert [(await client.get("/leaves")).json() for _ in range(3)] == [False] * 3
 
 
-async def test_what_differs_is_looked_for_each_time() -> None:
-    """Paths with parameters, those of nobody, and methods that are none of theirs."""
+async def test_a_path_with_parameters_is_looked_for_once() -> None:
+    """Each as long as it is among the latest."""
     kernel, app = host()
     async with kernel_lifespan(kernel)(app), client_of(app) as client:
         asked = looked_for(app)
-        assert [(await client.get(f"/named/{name}")).json() for name in "aab"] == ["a", "a", "b"]
+        assert [(await client.get(f"/named/{name}")).json() for name in "aabba"] == ["a", "a", "b", "b", "a"]
+    assert asked == ["/named/a", "/named/b"]
+
+
+async def test_the_latest_paths_with_parameters_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that was found first gives way; a long one is not kept."""
+    monkeypatch.setattr("objectkernel_http.shortcuts.LATEST", 2)
+    kernel, app = host()
+    async with kernel_lifespan(kernel)(app), client_of(app) as client:
+        asked = looked_for(app)
+        for name in ("a", "b", "c", "b", "a", long := "x" * 300, long):
+            assert (await client.get(f"/named/{name}")).json() == name
+    assert asked == [f"/named/{name}" for name in ("a", "b", "c", "a", long, long)]
+
+
+async def test_what_differs_is_looked_for_each_time() -> None:
+    """Paths of nobody, and methods that are none of theirs."""
+    kernel, app = host()
+    async with kernel_lifespan(kernel)(app), client_of(app) as client:
+        asked = looked_for(app)
         assert [(await client.get("/nowhere")).status_code for _ in range(2)] == [404, 404]
         assert [(await client.delete("/seen")).status_code for _ in range(2)] == [405, 405]
-    assert len(asked) == 7
+    assert len(asked) == 4
 
 
 async def test_middleware_of_the_application_sees_each_request() -> None:

@@ -81,13 +81,16 @@ class Stage:
         self._waiting: list[tuple[Host, anyio.Event]] = []
         self._acting = 0
         self._quiet = anyio.Event()
+        self._is_over = False
 
     async def turn(self, host: Host) -> None:
         event = anyio.Event()
         self._waiting.append((host, event))
         self._rest()
-        with anyio.CancelScope(shield=True):
+        with anyio.CancelScope(shield=not self._is_over):
             await event.wait()
+        if self._is_over:
+            raise Died
 
     def _rest(self) -> None:
         self._acting -= 1
@@ -109,11 +112,19 @@ class Stage:
         async with anyio.create_task_group() as tasks:
             for part in parts:
                 tasks.start_soon(act, part)
-            while True:
-                await self._quiet.wait()
-                if not self._waiting:
-                    return
-                _, event = self._waiting.pop(self._choose(len(self._waiting)))
-                self._quiet = anyio.Event()
-                self._acting = 1
-                event.set()
+            try:
+                await self._conduct()
+            finally:
+                self._is_over = True  # whatever ended it, nobody waits for a turn that will not come
+                for _, event in self._waiting:
+                    event.set()
+
+    async def _conduct(self) -> None:
+        while True:
+            await self._quiet.wait()
+            if not self._waiting:
+                return
+            _, event = self._waiting.pop(self._choose(len(self._waiting)))
+            self._quiet = anyio.Event()
+            self._acting = 1
+            event.set()

@@ -198,6 +198,42 @@ async def test_host_that_died(studio: Studio) -> None:
     assert len(studio.files()) == 1
 
 
+async def test_fence_that_failed(studio: Studio) -> None:
+    """A host that could not shut out the one before it tries again, before it writes anything."""
+    upload = await begin(studio)
+    await studio.uploads.append("ada", upload.id, 0, Sender(CONTENT[:300]).body)
+    old = (await studio.row(upload))["token"]
+    await studio.dialect.update(UPLOAD, upload.id, {"writer": "dead:1"})
+    other, away = studio.host(), studio.root.with_name("away")
+    studio.root.rename(away)
+    studio.root.touch()
+    with pytest.raises(StorageUnavailable):
+        await other.append("ada", upload.id, 300, Sender(CONTENT[300:]).body)
+    studio.root.unlink()
+    away.rename(studio.root)
+    await other.append("ada", upload.id, 300, Sender(CONTENT[300:400]).body)
+    assert (await studio.row(upload))["token"] != old
+
+
+async def test_strangers_stop_nobody(studio: Studio) -> None:
+    """A request for another account's upload, or at another offset, leaves the one that is at it alone."""
+    upload = await begin(studio)
+    sender = Sender(CONTENT[:400], end=None)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(studio.uploads.append, "ada", upload.id, 0, sender.body)
+        await sender.read.wait()
+        with pytest.raises(MediaMissing):
+            await studio.uploads.append("eve", upload.id, 0, Sender(b"x").body)
+        with pytest.raises(UploadConflict):
+            await studio.uploads.append("ada", upload.id, 7, Sender(b"x").body)
+        for step in (studio.uploads.finish, studio.uploads.terminate, studio.uploads.look):
+            with pytest.raises(MediaMissing):
+                await step("eve", upload.id)
+        assert (await studio.row(upload))["writer"] is not None
+        tasks.cancel_scope.cancel()
+    assert (await studio.uploads.look("ada", upload.id)).offset == 400
+
+
 async def test_finished_after_a_crash(studio: Studio) -> None:
     """All bytes were there when the host died: a look at the upload makes the recording ready."""
     upload = await begin(studio)

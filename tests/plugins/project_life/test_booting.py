@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+import socket
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import pytest
+from anyio.abc import SocketStream
 from objectkernel_project_life.contracts import ProjectConfig
 from objectkernel_project_life.schema import PROJECT_SCHEMA
 
 from tests.plugins.project_life.hosts import KEY, NEW_KEY, Host, expect_consistent, host, spoil
 from tests.plugins.project_life.managers import OwnManager
+from tests.plugins.project_life.project_databases import postgres_databases
 
 pytestmark = pytest.mark.anyio
 
@@ -117,6 +123,54 @@ async def test_silent_servers_are_given_up(tmp_path: Path, silent_port: int, any
         (row,) = (await at.rows()).values()
         assert row["status"] == "error"
         assert "secret" not in repr(row)
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+async def test_servers_that_come_back(tmp_path: Path, anyio_backend: str) -> None:
+    """A port that was closed, and one that never answered: their projects are active again without anybody's doing."""
+    if anyio_backend != "asyncio":
+        pytest.skip("the driver knows asyncio alone")
+    with postgres_databases(2) as uris, socket.create_server(("127.0.0.1", 0)) as silent, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        ports = [silent.getsockname()[1], closed.getsockname()[1]]
+        settings = {"allowed_hosts": ["127.0.0.1"], "allowed_ports": ports}
+        async with host(tmp_path, manager=OwnManager(), **settings) as at:
+            for uri, port in zip(uris, ports, strict=True):
+                there = urlsplit(uri)
+                netloc = f"{there.netloc.rpartition(':')[0]}:{port}"
+                await at.made(f"on-{port}", uri=there._replace(netloc=netloc).geturl())
+        again = {"retry_first": 0.2, "retry_longest": 0.5, "open_timeout": 2.0, "opening": "eager"}
+        async with host(tmp_path, **settings, **again) as at:
+            assert [row["status"] for row in (await at.rows()).values()] == ["error"] * 2
+            silent.close()
+            closed.close()
+            async with anyio.create_task_group() as tasks:
+                for uri, port in zip(uris, ports, strict=True):
+                    listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port)
+                    tasks.start_soon(listener.serve, partial(relay, urlsplit(uri).port or 5432))
+                with anyio.fail_after(60):
+                    while any(row["status"] != "active" for row in (await at.rows()).values()):
+                        await anyio.sleep(0.05)
+                for row in (await at.rows()).values():
+                    assert row["error"] is None
+                    assert await at.manager.get(row["mproject_name"]).repository("Note").count() == 0
+                    await at.projects.pause_project(None, row["id"])
+                tasks.cancel_scope.cancel()
+
+
+async def relay(port: int, client: SocketStream) -> None:
+    """Pass on what a client and the server at a port say to each other."""
+    async with client, await anyio.connect_tcp("127.0.0.1", port) as server, anyio.create_task_group() as tasks:
+
+        async def pass_on(here: SocketStream, there: SocketStream) -> None:
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                async for part in here:
+                    await there.send(part)
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(pass_on, client, server)
+        tasks.start_soon(pass_on, server, client)
 
 
 async def test_a_boot_longer_than_a_start_may_take(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from objectkernel_project_life.manager import HostManager
 from objectkernel_project_life.servers import Servers
 from objectkernel_system_dialect.contracts import DatabasePlace, Dialect
 
+from tests.plugins.project_life.hosts import host
 from tests.plugins.project_life.project_databases import (
     NOTE,
     managing,
@@ -101,6 +102,31 @@ async def test_projects_of_one_server_share_its_connections(manager: HostManager
 
 
 @pytest.mark.anyio
+@pytest.mark.postgres
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_a_plan_has_no_connection_beside_them(anyio_backend: str, tmp_path: Path) -> None:
+    """To look at a project's tables takes one of the connections: with none left it waits, and is not made."""
+    plans: list[tuple[str, ...]] = []
+    settings = {"allowed_hosts": ["127.0.0.1", "localhost"], "max_connections_total": 1}
+    with postgres_databases(1) as (uri,):
+        async with host(tmp_path, open_timeout=60.0, **settings) as at:
+            made = await at.made(uri=uri, schemas=(), pool_size=3)
+            assert isinstance(at.manager, HostManager)
+            ((_, limit),) = at.manager.opener.servers
+
+            async def plan() -> None:
+                plans.append(await at.projects.plan_schemas("acme", made.id, [NOTE]))
+
+            async with anyio.create_task_group() as tasks, at.manager.get(made.mproject_name).dialect.transaction():
+                tasks.start_soon(plan)
+                while not limit.waiting and not plans:
+                    await anyio.sleep(0.01)
+                assert not plans
+            assert any("notes" in line for line in plans[0])
+            assert limit.peak == 1
+
+
+@pytest.mark.anyio
 async def test_figures_count_projects_and_name_none(anyio_backend: str, tmp_path: Path) -> None:
     """Open, closed and failed ones, what is under way, and attempts."""
     async with managing(tmp_path) as manager:
@@ -132,7 +158,7 @@ def test_server_has_one_limit_however_it_is_spelled() -> None:
     here = DatabasePlace(dialect="postgres", hosts=(("127.0.0.1", 5432),), database="a")
     limit = servers.limit_of(here)
     assert limit is not None and limit.most == 3
-    for spelled in ("localhost", "LocalHost.", "::1"):
+    for spelled in ("localhost", "LocalHost.", "::1", "[::1]", "::ffff:127.0.0.1"):
         assert servers.limit_of(attrs.evolve(here, hosts=((spelled, 5432),), database="b")) is limit
     assert servers.limit_of(attrs.evolve(here, hosts=(("127.0.0.1", 5433),))) is not limit
     assert servers.limit_of(DatabasePlace(dialect="sqlite", database="/a.db")) is None

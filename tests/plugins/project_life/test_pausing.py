@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from objectkernel_project_life.contracts import (
     OperationResult,
@@ -222,8 +223,10 @@ async def test_cancelled_while_the_intent_is_written(tmp_path: Path, monkeypatch
         with anyio.CancelScope() as scope:
 
             async def cut(self: Register, record: Record, **changes: Any) -> Record | None:
+                changed = await change(self, record, **changes)
                 scope.cancel()
-                return await change(self, record, **changes)
+                await anyio.lowlevel.checkpoint()
+                return changed
 
             with monkeypatch.context() as patching:
                 patching.setattr(Register, "change", cut)

@@ -21,8 +21,12 @@ from objectkernel_project_life.contracts import (
 )
 from objectkernel_project_life.encryption_keys import parse_keys
 from objectkernel_project_life.plugin import ProjectLifePlugin
+from objectkernel_project_life.schema import PROJECT_SCHEMA
+from objectkernel_project_life.starting import projects_as_they_are
+from objectkernel_system_dialect.contracts import SYSTEM_DIALECT
 
 from tests.contrib.accounts.commanding import Commands
+from tests.plugins.project_life.hosts import spoil
 from tests.plugins.project_life.project_hosts import CUSTOMER, KEY, project_kernel
 
 OTHER_KEY = "b3RoZXIta2V5LWZvci10ZXN0cy0wMTIzNDU2Nzg5MDE"
@@ -198,6 +202,48 @@ def test_a_boot_tells_what_failed(run: Commands, tmp_path: Path) -> None:
     shown = run(projects, "show", bad["id"]).stdout
     assert "status      error" in shown
     assert "\nerror " in shown
+
+
+def test_a_boot_shows_how_far_it_is(run: Commands, tmp_path: Path) -> None:
+    """The command itself opens and heals, no start before it: its bar has all of it, and what was healed is told."""
+    made = [create(run, f"crm-{number}")["id"] for number in range(3)]
+    run.make = lambda: project_kernel(tmp_path, opening="eager")
+
+    class Watching(Commands):
+        def progress(self, items: Any, label: str, total: int | None = None) -> Any:
+            told.append((label, total))
+            return iter(items)
+
+    told: list[tuple[str, int | None]] = []
+    watching = Watching(run.make)
+    for as_read in (False, True):
+        leave(run, made[0], transition="pausing")
+        done = watching(projects, "boot", *(["--json"] if as_read else []))
+        if as_read:
+            assert json.loads(done.stdout)["healed"] == {made[0]: "pausing"}
+        else:
+            assert f"{made[0]}  healed: it was pausing" in done.stdout
+            assert "2 loaded, 0 failed" in done.stdout
+        leave(run, made[0], status="active")
+    assert told == [("opening projects", 3)] * 2
+
+
+def test_looking_changes_nothing(run: Commands, tmp_path: Path) -> None:
+    """Whoever lists or shows projects opens none, and heals none: the host that serves them may be at work."""
+    half, broken = create(run, "half")["id"], create(run, "broken")["id"]
+    leave(run, half, transition="pausing")
+    spoil(tmp_path / "projects" / "ada" / f"{broken}.db")
+    run.make = lambda: project_kernel(tmp_path, opening="eager")
+    states = {one["id"]: (one["status"], one["transition"]) for one in run.as_json(projects, "list")}
+    assert states == {half: ("active", "pausing"), broken: ("active", None)}
+    assert "active, pausing now" in run(projects, "show", half).stdout
+    assert "active (pausing)" in run(projects, "list").stdout
+
+
+def leave(run: Commands, id: str, **changes: object) -> None:
+    """Let a row be as a host that is gone would have left it."""
+    with projects_as_they_are():
+        run.run(lambda kernel: kernel.get(SYSTEM_DIALECT).update(PROJECT_SCHEMA, id, changes))
 
 
 def test_keys_are_changed(run: Commands, tmp_path: Path) -> None:

@@ -158,11 +158,14 @@ async def test_scopes(host: Host) -> None:
                 await client.patch(own, json={}),
                 await client.delete(own),
                 await client.post(f"{own}/pause"),
+                await client.post(f"{own}/resume"),
                 await client.post(f"{own}/uri", json={"uri": "x"}),
+                await client.post(f"{own}/schemas/plan", json={"schemas": []}),
                 await client.put(f"{own}/schemas", json={"schemas": []}),
             ):
                 assert answer.status_code == 403
-        assert (await nobody.get(PATH)).status_code == (await nobody.get(own)).status_code == 403
+        for path in (PATH, own, f"{own}/schemas"):
+            assert (await nobody.get(path)).status_code == 403
         del nobody.headers["Authorization"]
         assert (await nobody.get(PATH)).status_code == 401
 

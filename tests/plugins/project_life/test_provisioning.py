@@ -239,6 +239,36 @@ async def test_without_a_key(tmp_path: Path) -> None:
         assert await at.titles(project) == []
 
 
+@pytest.mark.parametrize("write", ["update", "pause", "rotate-back"])
+async def test_a_plain_uri_is_encrypted_when_its_row_is_written(tmp_path: Path, write: str) -> None:
+    """A host that has a key by now leaves no password in a row that it writes; nobody is interrupted by that."""
+    async with host(tmp_path, keys=None, allow_plaintext_uris=True) as at:
+        project = await at.made(uri="sqlite:///own.db")
+        await at.write(project, "kept")
+    async with host(tmp_path) as at:
+        assert await at.titles(project) == ["kept"]
+        assert (await at.row(project.id))["uri"].startswith("sqlite:")
+        match write:
+            case "update":
+                there(await at.projects.update_project("acme", project.id, {"name": "Other"}))
+                assert [state.open for state in at.manager.list()] == [True]
+            case "pause":
+                there(await at.projects.pause_project("acme", project.id))
+                there(await at.projects.resume_project("acme", project.id))
+            case _:
+                spoil(at.file("broken.db"))
+                assert not (await at.projects.rotate_uri("acme", project.id, "sqlite:///broken.db")).ok
+        row = await at.row(project.id)
+        assert row["uri"].startswith("k1.")
+        assert row["uri_key"] == parse_keys(KEY)[0].id
+        assert await at.titles(project) == ["kept"]
+        result = await at.projects.provision_project("acme", ProjectConfig(name="b", slug="b", uri="sqlite:///own.db"))
+        assert isinstance(result.error, ProjectConflict)
+        await expect_consistent(at)
+    async with host(tmp_path, opening="eager") as at:
+        assert await at.titles(project) == ["kept"]
+
+
 async def test_no_more_than_an_account_may_have(tmp_path: Path) -> None:
     """`projects_per_account` holds for each account by itself, also for those who come at once."""
     async with host(tmp_path, projects_per_account=2) as at:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from objectkernel_project_life.contracts import (
     InvalidProject,
+    ManagedProject,
     OperationResult,
     ProjectConfig,
     ProjectConflict,
@@ -23,6 +24,7 @@ from objectkernel_project_life.contracts import (
 )
 
 from tests.plugins.project_life.hosts import NOTE, WIDER_NOTE, Hook, Host, expect_consistent, host
+from tests.plugins.project_life.managers import OwnManager
 from tests.plugins.system_dialect.databases import run_on_postgres
 
 SLUGS = ("one", "two", "three")
@@ -246,4 +248,69 @@ async def test_a_host_is_overtaken(tmp_path: Path, step: str) -> None:
         result = await do(one, Deed(0, operation, "one", "b"))
         assert result is not None
         assert isinstance(result.error, ProjectConflict | ProjectMissing)
+        await expect_agreement(one, other)
+
+
+@pytest.mark.anyio
+async def test_a_host_that_cannot_open_what_another_has_just_opened(tmp_path: Path) -> None:
+    """It finds a project half made, does not reach its database, and takes nothing away: the other has confirmed it."""
+    hook, trying, confirmed = Hook(), anyio.Event(), anyio.Event()
+
+    class Late(OwnManager):
+        async def add_project(self, project: ManagedProject, *, open: bool = True) -> None:
+            if open:
+                trying.set()
+                await confirmed.wait()
+                raise OSError
+            await super().add_project(project, open=open)
+
+    late = host(tmp_path, manager=Late())
+    async with host(tmp_path, at_step=hook) as one, late as other, anyio.create_task_group() as tasks:
+
+        async def heal() -> None:
+            tasks.start_soon(other.projects.boot_all_projects)
+            await trying.wait()
+
+        hook.doings["provision.opened"] = heal
+        made = await one.made("one", uri="sqlite:///a.db")
+        confirmed.set()
+    async with host(tmp_path) as one:
+        assert (await one.projects.get("acme", made.id)).status == "active"
+        assert await one.titles(made) == []
+
+
+AT_WORK = ("provision.opened", "resume.opened", "deprovision.closed")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "step",
+    [
+        "pause.closed",
+        "rotate.opened",
+        *(pytest.param(rest, marks=pytest.mark.slow) for rest in AT_WORK),
+    ],
+)
+async def test_nothing_is_begun_while_another_host_is_at_work(tmp_path: Path, step: str) -> None:
+    """Whatever the second host is asked to do is a clear conflict there, and the first one comes to its end."""
+    hook = Hook()
+    async with two_hosts(tmp_path, None, hook) as (one, other):
+        operation = step.partition(".")[0]
+        if operation != "provision":
+            await one.made("one", uri="sqlite:///a.db")
+        if operation == "resume":
+            await one.projects.pause_project("acme", await id_of(one, "one"))
+        errors: list[object] = []
+
+        async def come_too() -> None:
+            for kind in ("provision", "pause", "resume", "rotate", "schemas", "update", "deprovision"):
+                result = await do(other, Deed(1, kind, "one", "c"))
+                assert result is not None
+                errors.append(result.error)
+
+        hook.doings[step] = come_too
+        result = await do(one, Deed(0, operation, "one", "b"))
+        assert result is not None
+        assert result.ok, result.error
+        assert [type(error) for error in errors] == [ProjectConflict] * 7
         await expect_agreement(one, other)

@@ -187,7 +187,8 @@ def test_uris_do_not_show() -> None:
 
 def test_connections_are_set_by_these_settings() -> None:
     """Every option of a connection is a setting of the same name, type and default, or an isolated database's own."""
-    settings, own = attrs.fields_dict(SystemDialectConfig), attrs.fields_dict(IsolatedOptions)
+    settings = attrs.fields_dict(attrs.resolve_types(SystemDialectConfig))
+    own = attrs.fields_dict(IsolatedOptions)
     options = attrs.fields(attrs.resolve_types(ConnectionOptions))
     assert {option.name for option in options} <= settings.keys() | own.keys()
     for option in (option for option in options if option.name in settings):

@@ -13,7 +13,7 @@ from objectkernel_system_dialect import plugin as plugin_module
 from objectkernel_system_dialect.contracts import DIALECT, Dialect
 from objectkernel_system_dialect.databases import locate
 from objectkernel_system_dialect.figures import connection_figures
-from objectkernel_system_dialect.http_idempotency import IDEMPOTENCY
+from objectkernel_system_dialect.idempotency_record import IDEMPOTENCY
 from objectkernel_system_dialect.opening import ConnectionOptions, SqlOpening
 from objectkernel_system_dialect.plugin import SystemDialectPlugin
 from objectkernel_system_dialect.switching import switchable

@@ -19,7 +19,8 @@ from objectkernel_system_dialect.contracts import (
     IdempotencyKeyReused,
     RequestInvalid,
 )
-from objectkernel_system_dialect.http_idempotency import BATCH, IDEMPOTENCY, LIFETIME, Answer, Idempotency
+from objectkernel_system_dialect.http_idempotency import BATCH, LIFETIME, Answer, Idempotency
+from objectkernel_system_dialect.idempotency_record import IDEMPOTENCY
 
 from tests.plugins.system_dialect.net_entities import THING, opened
 from tests.plugins.system_dialect.served import serve
