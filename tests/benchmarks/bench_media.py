@@ -214,7 +214,9 @@ class Contest:
 
     def nginx_put(self, server: Served) -> float:
         path = "/coming/film.webm"
-        seconds = client(do="put", port=server.port, method="PUT", path=path, headers={}, file=str(self.film))["seconds"]
+        seconds = client(do="put", port=server.port, method="PUT", path=path, headers={}, file=str(self.film))[
+            "seconds"
+        ]
         (server.folder / "files/coming/film.webm").unlink()
         return float(seconds)
 

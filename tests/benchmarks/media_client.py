@@ -33,7 +33,11 @@ class Connection:
 
     def ask(self, method: str, path: str, headers: Mapping[str, str]) -> None:
         """Send the head of a request."""
-        lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in headers.items())]
+        lines = [
+            f"{method} {path} HTTP/1.1",
+            "Host: 127.0.0.1",
+            *(f"{name}: {value}" for name, value in headers.items()),
+        ]
         self._socket.sendall(("\r\n".join(lines)).encode() + HEAD)
 
     def send(self, file: int, offset: int, count: int) -> None:

@@ -67,12 +67,20 @@ class GarbageCollector:
         self._grace = timedelta(seconds=grace)
         self._clock = clock
 
-    async def collect(self, *, dry_run: bool = False) -> Report:
-        """Collect everything there is; what cannot be had now is in the report's `trouble`, and tried the next time."""
+    async def collect(self, *, dry_run: bool = False, progress: Callable[[int], None] = lambda steps: None) -> Report:
+        """Collect everything there is; what cannot be had now is in the report's `trouble`, and tried the next time.
+
+        Args:
+            progress: told how many kinds of things have been seen to, of `collected.KINDS`.
+        """
         report = Report(dry_run)
-        for step in (self._forgotten, self._purges, self._uploads, self._stuck, self._orphans, self._unfinished):
+        steps = (
+            *(self._forgotten, self._purges, self._uploads, self._stuck),
+            *(self._orphans, self._unfinished, self._usage),
+        )
+        for done, step in enumerate(steps, start=1):
             await self._attempt(report, step(dry_run))
-        await self._attempt(report, self._usage(dry_run))
+            progress(done)
         if not dry_run:
             self._recordings.tally.collected += report.total
         return report

@@ -22,12 +22,14 @@ from objectkernel import (
 from objectkernel.errors import KernelError
 from objectkernel_contracts import (
     AUDIT,
+    COMMANDS,
     KEY_NAMES,
     KEYRING,
     METRICS,
     ROUTERS,
     SCOPES,
     AccountDeleting,
+    CommandMaker,
     Figure,
     FigureSource,
     GrantableScope,
@@ -43,6 +45,7 @@ from objectkernel_media_server.opening import LINK_KEYS, open_storage
 from objectkernel_media_server.parts import PARTS, Parts, assemble, links_of
 
 if TYPE_CHECKING:
+    from click import Command
     from fastapi import APIRouter
 
 SPREAD: Final = 0.2
@@ -136,7 +139,7 @@ class MediaServerPlugin(Plugin):
     def may_write(self) -> GrantableScope:
         return scopes.MAY_WRITE
 
-    # --- routes, figures --------------------------------------------------------------------------
+    # --- routes, commands, figures ----------------------------------------------------------------
 
     @contributes(ROUTERS, uses=("parts",))
     def routes(self) -> RouterMaker:
@@ -157,3 +160,14 @@ class MediaServerPlugin(Plugin):
             yield from parts.outbox.figures()
 
         return tell
+
+    @contributes(COMMANDS, uses=())
+    def commands(self) -> CommandMaker:
+        return media_command
+
+
+def media_command() -> Command:
+    """Make ``objectkernel media``; click is imported here and not with the plugin."""
+    from objectkernel_media_server.commands import media
+
+    return media

@@ -159,7 +159,7 @@ def check_link(ttl: float, content_type: str) -> None:
 
 
 def attachment(filename: str) -> str:
-    """``Content-Disposition`` (RFC 6266) that saves a file under this name, without the folder and the controls in it."""
+    """``Content-Disposition`` (RFC 6266) that saves a file under this name, without its folder and controls."""
     name = "".join(c for c in re.split(r"[/\\\\]", filename)[-1] if c.isprintable()).strip() or "download"
     plain = re.sub(r"[^ !#$&+.0-9A-Z^_`a-z{}~-]", "_", name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

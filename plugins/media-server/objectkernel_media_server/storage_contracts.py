@@ -140,8 +140,8 @@ class Resumable(Protocol):
 
         When `body` raises, what has come before is kept, and `AppendStopped` has token and offset; so it is when the
         store gives in midway and has some of it. An error of the store by itself says that nothing behind `offset`
-        counts. What lies there from an earlier attempt is dropped. Two at once with one token: the caller sees to it that there are
-        not; `fence` is for when it cannot know.
+        counts. What lies there from an earlier attempt is dropped. Two at once with one token: the caller sees to it
+        that there are not; `fence` is for when it cannot know.
         """
         ...
 
@@ -169,8 +169,8 @@ class Resumable(Protocol):
     def unfinished(self, bucket: str) -> AsyncIterator[tuple[str, str, datetime]]:
         """Key, token and last change of everything that was begun and neither finished nor aborted.
 
-        With what `put_stream` has written so far, or has left when its process was killed; `abort` removes each. A store
-        that does not know of changes tells when it was begun.
+        With what `put_stream` has written so far, or has left when its process was killed; `abort` removes each. A
+        store that does not know of changes tells when it was begun.
         """
         ...
 

@@ -53,6 +53,8 @@ class Provisioning:
         documents = await ground.schemas.documents(config.schemas, problems)
         if config.uri is None and config.dialect not in (None, "sqlite"):
             problems.append("uri: it is needed, but for a SQLite file of the project's own")
+        if problems:  # without others it is an error of its own
+            problems += _place_problems(ground, account, config)
         refuse("a project cannot be made from this", problems)
         id = str(uuid4())
         async with ground.turns.operation(id):
@@ -125,6 +127,18 @@ class Provisioning:
                 slug=config.slug,
             )
         raise place_taken()
+
+
+def _place_problems(ground: Ground, account: object, config: ProjectConfig) -> list[str]:
+    """What is wrong with the place that somebody names, to be told with what else is wrong."""
+    dialect, uri = config.dialect, None if config.uri is None else config.uri.reveal()
+    if not isinstance(account, str) or not isinstance(dialect, str | None) or not isinstance(uri, str) or not uri:
+        return []
+    try:
+        ground.policy.check(account, dialect, ground.policy.settled(account, dialect, uri))
+    except UriRefused as error:
+        return [f"uri: {reason}" for reason in error.why]
+    return []
 
 
 def locate(ground: Ground, account: str, id: str, dialect: str | None, uri: Secret[str]) -> Located:

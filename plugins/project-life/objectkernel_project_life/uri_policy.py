@@ -73,7 +73,7 @@ class UriPolicy:
         try:
             return database_place(dialect, text)
         except DialectUnsupported as error:
-            reasons = error.why
+            reasons = (error.what, *error.why)
         raise _refused(reasons)
 
     def _problems(self, account: str, place: DatabasePlace) -> Iterator[str]:

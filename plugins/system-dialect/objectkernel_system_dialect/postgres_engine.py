@@ -30,10 +30,14 @@ PROBE: Final = (
 )
 
 IDENTITY: Final = (
-    "SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint, current_setting('port'), oid"
-    " FROM pg_catalog.pg_database WHERE datname = current_database()"
+    "SELECT pg_catalog.pg_postmaster_start_time(), pg_catalog.current_setting('port'), oid"
+    " FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()"
 )
-"""When the server was started, to a microsecond; its own port; and the number of the database."""
+"""When the server was started, to a microsecond; its own port; and the number of the database.
+
+Everything has its schema: who owns a database may put functions of these names before the server's, and would be taken
+for another database.
+"""
 
 COMPARE: Final[Mapping[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
     "$eq": operator.eq,

@@ -11,8 +11,8 @@ import pytest
 from objectkernel_media_server import entities, upload_entities
 from objectkernel_media_server.config import MediaServerConfig
 from objectkernel_media_server.contracts import Storage
-from objectkernel_media_server.parts import Parts, assemble
 from objectkernel_media_server.memory_store import MemoryDriver
+from objectkernel_media_server.parts import Parts, assemble
 from objectkernel_system_dialect.contracts import Dialect
 from objectkernel_system_dialect.mariadb_engine import MariadbEngine
 from objectkernel_system_dialect.postgres_engine import PostgresEngine

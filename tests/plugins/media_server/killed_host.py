@@ -47,9 +47,7 @@ def serve(root: Path, kind: str, place: str) -> None:
     config = HttpConfig(port=0)
     with listener(config) as sock:
         address = address_of(sock, config)
-        serve_on(
-            sock, kernel(root, kind, place), config, lambda: print("serving", os.getpid(), address, flush=True)
-        )
+        serve_on(sock, kernel(root, kind, place), config, lambda: print("serving", os.getpid(), address, flush=True))
 
 
 def main() -> None:

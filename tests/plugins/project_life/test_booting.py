@@ -53,6 +53,7 @@ async def test_one_broken_project_harms_no_other(tmp_path: Path, caplog: pytest.
     spoil(at.file("p1.db"))
     with caplog.at_level(logging.INFO, logger="objectkernel.plugin.project-life"):
         async with host(tmp_path, opening="eager") as at:
+            assert "3 of 3 projects are opened" in caplog.text  # how far it is, also where nobody looks at a bar
             assert "2 projects are loaded, 1 failed" in caplog.text
             await expect_consistent(at)
             states = {state.project_id: state.open for state in at.manager.list()}

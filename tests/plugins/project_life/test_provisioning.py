@@ -78,6 +78,16 @@ async def test_every_problem_is_told(tmp_path: Path) -> None:
             assert place in told
         result = await at.projects.provision_project("acme", ProjectConfig(name="a", slug="a", schemas=[other]))
         assert "Nowhere" in str(result.error)
+        config = ProjectConfig(name=" ", slug="a", dialect="mongodb", uri=SECRET_URI)
+        result = await at.projects.provision_project("acme", config)
+        assert isinstance(result.error, InvalidProject)
+        assert [problem.partition(":")[0] for problem in result.error.why[:2]] == ["name", "uri"]
+        assert "'mongodb'" in result.error.why[1]
+        config = ProjectConfig(name=" ", slug="a", uri=SECRET_URI)
+        result = await at.projects.provision_project("acme", config)
+        assert isinstance(result.error, InvalidProject)
+        assert "allowed_hosts" in result.error.why[1]
+        assert not [text for text in SPELLINGS if text in str(result.error)]
         taken_twice = [NOTE, NOTE]
         result = await at.projects.provision_project("acme", ProjectConfig(name="a", slug="a", schemas=taken_twice))
         assert isinstance(result.error, InvalidProject)
