@@ -1,6 +1,6 @@
 """One client for every server: sends a file by `os.sendfile`, reads ranges into one buffer; prints the seconds.
 
-    python media_client.py '{"do": "put", "port": 8000, "method": "PUT", "path": "/x", "file": "film.webm", "headers": {}}'
+    python media_client.py '{"do": "put", "port": 8000, "method": "PUT", "path": "/", "file": "a.webm", "headers": {}}'
 
 A process of its own, so that neither server shares its time, and nothing above the socket that could be the slow side.
 """

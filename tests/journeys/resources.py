@@ -20,6 +20,12 @@ MEMBERS = "/api/v1/account/members/"
 KEYS = "/api/v1/keys/"
 PROJECTS = "/api/projects/"
 PROJECT_DATA = "/api/v1/projects/"
+MEDIA = "/api/media/"
+UPLOADS = "/api/media/uploads/"
+SESSIONS = "/api/media/sessions/"
+TUS = {"Tus-Resumable": "1.0.0"}
+FILM = bytes.fromhex("1a45dfa3874282847765626d") + b"SECRET of a film"
+"""The shortest head of a recording, and something behind it."""
 NEW_ROWS: Mapping[str, dict[str, Any]] = {
     "authors": {"name": "SECRET of an author"},
     "books": {"title": "SECRET of a book", "blurb": "SECRET", "words": ["SECRET"], "pages": 7},
@@ -65,6 +71,12 @@ async def found_at(kernel: ObjectKernel, client: httpx.AsyncClient, path: str) -
         return await _project(client)
     if path.startswith(PROJECT_DATA):
         return await _project_row(client, path)
+    if path.startswith(UPLOADS):
+        return await _upload(client)
+    if path.startswith(SESSIONS):
+        return None  # whose it is says the account: one of another is as one without takes
+    if path.startswith(MEDIA):
+        return await _recording(client)
     raise AssertionError(f"say in {__name__} what {path} leads to, so that it can be asked for by another account")
 
 
@@ -145,6 +157,19 @@ async def _project_row(client: httpx.AsyncClient, path: str) -> Found:
         missing={"project_id": project.missing["id"], **row},
         body=body if "{id}" in path else PROJECT_BODIES.get(path.rpartition("/")[2]),
     )
+
+
+async def _recording(client: httpx.AsyncClient) -> Found:
+    made = await client.post(f"{MEDIA}recordings", content=FILM)
+    assert made.status_code == 201, made.text
+    return Found(there={"id": made.json()["row"]["id"]}, missing={"id": str(uuid.uuid4())})
+
+
+async def _upload(client: httpx.AsyncClient) -> Found:
+    """An upload that has nothing yet."""
+    made = await client.post(UPLOADS, headers={**TUS, "Upload-Length": "9"})
+    assert made.status_code == 201, made.text
+    return Found(there={"id": made.headers["location"].rpartition("/")[2]}, missing={"id": uuid.uuid4().hex})
 
 
 async def _accounts(kernel: ObjectKernel) -> None:

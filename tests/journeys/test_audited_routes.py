@@ -37,6 +37,8 @@ PACKAGES: Final = "/api/v1/packages"
 INSTALLATIONS: Final = "/api/v1/installations"
 PROJECTS: Final = "/api/projects"
 PROJECT_DATA: Final = "/api/v1/projects/{project_id}/data/{entity}"
+MEDIA: Final = "/api/media"
+UPLOADS: Final = f"{MEDIA}/uploads"
 QUESTIONS: Final = ("query", "count", "exists", "distinct", "aggregate", "search")
 MEMBERS: Final = "/api/v1/account/members"
 CSRF: Final = re.compile(r'name="csrf" value="([^"]+)"')
@@ -45,10 +47,13 @@ READ_ONLY: Final = frozenset(
     (
         *(f"POST {rows}/{name}" for rows in (DATA, PROJECT_DATA) for name in QUESTIONS),
         f"POST {PROJECTS}/{{id}}/schemas/plan",
+        f"POST {MEDIA}/{{id}}/url",
         "POST /introspect",
     )
 )
 """What asks in a body, and changes nothing."""
+BY_LINK: Final = frozenset({f"PUT {MEDIA}/blobs/{{bucket}}/{{key}}"})
+"""What whoever has a link may do: nobody is known who did it, and no recording changes."""
 
 
 @attrs.define
@@ -413,6 +418,74 @@ async def pull_from_note(host: Host) -> None:
     await host.call("POST", f"{await note(host)}/pull", {"field": "words", "value": "a"})
 
 
+# --- recordings ---------------------------------------------------------------------------------------------
+
+FILM: Final = bytes.fromhex("1a45dfa3874282847765626d") + b"film"
+"""The shortest head of a recording, and something behind it."""
+TUS: Final = {"Tus-Resumable": "1.0.0"}
+BYTES: Final = {"Content-Type": "application/offset+octet-stream"}
+
+
+@example(f"POST {MEDIA}/recordings")
+async def record(host: Host) -> str:
+    """The path of a new recording."""
+    made = await host.call("POST", f"{MEDIA}/recordings", content=FILM)
+    return f"{MEDIA}/{made.json()['row']['id']}"
+
+
+@example(f"PUT {MEDIA}/recordings")
+async def record_by_put(host: Host) -> None:
+    await host.call("PUT", f"{MEDIA}/recordings", content=FILM)
+
+
+@example(f"DELETE {MEDIA}/{{id}}")
+async def delete_recording(host: Host) -> None:
+    await host.call("DELETE", await record(host))
+
+
+async def begin_upload(host: Host, path: str, content: bytes = b"", **headers: str) -> str:
+    """The path of a new upload, which has this content."""
+    length = headers or {"Upload-Length": str(len(FILM))}
+    kind = BYTES if content else {}
+    made = await host.call("POST", path, content=content, headers={**TUS, **length, **kind})
+    return f"{UPLOADS}/{made.headers['location'].rpartition('/')[2]}"
+
+
+@example(f"POST {UPLOADS}/")
+async def upload_at_once(host: Host) -> str:
+    """The path of an upload whose recording is ready."""
+    return await begin_upload(host, f"{UPLOADS}/", FILM)
+
+
+@example(f"POST {UPLOADS}")
+async def upload_at_once_without_a_slash(host: Host) -> None:
+    await begin_upload(host, UPLOADS, FILM)
+
+
+@example(f"PATCH {UPLOADS}/{{id}}")
+async def upload_the_rest(host: Host) -> None:
+    path = await begin_upload(host, f"{UPLOADS}/", FILM[:5])
+    await host.call("PATCH", path, content=FILM[5:], headers={**TUS, **BYTES, "Upload-Offset": "5"})
+
+
+@example(f"POST {UPLOADS}/{{id}}")
+async def upload_the_rest_by_another_method(host: Host) -> None:
+    path = await begin_upload(host, f"{UPLOADS}/", FILM[:5])
+    headers = {**TUS, **BYTES, "Upload-Offset": "5", "X-HTTP-Method-Override": "PATCH"}
+    await host.call("POST", path, content=FILM[5:], headers=headers)
+
+
+@example(f"POST {UPLOADS}/{{id}}/finish")
+async def finish_upload(host: Host) -> None:
+    path = await begin_upload(host, f"{UPLOADS}/", FILM, **{"Upload-Defer-Length": "1"})
+    await host.call("POST", f"{path}/finish")
+
+
+@example(f"DELETE {UPLOADS}/{{id}}")
+async def delete_what_was_uploaded(host: Host) -> None:
+    await host.call("DELETE", await upload_at_once(host), headers=TUS)
+
+
 # --- accounts -----------------------------------------------------------------------------------------------
 
 
@@ -636,7 +709,7 @@ def unsafe_routes(app: Any) -> set[str]:
 
 async def test_every_route_is_tried(host: Host) -> None:
     """There is an example of each route that changes something, and none of a route that is gone."""
-    tried = EXAMPLES.keys() | READ_ONLY
+    tried = EXAMPLES.keys() | READ_ONLY | BY_LINK
     routes = unsafe_routes(host.app)
     new, gone = sorted(routes - tried), sorted(tried - routes)
     told = "add an @example that calls it successfully, or, where it only reads, name it in READ_ONLY"

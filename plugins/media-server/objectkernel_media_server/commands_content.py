@@ -6,8 +6,9 @@ import hashlib
 import json
 import mimetypes
 import os
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+import sys
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final
 
@@ -110,23 +111,29 @@ def put(
 async def _stored(
     obj: CommandContext, kernel: Services, name: str, account_id: str, said: Mapping[str, Any]
 ) -> MediaRow:
-    if name == STANDARD:
-        file, length, kind = click.get_binary_stream("stdin"), None, None
-    else:
+    kind = mimetypes.guess_type(name)[0] or ""
+    with _opened(name) as (file, length):
+        bar = ByteBar(obj, f"storing {plain(name)}", length or 0)
         try:
-            file = Path(name).open("rb")
-        except OSError as error:
-            raise click.ClickException(f"{name} cannot be read: {error.strerror}") from None
-        length, kind = os.fstat(file.fileno()).st_size, mimetypes.guess_type(name)[0]
-    bar = ByteBar(obj, f"storing {plain(name)}", length or 0)
+            async with aclosing(_pieces(file, bar)) as body:
+                media = kernel.get(MEDIA)
+                return (await media.create_recording(account_id, body, mime_type=kind, size=length, **said)).row
+        finally:
+            bar.end()
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[tuple[BinaryIO, int | None]]:
+    """A file and its size, which standard input has not."""
+    if name == STANDARD:
+        yield sys.stdin.buffer, None
+        return
     try:
-        async with aclosing(_pieces(file, bar)) as body:
-            media = kernel.get(MEDIA)
-            return (await media.create_recording(account_id, body, mime_type=kind or "", size=length, **said)).row
-    finally:
-        bar.end()
-        if name != STANDARD:
-            file.close()
+        file = Path(name).open("rb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise click.ClickException(f"{name} cannot be read: {error.strerror}") from None
+    with file:
+        yield file, os.fstat(file.fileno()).st_size
 
 
 async def _pieces(file: BinaryIO, bar: ByteBar) -> AsyncGenerator[bytes]:
@@ -172,7 +179,7 @@ def get(obj: CommandContext, id: str, output: str | None, force: bool, account_i
 
 
 async def _printed(obj: CommandContext, kernel: Services, row: MediaRow) -> None:
-    bar, out = ByteBar(obj, f"reading {row.id}", row.size_bytes), click.get_binary_stream("stdout")
+    bar, out = ByteBar(obj, f"reading {row.id}", row.size_bytes), sys.stdout.buffer
     running = hashlib.sha256()
     async with kernel.get(MEDIA).open_content(row.account_id, row.id) as pieces:
         async for piece in pieces:

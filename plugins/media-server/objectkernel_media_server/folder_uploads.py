@@ -16,7 +16,7 @@ from objectkernel_media_server.errors import StorageUnavailable
 from objectkernel_media_server.folder_store import LISTED, FolderStore, stored
 from objectkernel_media_server.keys import check_bucket
 from objectkernel_media_server.overlapping import Overlapping
-from objectkernel_media_server.part_files import PartFile, copy_beginning, hash_of, remove
+from objectkernel_media_server.part_files import PartFile, copy_beginning, hash_of, remove, stamp_of
 from objectkernel_media_server.part_names import earlier_tokens, new_token, next_token, read_part_name
 from objectkernel_media_server.pieces import Gathering
 from objectkernel_media_server.running_hashes import RunningHashes
@@ -49,7 +49,8 @@ class FolderUploads(FolderStore):
     ) -> tuple[str, int]:
         """See `contracts.Resumable.append`; the token stays the same. The epochs before it are removed."""
         path = self._part(bucket, key, token)
-        part = PartFile(self._folders, path, offset, self._hashes.of(f"{path}@{offset}"), new=False)
+        known = self._hashes.of(_name(path, offset, await self._run(stamp_of, path)))
+        part = PartFile(self._folders, path, offset, known, new=False)
         gathering = Gathering(body)
         writing = Overlapping(gathering, lambda batch: self._run(part.write, batch))
         failure: BaseException | None = None
@@ -65,7 +66,7 @@ class FolderUploads(FolderStore):
             with anyio.CancelScope(shield=True), contextlib.suppress(StorageUnavailable):
                 await self._run(part.close, writing.rest)
         if part.sha256 is not None and part.durable == part.offset:
-            self._hashes.keep(f"{path}@{part.offset}", part.sha256)
+            self._hashes.keep(_name(path, part.offset, part.stamp), part.sha256)
         if failure is None:
             return token, part.durable
         if failure is not gathering.error and part.durable == offset:
@@ -90,9 +91,7 @@ class FolderUploads(FolderStore):
         """See `contracts.Resumable.finish`."""
         target = self._object(bucket, key)
         path = self._part(bucket, key, token)
-        running = self._hashes.of(f"{path}@{size}")
-        digest = None if running is None else running.hexdigest()
-        return await self._run(self._finished, path, target, bucket, key, token, size, digest)
+        return await self._run(self._finished, path, target, bucket, key, token, size)
 
     async def abort(self, bucket: str, key: str, token: str) -> None:
         """See `contracts.Resumable.abort`."""
@@ -124,19 +123,18 @@ class FolderUploads(FolderStore):
             self._folders.sync(path.parent)
             return token
 
-    def _finished(
-        self, path: Path, target: Path, bucket: str, key: str, token: str, size: int, digest: str | None
-    ) -> StoredObject:
+    def _finished(self, path: Path, target: Path, bucket: str, key: str, token: str, size: int) -> StoredObject:
         try:
             found = os.stat(path)
         except FileNotFoundError:  # done before, or begun never
             return self._done_before(target, bucket, key, size)
         if found.st_size < size:
             raise incomplete(found.st_size, size)
+        running = self._hashes.of(_name(path, size, found.st_mtime_ns))
         if found.st_size > size:
             part = PartFile(self._folders, path, size, None, new=False)
             part.close()
-        digest = digest or hash_of(path, size)
+        digest = hash_of(path, size) if running is None else running.hexdigest()
         if not self._folders.publish(path, target):
             if not os.path.samefile(path, target) and (
                 os.stat(target).st_size != size or hash_of(target, size) != digest
@@ -158,6 +156,11 @@ class FolderUploads(FolderStore):
         if done.size != size:
             raise exists(bucket, key)
         return attrs.evolve(done, sha256=hash_of(target, size))
+
+
+def _name(path: Path, size: int, stamp: int | None) -> str:
+    """What the hash of a part file's first bytes is kept under: of no use when another process has written since."""
+    return f"{path}@{size}@{stamp}"
 
 
 def _begun(folder: Path) -> Iterator[tuple[str, str, datetime]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -35,6 +36,7 @@ class PartFile:
         offset: behind the last byte that was written.
         durable: behind the last byte that stays; as `offset` once it is closed, if the disk does not fail at that.
         sha256: of all bytes before `offset`; None where they were not all written through one running hash.
+        stamp: the file's, once it is closed; see `stamp_of`.
     """
 
     def __init__(self, folders: Folders, path: Path, offset: int, running: hashlib._Hash | None, *, new: bool) -> None:
@@ -42,6 +44,7 @@ class PartFile:
         self.offset = offset
         self.durable = offset
         self.sha256 = hashlib.sha256() if offset == 0 else running
+        self.stamp: int | None = None
         self._folders = folders
         self._new = new
         self._fd = -1
@@ -72,6 +75,7 @@ class PartFile:
                     self._write(batch)
                 finally:
                     if self._fd >= 0:
+                        self.stamp = self._stamped()
                         if self._folders.fsync:
                             os.fsync(self._fd)
                         self.durable = self.offset
@@ -93,6 +97,12 @@ class PartFile:
             remove(self.path)
             if self._object is not None:
                 remove(self._object)
+
+    def _stamped(self) -> int:
+        """Give the file a time that no other writer gives it: the system's own is the same for some milliseconds."""
+        now = time.time_ns()
+        os.utime(self._fd if os.utime in os.supports_fd else self.path, ns=(now, now))
+        return os.fstat(self._fd).st_mtime_ns
 
     def _open(self) -> None:
         if self._done:
@@ -146,6 +156,14 @@ class PartFile:
 def _hash(sha256: hashlib._Hash, batch: Sequence[bytes]) -> None:
     for piece in batch:
         sha256.update(piece)
+
+
+def stamp_of(path: Path) -> int | None:
+    """When a file was written last; as long as it is what it was, nobody else has written. None: there is no file."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 def remove(path: Path) -> bool:

@@ -16,6 +16,7 @@ from objectkernel_system_dialect.contracts import EntitySchema
 
 from objectkernel_project_life.config import ProjectLifeConfig
 from objectkernel_project_life.contracts import EntityService, ManagedProject
+from objectkernel_project_life.crowd import Crowd
 from objectkernel_project_life.errors import ProjectError, ProjectNotServed
 from objectkernel_project_life.opened import CUT_PATIENCE, Opened
 from objectkernel_project_life.opener import Opener
@@ -43,6 +44,7 @@ class Surroundings:
     config: ProjectLifeConfig
     tasks: TaskGroup
     listener: Listener
+    files: Crowd
 
     def spawn(self, work: Callable[..., Coroutine[Any, Any, None]], *args: object) -> None:
         """Begin a task that belongs to no caller: nobody's transaction is known in it."""
@@ -232,6 +234,7 @@ class Gate:
         """Leave the connection: it is closed behind the last operation, and the next one makes another."""
         opened, self.current = self.current, None
         if opened is not None:
+            self._around.files.left(opened)
             self._leaving = (*self._leaving, opened)
             seconds = self._around.config.pause_deadline if deadline is None else deadline
             self._around.spawn(self._see_off, opened, seconds)
@@ -281,6 +284,8 @@ class Gate:
             self._around.tell(self.name, None)
         self.current = opened
         self.error, self._pause = None, 0.0
+        if opened.dialect.name == "sqlite":
+            self._around.files.joined(opened, self.let_go)
 
     def _failed(self, error: ProjectError) -> None:
         config = self._around.config

@@ -17,9 +17,8 @@ from objectkernel_project_life.contracts import (
     TransportName,
 )
 from objectkernel_project_life.schema import LONGEST_NAME, LONGEST_SLUG
-from objectkernel_project_life.validation import LARGEST_POOL
+from objectkernel_project_life.validation import LARGEST_POOL, MOST_SCHEMAS
 
-MOST_SCHEMAS: Final = 1000
 LONGEST_URI: Final = 4096
 EXAMPLE_ID: Final = "3f1c9a52-7b0e-4d7e-9f55-0c6b8e2f4a11"
 CURSOR: Final = "WyIyMDI2LTAzLTAxVDA5OjMwOjAwWiIsIjEiXQ"

@@ -16,6 +16,7 @@ from objectkernel_system_dialect.contracts import DataError, DataPlug
 from objectkernel_project_life.config import ProjectLifeConfig
 from objectkernel_project_life.contracts import EntityService, ManagedProject, ManagedState, ProjectManager
 from objectkernel_project_life.entity_service import ProjectEntityService
+from objectkernel_project_life.crowd import Crowd
 from objectkernel_project_life.errors import ProjectConflict, ProjectUnavailable
 from objectkernel_project_life.gate import Gate, Hearing, Listener, Surroundings, not_served
 from objectkernel_project_life.opener import Opener, UriCheck
@@ -52,7 +53,7 @@ class HostManager:
     def __init__(self, plug: DataPlug, policy: UriCheck, config: ProjectLifeConfig, tasks: TaskGroup) -> None:
         self._opener = Opener(plug, policy, config, tasks)
         self._listener = Listener()
-        self._around = Surroundings(self._opener, config, tasks, self._listener)
+        self._around = Surroundings(self._opener, config, tasks, self._listener, Crowd(config.max_open_files))
         self._config = config
         self._present: dict[str, Gate] = {}
         self._known: WeakValueDictionary[str, Gate] = WeakValueDictionary()

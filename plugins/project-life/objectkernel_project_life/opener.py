@@ -161,6 +161,7 @@ class Opener:
             connect_timeout=self._config.open_timeout,
             command_timeout=self._config.command_timeout,
             limit=self.servers.limit_of(database_place(project.dialect, uri.reveal())),
+            migrations=False,  # those are of the host's own tables, and a tenant may have called theirs so too
         )
         connecting = anyio.CancelScope()
 

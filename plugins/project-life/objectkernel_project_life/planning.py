@@ -68,6 +68,7 @@ class Planner:
             connect_timeout=config.open_timeout,
             command_timeout=config.command_timeout,
             limit=manager.opener.servers.limit_of(place) if isinstance(manager, HostManager) else None,
+            migrations=False,
         )
         opened = await self.plug.open_isolated_dialect(dialect, uri, "none", options=options)
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from objectkernel.errors import KernelError
 from objectkernel.secret import Secret
 from objectkernel_contracts import Audit
-from objectkernel_system_dialect.contracts import DataError, DataPlug, Dialect, EntitySchema
+from objectkernel_system_dialect.contracts import DATA_PLANE_SCHEMAS, DataError, DataPlug, Dialect, EntitySchema
 
 from objectkernel_project_life.booting import Booting
 from objectkernel_project_life.changing import Changing
@@ -250,12 +250,13 @@ class HostProjects:
 
 
 async def _check(plug: DataPlug, schemas: Sequence[EntitySchema]) -> None:
-    """Look whether schemas go together, in a database in memory.
+    """Look whether schemas go together, and with those of the data plane, in a database in memory.
 
     Raises:
         SchemaInvalid: they contradict themselves or each other.
     """
-    await (await plug.open_isolated_dialect("sqlite", ":memory:", "none", schemas=tuple(schemas))).aclose()
+    together = (*schemas, *DATA_PLANE_SCHEMAS)
+    await (await plug.open_isolated_dialect("sqlite", ":memory:", "none", schemas=together)).aclose()
 
 
 def _told(error: KernelError) -> KernelError:

@@ -11,6 +11,8 @@ from objectkernel_system_dialect.contracts import ConnectionLimit, DatabasePlace
 from objectkernel_project_life.host_rules import host_of
 
 SETTING: Final = "max_connections_total"
+SEVERAL: Final = ("several", None)
+"""What stands for the server of a URL that names more than one."""
 
 
 class Servers:
@@ -22,13 +24,18 @@ class Servers:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._limits: WeakValueDictionary[tuple[tuple[str, int | None], ...], ConnectionLimit] = WeakValueDictionary()
+        self._limits: WeakValueDictionary[tuple[str, int | None], ConnectionLimit] = WeakValueDictionary()
 
     def limit_of(self, place: DatabasePlace) -> ConnectionLimit | None:
-        """The limit of the server that a database is on, the same for every database there; None for a file."""
+        """The limit of the server that a database is on, the same for every database there; None for a file.
+
+        A URL of several servers may lead to any of them. All such URLs have one limit together: if each combination had
+        its own, whoever writes another one would have more connections.
+        """
         if not place.hosts:
             return None
-        key = tuple((_plain(host), port) for host, port in place.hosts)
+        servers = {(_plain(host), port) for host, port in place.hosts}
+        key = servers.pop() if len(servers) == 1 else SEVERAL
         limit = self._limits.get(key)
         if limit is None:
             limit = self._limits[key] = ConnectionLimit(self._most, setting=SETTING)
@@ -36,8 +43,8 @@ class Servers:
 
     def __iter__(self) -> Iterator[tuple[str, ConnectionLimit]]:
         """Each server as ``host:port``, and its limit."""
-        for key, limit in tuple(self._limits.items()):
-            yield ",".join(host if port is None else f"{host}:{port}" for host, port in key), limit
+        for (host, port), limit in tuple(self._limits.items()):
+            yield host if port is None else f"{host}:{port}", limit
 
 
 def _plain(host: str) -> str:

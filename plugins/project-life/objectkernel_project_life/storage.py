@@ -13,8 +13,8 @@ from objectkernel_system_dialect.contracts import Dialect, Filter, VersionConfli
 from objectkernel_project_life.contracts import ProjectStatus, Transition
 from objectkernel_project_life.schema import PROJECT_SCHEMA
 
-BATCH: Final = 500
-"""Rows that are read at once where all are."""
+BATCH: Final = 100
+"""Rows that are read at once where all are; with the longest schemas that is 25 MiB."""
 SERVED: Final[tuple[ProjectStatus, ...]] = ("active", "error")
 """States in which a project is with its manager; of ``error`` it is to be hoped that it can be opened again."""
 

@@ -101,6 +101,8 @@ class UriPolicy:
             yield "it names no user, so that the driver would take the host's own"
         elif place.dialect == "postgres" and not place.has_password and _host_has_postgres_password():
             yield "it has no password, so that the driver would take the host's own"
+        if place.dialect == "postgres" and place.options.get("sslmode") != "disable" and _host_has_certificate():
+            yield "the driver would show the server a certificate of the host's own, but for sslmode=disable"
         if not place.database:
             yield "it names no database"
         for number, (text, port) in enumerate(place.hosts, 1):
@@ -122,6 +124,16 @@ def _host_has_postgres_password() -> bool:
         return True
     try:
         return (Path.home() / ".pgpass").exists()
+    except (OSError, RuntimeError):
+        return False
+
+
+def _host_has_certificate() -> bool:
+    """Whether the driver would find by itself what proves to a server that it is the host's user."""
+    if os.environ.get("PGSSLCERT"):
+        return True
+    try:
+        return (Path.home() / ".postgresql" / "postgresql.crt").exists()
     except (OSError, RuntimeError):
         return False
 

@@ -18,8 +18,15 @@ from objectkernel_project_life.schema_documents import document_of
 
 SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LARGEST_POOL: Final = 100
-LONGEST_SCHEMAS: Final = 1024 * 1024
-"""Characters of all schemas of a project as JSON."""
+LONGEST_SCHEMAS: Final = 256 * 1024
+"""Characters of all schemas of a project as JSON; a host keeps them in memory, of each project that it serves."""
+MOST_SCHEMAS: Final = 250
+MOST_TABLES: Final = 300
+"""Those of entities, and those of their many-to-many relations."""
+MOST_PARTS: Final = 250
+"""Fields, relations and indexes of one entity. To work a table out takes a time that grows with the square of these."""
+MOST_PARTS_TOGETHER: Final = 3000
+"""Those of all entities of a project: they are worked out whenever it is opened, and others wait meanwhile."""
 CHANGEABLE: Final = ("name", "transports", "pool_size", "pool_min")
 """What `update_project` changes."""
 
@@ -41,6 +48,9 @@ class SchemaReader:
         if isinstance(schemas, str | bytes | Mapping) or not isinstance(schemas, Sequence):
             problems.append("schemas: a list of schemas is expected")
             return []
+        if len(schemas) > MOST_SCHEMAS:
+            problems.append(f"schemas: {len(schemas)} are more than {MOST_SCHEMAS}")
+            return []
         found: list[EntitySchema] = []
         count = len(problems)
         for number, given in enumerate(schemas):
@@ -50,6 +60,8 @@ class SchemaReader:
                 problems += [f"schemas[{number}]: {told}" for told in _problems(error)]
         names = [schema.name for schema in found]
         problems += [f"schemas: {name} is there twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+        if len(problems) == count:
+            problems += _too_many_parts(found)
         if len(problems) > count:
             return []
         try:
@@ -65,6 +77,25 @@ class SchemaReader:
         if len(json.dumps(documents)) > LONGEST_SCHEMAS:
             problems.append(f"schemas: together they are longer than {LONGEST_SCHEMAS} characters")
         return documents
+
+
+def _too_many_parts(schemas: Sequence[EntitySchema]) -> list[str]:
+    """What of schemas is too much to be worked out while others wait."""
+    parts = {schema.name: len(schema.fields) + len(schema.relations) + len(schema.indexes) for schema in schemas}
+    problems = [
+        f"schemas: {name} has {number} fields, relations and indexes, more than {MOST_PARTS}"
+        for name, number in parts.items()
+        if number > MOST_PARTS
+    ]
+    links = sum(one.kind == "many-to-many" for schema in schemas for one in schema.relations.values())
+    if len(parts) + links > MOST_TABLES:
+        problems.append(f"schemas: with {links} many-to-many relations they take more than {MOST_TABLES} tables")
+    if not problems and sum(parts.values()) > MOST_PARTS_TOGETHER:
+        problems.append(
+            f"schemas: together they have {sum(parts.values())} fields, relations and indexes, "
+            f"more than {MOST_PARTS_TOGETHER}"
+        )
+    return problems
 
 
 def config_problems(account: object, config: ProjectConfig) -> list[str]:

@@ -50,8 +50,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LITTLE: Final = 100
+"""Entities, fields and relations whose tables are worked out in the event loop's own thread: some milliseconds."""
 BREATH: Final = 256
 """Rows that are made ready for an insert before the event loop gets its turn."""
+
+
+def _is_little(schemas: Sequence[EntitySchema]) -> bool:
+    """Whether their tables are worked out in an instant."""
+    return sum(1 + len(one.fields) + len(one.relations) for one in schemas if isinstance(one, EntitySchema)) <= LITTLE
 
 
 def utc_now() -> datetime:
@@ -109,7 +116,10 @@ class SqlDialect(BaseDialect):
             await self._register(schemas)
 
     async def _register(self, schemas: Sequence[EntitySchema]) -> None:
-        draft = self._registered.draft(schemas)
+        if _is_little(schemas):
+            draft = self._registered.draft(schemas)
+        else:  # in a thread: others go on meanwhile
+            draft = await anyio.to_thread.run_sync(self._registered.draft, schemas)
         if draft is None:
             return
         tables = tuple(draft.tables.values())

@@ -11,7 +11,7 @@ import os
 import random
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -111,11 +111,8 @@ async def a_host(root: Path, kind: str, place: str) -> AsyncIterator[Host]:
             await host.kill()
         finally:
             if host._pid and process.returncode is None:
-                with anyio.CancelScope(shield=True):
-                    try:
-                        os.kill(host._pid, 9)
-                    except ProcessLookupError:
-                        pass
+                with suppress(ProcessLookupError):
+                    os.kill(host._pid, 9)
             process.kill()
 
 
@@ -367,6 +364,7 @@ async def test_killed_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("kind", "kills"), [("sqlite", 50), pytest.param("postgres", 50, marks=pytest.mark.postgres)])
 async def test_killed(kind: str, kills: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """So it is after fifty kills, wherever each of them met the host."""

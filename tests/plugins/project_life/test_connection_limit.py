@@ -162,5 +162,17 @@ def test_server_has_one_limit_however_it_is_spelled() -> None:
         assert servers.limit_of(attrs.evolve(here, hosts=((spelled, 5432),), database="b")) is limit
     assert servers.limit_of(attrs.evolve(here, hosts=(("127.0.0.1", 5433),))) is not limit
     assert servers.limit_of(DatabasePlace(dialect="sqlite", database="/a.db")) is None
-    several = servers.limit_of(attrs.evolve(here, hosts=(("a", 1), ("b", 2))))
-    assert dict(servers) == {"127.0.0.1:5432": limit, "a:1,b:2": several}
+    assert servers.limit_of(attrs.evolve(here, hosts=(("localhost", 5432), ("127.0.0.1", 5432)))) is limit
+    assert dict(servers) == {"127.0.0.1:5432": limit}
+
+
+def test_urls_of_several_servers_share_one_limit() -> None:
+    """Each may lead to any of its servers: another combination of them is no way to have more connections."""
+    servers = Servers(3)
+    places = [
+        DatabasePlace(dialect="postgres", hosts=tuple((host, 5432) for host in hosts), database="a")
+        for hosts in (("db", "10.0.0.1"), ("db", "10.0.0.2"), ("10.0.0.2", "db", "db"), ("db", "other"))
+    ]
+    limits = [servers.limit_of(place) for place in places]
+    assert limits[0] is not None and all(limit is limits[0] for limit in limits)
+    assert dict(servers) == {"several": limits[0]}

@@ -22,7 +22,7 @@ HOSTS = ("db.example", "*.tenants.example", "10.1.0.0/16", "2001:db8::/32")
 @pytest.fixture
 def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UriPolicy:
     """Rules of a host that lies in a folder of the test, and whose user has no passwords of its own."""
-    for name in ("PGPASSWORD", "PGPASSFILE"):
+    for name in ("PGPASSWORD", "PGPASSFILE", "PGSSLCERT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     made = UriPolicy(ProjectLifeConfig(data_dir=tmp_path / "data", allowed_hosts=HOSTS))
@@ -194,6 +194,26 @@ def test_the_password_of_the_host_is_not_lent(
         assert "no password" in refusal(policy, uri).why[0]
         policy.check(ACCOUNT, None, "postgresql://u:p@db.example/crm")
         monkeypatch.delenv(name)
+
+
+def test_the_certificate_of_the_host_is_not_shown(
+    policy: UriPolicy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A server that knows its clients by certificates would take a tenant for the host's user, whatever the URI says."""
+    uri = "postgresql://u:p@db.example/crm"
+    refused = uri, f"{uri}?sslmode=require", f"{uri}?sslmode=prefer"
+    own = tmp_path / "home" / ".postgresql"
+    own.mkdir(parents=True)
+    (own / "postgresql.crt").write_text("a certificate")
+    for one in refused:
+        assert "certificate" in refusal(policy, one).why[0]
+    policy.check(ACCOUNT, None, f"{uri}?sslmode=disable")
+    policy.check(ACCOUNT, None, "mysql://u:p@db.example/crm")
+    (own / "postgresql.crt").unlink()
+    policy.check(ACCOUNT, None, uri)
+    monkeypatch.setenv("PGSSLCERT", "/etc/host.crt")
+    for one in refused:
+        assert "certificate" in refusal(policy, one).why[0]
 
 
 def test_without_settings_there_is_sqlite_alone(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any, cast
@@ -34,10 +34,12 @@ from objectkernel_system_dialect.contracts import (
 from objectkernel_system_dialect.migration_runs import MigrationStep
 from objectkernel_system_dialect.opening import ConnectionOptions, SqlOpening
 from objectkernel_system_dialect.openings import database_opening
+from objectkernel_system_dialect.registered import Draft, Registered
 from objectkernel_system_dialect.sql_dialect import SqlDialect
 from objectkernel_system_dialect.sqlite_dialect import open_sqlite
 from sqlalchemy import inspect
 
+from tests.plugins.system_dialect.databases import run_on_postgres
 from tests.plugins.system_dialect.kernels import in_files, shop
 
 pytestmark = pytest.mark.anyio
@@ -162,6 +164,25 @@ async def test_migrations_of_plugins_may_be_left_out(tmp_path: Path, wanted: boo
             assert Renaming.ran == int(wanted)
 
 
+async def test_many_tables_are_worked_out_while_others_go_on(
+    plug: DataPlug, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Many take a second: the event loop does not stand still for it. Few are not worth a thread."""
+    threads: list[int] = []
+    draft = Registered.draft
+
+    def watched(self: Registered, schemas: Sequence[EntitySchema]) -> Draft | None:
+        threads.append(threading.get_ident())
+        return draft(self, schemas)
+
+    monkeypatch.setattr(Registered, "draft", watched)
+    many = [EntitySchema(name=f"E{one}", collection=f"e{one}", fields={"a": Field("string")}) for one in range(60)]
+    for schemas, here in (([NOTE], True), (many, False)):
+        threads.clear()
+        async with aclosing(await plug.open_isolated_dialect("sqlite", str(tmp_path / "own.db"), schemas=schemas)):
+            assert [ident == threading.get_ident() for ident in threads] == [here]
+
+
 # --- what is to be done to it ---------------------------------------------------------------------------------
 
 
@@ -244,6 +265,25 @@ async def test_one_database_of_postgres(plug: DataPlug, postgres_url: str) -> No
     ]
     one, *same, other = await identities(plug, *(("postgres", url) for url in spelt))
     assert set(same) == {one} and other != one
+
+
+@pytest.mark.postgres
+async def test_a_database_cannot_pass_itself_off_as_another(plug: DataPlug, postgres_url: str) -> None:
+    """Its owner may put functions before the server's own; what tells databases apart does not ask them."""
+    name = urlsplit(postgres_url).path.removeprefix("/")
+    (before,) = await identities(plug, ("postgres", postgres_url))
+    feigning = f"""
+        CREATE SCHEMA feigned;
+        CREATE FUNCTION feigned.current_database() RETURNS name LANGUAGE sql AS $$ SELECT 'postgres'::name $$;
+        CREATE FUNCTION feigned.current_setting(text) RETURNS text LANGUAGE sql AS $$ SELECT '1'::text $$;
+        CREATE FUNCTION feigned.pg_postmaster_start_time() RETURNS timestamptz LANGUAGE sql
+            AS $$ SELECT timestamptz '2000-01-01' $$;
+        CREATE FUNCTION feigned.same(name, name) RETURNS boolean LANGUAGE sql AS $$ SELECT true $$;
+        CREATE OPERATOR feigned.= (LEFTARG = name, RIGHTARG = name, FUNCTION = feigned.same);
+        ALTER DATABASE "{name}" SET search_path = feigned, pg_catalog, public;
+        ALTER DATABASE "{name}" SET timezone = 'Asia/Kathmandu'"""
+    run_on_postgres(postgres_url, feigning)
+    assert await identities(plug, ("postgres", postgres_url)) == [before]
 
 
 @pytest.mark.mariadb

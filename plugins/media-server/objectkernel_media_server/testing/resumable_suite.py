@@ -122,6 +122,24 @@ class ResumableSuite(StoreTests):
         _is_whole(await uploads.finish(ONE, key, token, offset), key, content)
         assert await _tokens(uploads, key) == set()
 
+    @pytest.mark.parametrize("size", [1000, 6 * MIB])
+    @pytest.mark.parametrize("last", ["first", "other"])
+    async def test_processes_in_turn(
+        self, stores: Stores, uploads: Resumable, store: Storage, key: str, size: int, last: str
+    ) -> None:
+        """What a process remembers of an append that was not kept is nothing when another one has gone on since."""
+        content = content_of(2 * size)
+        first, other = uploads, self.resumed(stores)
+        token, offset = await first.append(ONE, key, await first.begin(ONE, key), 0, body_of(content[:size]))
+        await first.append(ONE, key, token, offset, body_of(content_of(size, 1)))
+        if last == "first":
+            await other.append(ONE, key, token, offset, body_of(content_of(size, 2)))
+        goes_on = first if last == "first" else other
+        token, offset = await goes_on.append(ONE, key, token, offset, body_of(content[size:]))
+        _is_whole(await first.finish(ONE, key, token, offset), key, content)
+        assert await read_all(store, ONE, key) == content
+        assert await _tokens(first, key) == set()
+
     @pytest.mark.parametrize("first", [0, 1000, 6 * MIB + 5])
     async def test_fence(self, stores: Stores, uploads: Resumable, store: Storage, key: str, first: int) -> None:
         """Whoever holds the old token cannot reach what is appended under the new one, however much it writes."""
