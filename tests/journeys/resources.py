@@ -169,7 +169,14 @@ async def _upload(client: httpx.AsyncClient) -> Found:
     """An upload that has nothing yet."""
     made = await client.post(UPLOADS, headers={**TUS, "Upload-Length": "9"})
     assert made.status_code == 201, made.text
-    return Found(there={"id": made.headers["location"].rpartition("/")[2]}, missing={"id": uuid.uuid4().hex})
+    headers = {
+        "HEAD": TUS,
+        "PATCH": {**TUS, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"},
+        "DELETE": TUS,
+        "POST": {**TUS, "X-HTTP-Method-Override": "DELETE"},
+    }
+    there = {"id": made.headers["location"].rpartition("/")[2]}
+    return Found(there=there, missing={"id": uuid.uuid4().hex}, headers=headers)
 
 
 async def _accounts(kernel: ObjectKernel) -> None:

@@ -30,6 +30,7 @@ from objectkernel_device_auth.contracts import API_KEYS
 from objectkernel_device_auth.key_format import make_token
 from objectkernel_http import asgi_app, kernel_lifespan
 from objectkernel_http.testing import Unexampled, body_of, operators_scopes, token
+from objectkernel_media_server.contracts import MEDIA
 
 from tests.journeys.hosts import full_kernel, operations_of, scopes_of
 
@@ -37,19 +38,30 @@ ROUNDS: Final = int(os.environ.get("OBJECTKERNEL_TEST_EXAMPLES", "5"))
 """How often each route is asked, every time in another order and about other things."""
 SECRET: Final = "Ada's alone"
 HOLDERS: Final = ("ada", "bob", "nobody")
-KINDS: Final = ("authors", "books", "shelves", "packages", "user_id", "key_id", "project_id")
+KINDS: Final = (
+    *("authors", "books", "shelves", "packages", "user_id", "key_id", "project_id"),
+    *("media_id", "session_id", "upload_id"),
+)
 KINDS_BY_PLACE: Final = {"account": "user_id", "keys": "key_id"}
-OF_ONE_ANSWER: Final = frozenset({"content-length", "date", "ratelimit", "x-request-id"})
+OF_ONE_ANSWER: Final = frozenset(
+    {"content-length", "date", "last-modified", "ratelimit", "upload-expires", "x-request-id"}
+)
 COUNTED_FOR_ALL: Final = frozenset({"number", "sequence"})
 """Numbers that the database gives to all accounts in turn: they tell how many there are, and whose they are not."""
 LAST: Final = "9" * 15
 """A cursor behind all those numbers."""
-OPAQUE: Final = frozenset({"next", "nextCursor", "after", "instance", "hash", "previous_hash", "secret"})
+OPAQUE: Final = frozenset({"next", "nextCursor", "after", "instance", "hash", "previous_hash", "secret", "signedUrl"})
 DIGESTS: Final = frozenset({"etag", "repr-digest"})
 ROW: Final = "row-1"
 """The key of a row in each project."""
 MANAGED: Final = re.compile(r"project_[0-9a-f]{32}")
 UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+HASH: Final = re.compile(r"\b[0-9a-f]{32}\b")
+TUS: Final = {"Tus-Resumable": "1.0.0"}
+UPLOADS: Final = "/api/media/uploads/"
+SESSIONS: Final = "/api/media/sessions/"
+FILM: Final = bytes.fromhex("1a45dfa3874282847765626d")
+"""The shortest head of a recording."""
 TOKEN: Final = re.compile(r"[\w-]{43}")
 TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 
@@ -94,7 +106,13 @@ class World:
                 await self._give(name, number)
             else:
                 self.names |= {f"@{name}": str(uuid.uuid4()), f"@{name}-key": make_token("ok").id}
-                self.names[f"@{name}-project"] = str(uuid.uuid4())
+                self.lack(name)
+
+    def lack(self, holder: str) -> None:
+        """Ids of what somebody has not."""
+        for thing in ("project", "film"):
+            self.names[f"@{holder}-{thing}"] = str(uuid.uuid4())
+        self.names[f"@{holder}-upload"] = uuid.uuid4().hex
 
     async def _give(self, holder: str, number: int) -> None:
         text = SECRET if holder == "ada" else "Bob's"
@@ -122,6 +140,12 @@ class World:
         rows = f"/api/v1/projects/@{holder}-project/data/notes"
         answer = await self.ask(holder, Request("POST", rows, {}, {}, {"id": ROW, "text": text}))
         assert answer.status_code == 201, answer.text
+        film, session = FILM + text.encode(), ids(number, holder)["session_id"]
+        stored = await self.kernel.get(MEDIA).create_recording(self.names[f"@{holder}"], film, session_id=session)
+        self.names[f"@{holder}-film"] = stored.row.id
+        answer = await self.ask(holder, Request("POST", UPLOADS, {}, {**TUS, "Upload-Length": "9"}, None))
+        assert answer.status_code == 201, answer.text
+        self.names[f"@{holder}-upload"] = answer.headers["location"].rpartition("/")[2]
 
     async def ask(self, holder: str, request: Request) -> httpx.Response:
         """Send a request as an account."""
@@ -154,7 +178,9 @@ class World:
         paths = [f"/api/v1/data/{name}/{own[name]}" for name in ("authors", "books", "shelves")]
         paths += [f"/api/v1/packages/{own['packages']}", "/api/v1/keys/@ada-key"]
         paths += ["/api/projects/@ada-project", f"/api/v1/projects/@ada-project/data/notes/{ROW}"]
+        paths += ["/api/media/@ada-film/content", "/api/media/recordings"]
         answers = [await self.ask("ada", Request("GET", path, {}, {}, None)) for path in paths]
+        answers.append(await self.ask("ada", Request("HEAD", f"{UPLOADS}@ada-upload", {}, TUS, None)))
         return [(answer.status_code, answer.text) for answer in answers]
 
     def _named(self, text: str) -> str:
@@ -168,6 +194,7 @@ def ids(number: int, holder: str) -> dict[str, str]:
     made = {kind: str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind} {holder} {number}")) for kind in ("authors", "books")}
     package = f"acme.p{uuid.uuid5(uuid.NAMESPACE_OID, f'{holder} {number}').hex}"
     words = {"user_id": f"@{holder}-user", "key_id": f"@{holder}-key", "project_id": f"@{holder}-project"}
+    words |= {"media_id": f"@{holder}-film", "upload_id": f"@{holder}-upload", "session_id": f"s-{holder}-{number}"}
     return {**made, "shelves": f"room-{holder}-{number},1", "packages": package, **words}
 
 
@@ -186,7 +213,8 @@ def plain(value: Any) -> Any:
 
 
 def leveled(text: str) -> str:
-    return TOKEN.sub("<token>", TIME.sub("<time>", UUID.sub("<id>", MANAGED.sub("<project>", text))))
+    text = HASH.sub("<hash>", MANAGED.sub("<project>", text))
+    return TOKEN.sub("<token>", TIME.sub("<time>", UUID.sub("<id>", text)))
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +239,7 @@ async def world(folder: Path, ada: bool) -> AsyncIterator[World]:
         made.names.setdefault("@ada-user", str(uuid.uuid4()))
         made.names["@nobody-user"] = str(uuid.uuid4())
         made.names |= {"@nobody": str(uuid.uuid4()), "@nobody-key": make_token("ok").id}
-        made.names["@nobody-project"] = str(uuid.uuid4())
+        made.lack("nobody")
         yield made
 
 
@@ -261,7 +289,7 @@ def requests(draw: st.DrawFn, document: Mapping[str, Any], asked: Operation, num
     keys = {kind: ids(number, holder)[kind] for kind, holder in whose.items()}
     random = draw(st.one_of(st.none(), st.uuids().map(str)))
     kind = kind_of(path)
-    headers = draw(heads(operation, number))
+    headers = draw(heads(operation, number)) | (TUS if path.startswith(UPLOADS) else {})
     id = random if random is not None and kind in ("authors", "books") else keys.get(kind, "")
     if "{project_id}" in path:  # a row of a project
         path = path.replace("{project_id}", id).replace("{entity}", "notes").replace("{id}", ROW)
@@ -274,6 +302,8 @@ def kind_of(path: str) -> str:
     """What a path is about."""
     if path.startswith(("/api/projects", "/api/v1/projects")):
         return "project_id"
+    if path.startswith("/api/media/"):
+        return {UPLOADS: "upload_id", SESSIONS: "session_id"}.get(path[: path.find("/", 11) + 1], "media_id")
     if "/data/" in path:
         return path.split("/")[4]
     return KINDS_BY_PLACE.get("".join(path.split("/")[3:4]), "packages")
@@ -376,7 +406,7 @@ def test_foreign_and_missing_are_told_alike(
     for one in worlds:
         portal.call(one.furnish, number)
     before = portal.call(with_ada.belongings, number)
-    assert [status for status, _ in before] == [200] * 7
+    assert [status for status, _ in before] == [200] * 10
     page = portal.call(with_ada.ask, "ada", Request("GET", "/api/v1/data/books", {"limit": "1"}, {}, None)).json()
     for one in worlds:
         one.names["@cursor"] = page["next"] or "x"

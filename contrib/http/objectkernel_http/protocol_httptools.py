@@ -16,6 +16,30 @@ WAITING: Final = 100
 BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
+class Pieces:
+    """What has come of a body and was not asked for yet: what uvicorn keeps in a bytearray, without two copies of it.
+
+    Where one piece was waiting, it is what the application receives.
+    """
+
+    __slots__ = ("_pieces", "_size")
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def __iadd__(self, piece: bytes) -> Pieces:
+        self._pieces.append(piece)
+        self._size += len(piece)
+        return self
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __bytes__(self) -> bytes:
+        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+
+
 class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
     """uvicorn's protocol of httptools, with an end to waiting, and to what is kept of what was sent.
 
@@ -70,6 +94,8 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._unread = 0
+        if not self.cycle.body:  # uvicorn's own, which is empty at first and whenever the application has received it
+            self.cycle.body = Pieces()  # type: ignore[assignment]
         super().on_body(body)
 
     def on_response_complete(self) -> None:

@@ -149,9 +149,9 @@ def _date(header: str | None) -> datetime | None:
         return None
     try:
         found = parsedate_to_datetime(header)
+        return found.astimezone(UTC) if found.tzinfo is not None else found.replace(tzinfo=UTC)
     except (ValueError, TypeError, OverflowError):
         return None
-    return found.astimezone(UTC) if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _seconds(at: datetime) -> datetime:

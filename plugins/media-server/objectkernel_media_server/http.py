@@ -157,7 +157,9 @@ def _recordings(routes: _Routes, whole: WholeUploads, rows: Rows) -> APIRouter:
     @router.get("/sessions/{id}", summary="List the takes of a session", response_model=models.RecordingPage)
     @requires(Scope(READ))
     @raises(InvalidMedia)
-    async def takes(request: Request, id: str, asked: Annotated[models.PageParameters, Query()]) -> Response:
+    async def takes(
+        request: Request, id: models.SessionId, asked: Annotated[models.PageParameters, Query()]
+    ) -> Response:
         return await routes.answer(request, rows.session, id=id)
 
     return router
@@ -204,18 +206,24 @@ def _blobs(routes: _Routes, contents: Contents) -> APIRouter:
     @router.get("/{bucket}/{key:path}", summary="Read what a link allows", responses=CONTENT, response_class=Response)
     @public()
     @raises(MediaMissing)
-    async def read(request: Request, bucket: str, key: str) -> Response:
+    async def read(request: Request, bucket: models.BucketName, key: models.BlobKey) -> Response:
         return await routes.answer(request, contents.blob, bucket=bucket, key=key)
 
     @router.head("/{bucket}/{key:path}", include_in_schema=False)
     @public()
-    async def read_head(request: Request, bucket: str, key: str) -> Response:
+    async def read_head(request: Request, bucket: models.BucketName, key: models.BlobKey) -> Response:
         return await routes.answer(request, contents.blob, bucket=bucket, key=key)
 
-    @router.put("/{bucket}/{key:path}", summary="Store what a link allows", status_code=201, max_body_size=NO_LIMIT)
+    @router.put(
+        "/{bucket}/{key:path}",
+        summary="Store what a link allows",
+        status_code=201,
+        response_model=models.StoredBlob,
+        max_body_size=NO_LIMIT,
+    )
     @public()
     @raises(MediaMissing, MediaTypeRefused, UploadIncomplete, ObjectExists)
-    async def store(request: Request, bucket: str, key: str) -> Response:
+    async def store(request: Request, bucket: models.BucketName, key: models.BlobKey) -> Response:
         return await routes.answer(request, contents.blob, bucket=bucket, key=key)
 
     return router
@@ -239,7 +247,12 @@ def _uploads(routes: _Routes, tus: TusProtocol) -> APIRouter:
 
     @router.post("", include_in_schema=False, max_body_size=NO_LIMIT)
     @router.post(
-        "/", summary="Begin an upload (tus)", status_code=201, openapi_extra=ONLY_BYTES, max_body_size=NO_LIMIT
+        "/",
+        summary="Begin an upload (tus)",
+        status_code=201,
+        response_class=Response,
+        openapi_extra=ONLY_BYTES,
+        max_body_size=NO_LIMIT,
     )
     @requires(Scope(WRITE))
     @errors_as("tus")
@@ -253,7 +266,7 @@ def _uploads(routes: _Routes, tus: TusProtocol) -> APIRouter:
     async def finish(request: Request, id: UploadId) -> Response:
         return await routes.answer(request, tus.finish, id=id)
 
-    @router.head("/{id}", summary="How far an upload is (tus)")
+    @router.head("/{id}", summary="How far an upload is (tus)", response_class=Response)
     @requires(Scope(WRITE))
     @errors_as("tus")
     @raises(MediaMissing, status=tus_http.status_of)
@@ -289,7 +302,12 @@ def _uploads(routes: _Routes, tus: TusProtocol) -> APIRouter:
     async def terminate(request: Request, id: UploadId) -> Response:
         return await routes.answer(request, tus.upload, id=id)
 
-    @router.post("/{id}", summary="Any of these, named by X-HTTP-Method-Override (tus)", max_body_size=NO_LIMIT)
+    @router.post(
+        "/{id}",
+        summary="Any of these, named by X-HTTP-Method-Override (tus)",
+        response_class=Response,
+        max_body_size=NO_LIMIT,
+    )
     @requires(Scope(WRITE))
     @errors_as("tus")
     async def overridden(request: Request, id: UploadId) -> Response:

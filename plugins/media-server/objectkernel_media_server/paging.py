@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import attrs
@@ -125,6 +125,6 @@ def _place(cursor: object, session_id: str | None) -> Place | None:
         if session_id is not None:
             return Place(value, id) if is_whole(value, 0, NO_TAKE) else None
         at = datetime.fromisoformat(value)
-        return Place(at, id) if at.tzinfo is not None else None
-    except (ValueError, TypeError, binascii.Error, RecursionError):
+        return Place(at.astimezone(UTC), id) if at.tzinfo is not None else None
+    except (ValueError, TypeError, OverflowError, binascii.Error, RecursionError):
         return None

@@ -38,7 +38,7 @@ from objectkernel_media_server.entities import COMING, LIVE
 from objectkernel_media_server.intake import STEP, too_large
 from objectkernel_media_server.media_ids import new_id
 from objectkernel_media_server.powers import Purges
-from objectkernel_media_server.sniffing import EXTENSIONS, SNIFFED, UNKNOWN, accepted, base_type, kind_of
+from objectkernel_media_server.sniffing import EXTENSIONS, SNIFFED, accepted, kind_of, known_type
 from objectkernel_media_server.tally import Tally
 
 LAST_WORDS: Final = 10.0
@@ -79,8 +79,7 @@ class Recordings:
         claims = checked(account_id, claims, self.limits)
         if claims.size is not None and claims.size > self.limits.file_bytes:
             raise too_large(self.limits.file_bytes)
-        claimed = base_type(claims.mime_type)
-        mime_type = mime_type or (claimed if claimed in EXTENSIONS else UNKNOWN)
+        mime_type = mime_type or known_type(claims.mime_type)
         now = self.clock()
         row = MediaRow(
             id=self.generate_id(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,6 +45,7 @@ class HostMedia:
         self._links = links
         self._repo = recordings.repo
         self._storage = recordings.storage
+        self._after_deletion: list[Callable[[str, str], Awaitable[None]]] = []
 
     # --- whole recordings -----------------------------------------------------------------------------
 
@@ -98,7 +99,11 @@ class HostMedia:
         return None if row is None or row.status != "ready" else await self._links.linked(row, ttl)
 
     async def delete_media(self, account_id: str, id: str) -> bool:
-        return await self.recordings.delete(account_id, id) is not None
+        if await self.recordings.delete(account_id, id) is None:
+            return False
+        for tell in self._after_deletion:
+            await tell(account_id, id)
+        return True
 
     async def list_for_account(self, account_id: str, filter: MediaFilter | None = None) -> MediaPage:
         read(filter)
@@ -115,6 +120,10 @@ class HostMedia:
             yield pieces
 
     # --- recordings that come in several goes ------------------------------------------------------------
+
+    def on_deletion(self, tell: Callable[[str, str], Awaitable[None]]) -> None:
+        """Tell somebody account and id of each recording that is deleted here, before its deletion is answered."""
+        self._after_deletion.append(tell)
 
     async def begin_recording(
         self,

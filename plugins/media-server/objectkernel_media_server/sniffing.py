@@ -81,6 +81,12 @@ def base_type(claimed: str) -> str:
     return _ALIASES.get(name, name)
 
 
+def known_type(claimed: str) -> str:
+    """The type that a sender claims, if it is one that is recognised; `UNKNOWN` for every other."""
+    name = base_type(claimed)
+    return name if name in EXTENSIONS else UNKNOWN
+
+
 def kind_of(mime_type: str) -> MediaKind:
     """What a type is for people."""
     match mime_type.partition("/")[0]:

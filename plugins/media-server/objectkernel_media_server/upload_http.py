@@ -23,7 +23,7 @@ from objectkernel_media_server.forms import Form, Part
 from objectkernel_media_server.incoming import reading
 from objectkernel_media_server.intake import Intake, too_large
 from objectkernel_media_server.service import HostMedia
-from objectkernel_media_server.sniffing import accepted
+from objectkernel_media_server.sniffing import accepted, known_type
 from objectkernel_media_server.storage_contracts import StoredObject
 from objectkernel_media_server.tus_headers import digest, number, whole
 from objectkernel_media_server.upload_limits import UploadLimits
@@ -122,7 +122,7 @@ class WholeUploads:
         lives = self._media.recordings
         said = checked(row.account_id, _claims(fields, row.mime_type), lives.limits)
         changes: dict[str, Any] = {
-            "mime_type": said.mime_type,
+            "mime_type": known_type(said.mime_type),
             "duration_ms": said.duration_ms,
             "session_id": said.session_id,
             "take_index": said.take_index,

@@ -61,12 +61,15 @@ class UploadRows:
         return [upload_of(row) for row in await self.dialect.find(UPLOAD, wanted)]
 
     async def add(self, account_id: str, most: int, **fields: Any) -> Upload:
-        """Keep a new upload, unless the account has too many.
+        """Keep a new upload, unless the account has too many. Parts count until a final one has them.
 
         Raises:
             QuotaExceeded
         """
-        count = await self.dialect.count(UPLOAD, {"account_id": account_id, "state": "open"})
+        counted: dict[str, Any] = {"state": "open"}
+        if fields["kind"] != "final":  # which is what makes parts go
+            counted = {"$or": [counted, {"kind": "partial"}]}
+        count = await self.dialect.count(UPLOAD, {"account_id": account_id, **counted})
         if count >= most:
             raise QuotaExceeded(
                 f"the account has {count} unfinished uploads",
@@ -112,6 +115,18 @@ class UploadRows:
     async def of_account(self, account_id: str, **fields: Any) -> list[Upload]:
         """All uploads of an account."""
         return [upload_of(row) for row in await self.dialect.find(UPLOAD, {"account_id": account_id, **fields})]
+
+
+    async def waiting_for(self, part: Upload) -> list[Upload]:
+        """Final uploads that a part was the last for; their number and that of their parts is up to their sender."""
+        of_account = {"account_id": part.account_id, "state": "open"}
+        finals = await self.dialect.find(UPLOAD, {**of_account, "kind": "final"}, select=("id", "parts"))
+        finals = [row for row in finals if part.id in row["parts"]]
+        if not finals:
+            return []
+        coming = await self.dialect.find(UPLOAD, {**of_account, "kind": "partial"}, select=("id",))
+        ids = {row["id"] for row in coming}
+        return await self.some(part.account_id, [row["id"] for row in finals if ids.isdisjoint(row["parts"])])
 
 
 def taken_over() -> UploadConflict:

@@ -19,6 +19,7 @@ import attrs
 from objectkernel_system_dialect.contracts import Dialect
 
 from objectkernel_media_server.checksums import Checksum
+from objectkernel_media_server.claims import Claims, checked
 from objectkernel_media_server.contracts import MediaRow
 from objectkernel_media_server.errors import (
     ChecksumMismatch,
@@ -54,6 +55,8 @@ SECOND_LOOKS: Final = (0.05, 0.5)
 """Seconds between tries to finish an upload."""
 GIVEN_UP: Final = (ChecksumMismatch, MediaMissing, MediaTooLarge, MediaTypeRefused, QuotaExceeded)
 """What ends an upload whose bytes have all come."""
+REFUSALS: Final = (ChecksumMismatch, MediaMissing, MediaTooLarge, QuotaExceeded, UploadIncomplete)
+"""What keeps bytes that are written from being recorded."""
 
 
 class UploadService:
@@ -82,6 +85,7 @@ class UploadService:
         self._turns = Turns(limits.takeover_seconds)
         self._host = uuid4().hex[:16]
         self._requests = 0
+        media.on_deletion(self.end_of)
 
     # --- what protocols ask for -------------------------------------------------------------------
 
@@ -91,6 +95,7 @@ class UploadService:
         Raises:
             InvalidMedia, MediaTooLarge, MediaMissing: of parts that are not there, QuotaExceeded
         """
+        checked(account_id, Claims(**attrs.asdict(new.details, recurse=False)), self._media.recordings.limits)
         self._check_length(new.length)
         parts = await self._parts(account_id, new.parts) if new.kind == "final" else ()
         length = _sum(parts) if new.kind == "final" else new.length
@@ -101,7 +106,7 @@ class UploadService:
             "parts": list(new.parts),
             "concat": new.concat,
             "metadata": new.metadata or None,
-            "content_type": new.details.mime_type[:255] or None,
+            "content_type": new.details.mime_type or None,
         }
         most = self.limits.uploads_per_account
         async with self.rows.dialect.transaction():
@@ -222,6 +227,14 @@ class UploadService:
         """
         await self._end(upload, {"expires_at": upload.expires_at}, "its sender has given it up")
 
+    async def end_of(self, account_id: str, media_id: str) -> None:
+        """End the upload of a recording that was deleted before all of it was there."""
+        for upload in await self.rows.of_account(account_id, state="open", media_id=media_id):
+            try:
+                await self._end(upload, {}, "its recording was deleted")
+            except MediaError as error:
+                log.warning("the upload of a recording that is gone has to be ended later: %s", error)
+
     async def forget(self, upload: Upload) -> None:
         """Give up an upload, whatever comes of it; of one that is done, the recording stays.
 
@@ -289,16 +302,19 @@ class UploadService:
             room = self._room(upload)
             if not room:
                 raise _too_much(upload)
+            upload = await self._begun(upload)
             if checksum is None:
                 turn.pauses = body.pause
                 pieces = body.slice(min(self.limits.acknowledge_bytes, room), self.limits.acknowledge_seconds)
             else:
-                pieces = body.slice(room, math.inf, checksum.update)
+                pieces = self._with_room(upload, body.slice(room, math.inf, checksum.update))
             try:
                 written = await self._append(upload, pieces)
             except AppendStopped as stopped:  # the store gave in midway
                 if checksum is None:
                     await self._kept(upload, attrs.evolve(upload, token=stopped.token, offset=stopped.offset))
+                else:
+                    await self._dropped(upload)
                 raise stopped.__cause__ or stopped from None
             except ObjectMissing:
                 if (await self.rows.again(upload)).writer != upload.writer:
@@ -306,11 +322,16 @@ class UploadService:
                 raise
             if turn.gives_way:
                 break
-            if checksum is not None:
-                if await body.wait():
-                    raise _too_much(upload)
-                _compare(body, checksum)
-            upload = await self._kept(upload, written)
+            try:
+                if checksum is not None:
+                    if await body.wait():
+                        raise _too_much(upload)
+                    _compare(body, checksum)
+                    upload = await self.rows.again(upload)
+                upload = await self._kept(upload, written)
+            except REFUSALS:
+                await self._dropped(upload)
+                raise
             turn.recorded, turn.pauses = upload.offset, None
             turn.settled()
         if checksum is not None and not body.size:
@@ -319,13 +340,40 @@ class UploadService:
 
     async def _append(self, upload: Upload, pieces: AsyncGenerator[bytes]) -> Upload:
         """The upload as it is in the store, with more than its row knows."""
+        assert upload.token is not None
         async with aclosing(pieces):
-            token = upload.token or await self._begun(upload)
-            token, offset = await self._storage.append(upload.bucket, upload.key, token, upload.offset, pieces)
+            token, offset = await self._storage.append(upload.bucket, upload.key, upload.token, upload.offset, pieces)
         return attrs.evolve(upload, token=token, offset=offset)
 
-    async def _begun(self, upload: Upload) -> str:
-        return await self._storage.begin(upload.bucket, upload.key, content_type=upload.content_type or "")
+    async def _begun(self, upload: Upload) -> Upload:
+        """The upload with a token, which its row has before anything is written under it: what is written and not
+        recorded is found again then.
+        """
+        if upload.token is not None:
+            return upload
+        token = await self._storage.begin(upload.bucket, upload.key, content_type=upload.content_type or "")
+        return await self._recorded(upload, token=token)
+
+    async def _with_room(self, upload: Upload, pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        """The pieces, each once there is room for it, of an upload that has reserved none for a length."""
+        size = room = upload.offset
+        async with aclosing(pieces):
+            async for piece in pieces:
+                size += len(piece)
+                if upload.length is None and size > room:
+                    room = size + self.limits.acknowledge_bytes
+                    try:
+                        upload = await self._grown(upload, min(room, self.file_bytes), writer=upload.writer)
+                    except QuotaExceeded:
+                        upload, room = await self._grown(upload, size, writer=upload.writer), size
+                yield piece
+
+    async def _dropped(self, upload: Upload) -> None:
+        """Take away what was written behind the offset, and is not to stay: nothing but the disk counts it."""
+        try:
+            await self._append(upload, _nothing())
+        except (AppendStopped, MediaError) as error:  # whoever goes on with the upload, or ends it, does that too
+            log.warning("bytes that were refused have to be removed later: %s", error)
 
     async def _kept(self, upload: Upload, written: Upload) -> Upload:
         """Record what is durable now."""
@@ -392,7 +440,9 @@ class UploadService:
             if upload.media_id is not None:
                 await self._media.finish_recording(upload.account_id, upload.media_id, stored)
         except GIVEN_UP:
-            await self.rows.remove(upload)
+            if upload.kind == "final":
+                await self._leave_parts(upload)
+            await self._forget(upload)
             raise
         changes: dict[str, Any] = {"state": "done", "writer": None, "expires_at": self.rows.expiry()}
         await self.rows.change(upload, {}, changes)
@@ -405,17 +455,15 @@ class UploadService:
         """
         if upload.state == "done" and upload.kind != "whole":
             try:
-                await (self._remove_parts(upload) if upload.kind == "final" else self._complete_finals(upload))
+                await (self._leave_parts(upload) if upload.kind == "final" else self._complete_finals(upload))
             except MediaError as error:
                 log.warning("what follows from an upload that is done has to wait: %s", error)
         return upload
 
     async def _stored(self, upload: Upload) -> StoredObject:
         assert upload.length is not None
-        token = upload.token
-        if token is None:  # an empty one
-            token = await self._begun(upload)
-            await self.rows.change(upload, {"token": None}, {"token": token})
+        token = (await self._begun(upload)).token  # an empty one has none
+        assert token is not None
         for pause in SECOND_LOOKS:
             try:
                 return await self._storage.finish(upload.bucket, upload.key, token, upload.length)
@@ -436,6 +484,8 @@ class UploadService:
                 await self._storage.delete(upload.bucket, upload.key)
             elif upload.state == "open":
                 await self._media.fail_recording(upload.account_id, upload.media_id, reason)
+                if upload.kind == "final":
+                    await self._leave_parts(upload)
             await self._forget(upload)
             return upload
 
@@ -472,6 +522,7 @@ class UploadService:
             async with self.rows.dialect.transaction():
                 await self._hand_over(parts)
                 upload = await self._grown(upload, length, length=length)
+        upload = await self._begun(upload)
         while upload.offset < length:
             most = min(self.limits.acknowledge_bytes, length - upload.offset)
             upload = await self._kept(upload, await self._append(upload, self._bytes_of(parts, upload.offset, most)))
@@ -490,17 +541,32 @@ class UploadService:
             start -= size
 
     async def _complete_finals(self, part: Upload) -> None:
-        for final in await self.rows.of_account(part.account_id, kind="final", state="open"):
-            if part.id in final.parts:
-                await self.complete(final)
+        for final in await self.rows.waiting_for(part):
+            await self.complete(final)
 
-    async def _remove_parts(self, final: Upload) -> None:
-        """Remove the parts that no other final upload waits for."""
+    async def _leave_parts(self, final: Upload) -> None:
+        """See to the parts of a final upload that is over. Of one that is done those go that no other one waits for.
+
+        What stays counts again, unless another one has reserved its bytes too; where there is no room for it, it goes.
+        """
         waiting = await self.rows.of_account(final.account_id, kind="final", state="open")
-        needed = {id for other in waiting for id in other.parts}
+        others = [other for other in waiting if other.id != final.id]
+        counted = {id for other in others if other.length is not None for id in other.parts}
+        wanted = {id for other in others for id in other.parts} if final.state == "done" else set(final.parts)
         for part in await self.rows.some(final.account_id, final.parts):
-            if part.id not in needed:
-                await self._end(part, {}, "it is in another one")
+            if part.id not in counted and not (part.id in wanted and await self._counts_again(part)):
+                await self._end(part, {}, "the one that it is for is over")
+
+    async def _counts_again(self, part: Upload) -> bool:
+        """Let a part reserve its bytes itself; False where there is no room for them."""
+        size = part.offset if part.length is None else part.length
+        try:
+            async with self.rows.dialect.transaction():
+                if size > part.reserved and await self.rows.change(part, {"reserved": 0}, {"reserved": size}):
+                    await self._media.quota.reserve(part.account_id, bytes=size)
+        except QuotaExceeded:
+            return False
+        return True
 
 
 @asynccontextmanager
@@ -518,6 +584,11 @@ async def _read_while(body: IncomingBody, turn: Turn) -> AsyncIterator[None]:
         tasks.cancel_scope.cancel()
     if failure is not None:
         raise failure
+
+
+async def _nothing() -> AsyncGenerator[bytes]:
+    for piece in ():
+        yield piece
 
 
 def _check_offset(upload: Upload, offset: int) -> None:

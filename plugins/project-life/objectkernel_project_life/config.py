@@ -45,9 +45,9 @@ class ProjectLifeConfig:
     max_connections_total: int = attrs.field(default=80, validator=[ge(1), le(100_000)])
     """The most connections to one server, of all projects together."""
     max_open_files: int = attrs.field(default=250, validator=[ge(1), le(100_000)])
-    """The most SQLite projects that are open at a time: each has four threads and a dozen file descriptors. Of more, the
-    one is closed that was not used for longest, until somebody needs it. Fewer where the limit of the system (``ulimit
-    -n``) is low: they have half of it."""
+    """The most SQLite projects that are open at a time: each has four threads and a dozen file descriptors. Of more,
+    those are closed that were not used for longest, until somebody needs them. Fewer where the system lets the process
+    open few files (``ulimit -n``): they have half of those."""
     open_timeout: float = attrs.field(default=10.0, validator=[gt(0.0), le(3600.0)])
     """How long opening one project may take, tables included."""
     command_timeout: float = attrs.field(default=60.0, validator=[gt(0.0), le(3600.0)])

@@ -15,8 +15,8 @@ from objectkernel_system_dialect.contracts import DataError, DataPlug
 
 from objectkernel_project_life.config import ProjectLifeConfig
 from objectkernel_project_life.contracts import EntityService, ManagedProject, ManagedState, ProjectManager
-from objectkernel_project_life.entity_service import ProjectEntityService
 from objectkernel_project_life.crowd import Crowd
+from objectkernel_project_life.entity_service import ProjectEntityService
 from objectkernel_project_life.errors import ProjectConflict, ProjectUnavailable
 from objectkernel_project_life.gate import Gate, Hearing, Listener, Surroundings, not_served
 from objectkernel_project_life.opener import Opener, UriCheck

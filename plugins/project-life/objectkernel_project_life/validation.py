@@ -74,7 +74,10 @@ class SchemaReader:
         except ValueError as error:
             problems.append(f"schemas: {error}")
             return []
-        if len(json.dumps(documents)) > LONGEST_SCHEMAS:
+        text = json.dumps(documents, ensure_ascii=False)
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            problems.append("schemas: a text has a lone surrogate, which is no character")
+        if len(text) > LONGEST_SCHEMAS:
             problems.append(f"schemas: together they are longer than {LONGEST_SCHEMAS} characters")
         return documents
 

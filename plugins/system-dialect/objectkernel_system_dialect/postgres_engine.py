@@ -25,7 +25,7 @@ from objectkernel_system_dialect.values import Misfit
 UNICODE: Final = "und-x-icu"
 """The collation that knows the cases and kinds of all letters, whatever the database's own does."""
 PROBE: Final = (
-    "SELECT current_setting('server_encoding'),"
+    "SELECT pg_catalog.current_setting('server_encoding'),"
     f" EXISTS (SELECT FROM pg_catalog.pg_collation WHERE collname = '{UNICODE}')"
 )
 

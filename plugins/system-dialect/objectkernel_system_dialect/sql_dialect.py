@@ -35,6 +35,7 @@ from objectkernel_system_dialect.filters import All, Compare, Condition, In, chu
 from objectkernel_system_dialect.migrations import Migration
 from objectkernel_system_dialect.pipelines import read_pipeline
 from objectkernel_system_dialect.registered import Registered
+from objectkernel_system_dialect.registry import check_are_schemas
 from objectkernel_system_dialect.rows import PLAIN, RowReader
 from objectkernel_system_dialect.schema import DELETED_AT, EntitySchema
 from objectkernel_system_dialect.schema_changes import Strategy, bring_up, drop, foreseen
@@ -58,7 +59,7 @@ BREATH: Final = 256
 
 def _is_little(schemas: Sequence[EntitySchema]) -> bool:
     """Whether their tables are worked out in an instant."""
-    return sum(1 + len(one.fields) + len(one.relations) for one in schemas if isinstance(one, EntitySchema)) <= LITTLE
+    return sum(1 + len(one.fields) + len(one.relations) for one in schemas) <= LITTLE
 
 
 def utc_now() -> datetime:
@@ -116,6 +117,7 @@ class SqlDialect(BaseDialect):
             await self._register(schemas)
 
     async def _register(self, schemas: Sequence[EntitySchema]) -> None:
+        check_are_schemas(schemas)
         if _is_little(schemas):
             draft = self._registered.draft(schemas)
         else:  # in a thread: others go on meanwhile

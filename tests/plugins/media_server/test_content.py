@@ -122,6 +122,7 @@ def test_ranges_are_for_get() -> None:
         ({"if_modified_since": AT}, 304),
         ({"if_modified_since": BEFORE}, 200),
         ({"if_modified_since": "soon"}, 200),
+        ({"if_modified_since": "Fri, 31 Dec 9999 23:59:59 -2359"}, 200),
         ({"if_unmodified_since": AT}, 200),
         ({"if_unmodified_since": BEFORE}, 412),
         ({"if_unmodified_since": "soon"}, 200),

@@ -355,7 +355,7 @@ async def story(ground: Ground, kills: int, seconds: float) -> None:
         assert await house.dialect.count(UPLOAD) == 0
         assert ground.files() == files
         assert [one async for one in house.storage.unfinished(BUCKET)] == []
-    assert kills < 10 or (len(senders.ready) > SENDERS and senders.resumed > SENDERS)
+    assert senders.ready and senders.resumed > kills  # it has met somebody in the middle
 
 
 async def test_killed_twice(tmp_path: Path) -> None:
@@ -365,7 +365,7 @@ async def test_killed_twice(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("kind", "kills"), [("sqlite", 50), pytest.param("postgres", 50, marks=pytest.mark.postgres)])
+@pytest.mark.parametrize(("kind", "kills"), [("sqlite", 50), pytest.param("postgres", 20, marks=pytest.mark.postgres)])
 async def test_killed(kind: str, kills: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """So it is after fifty kills, wherever each of them met the host."""
+    """So it is after fifty kills, wherever each of them met the host; after fewer where it takes longer to start."""
     await story(Ground(tmp_path / "media", kind, place_of(kind, request, tmp_path)), kills, 1.0)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,96 @@ async def test_another_host_takes_over(studio: Studio) -> None:
     assert len(failure) == 1
     row = await studio.uploads.finish("ada", upload.id)
     assert row.checksum == hashlib.sha256(CONTENT).hexdigest()
+
+
+async def test_late_record(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that has written, and comes to record it when another one has taken over, changes nothing."""
+    other = studio.host()
+    upload = await begin(studio)
+    await studio.uploads.append("ada", upload.id, 0, Sender(CONTENT[:300]).body)
+    append, written, goes_on = studio.storage.append, anyio.Event(), anyio.Event()
+
+    async def late(*args: Any) -> Any:
+        found = await append(*args)
+        if not written.is_set():
+            written.set()
+            await goes_on.wait()
+        return found
+
+    monkeypatch.setattr(studio.storage, "append", late)
+    failure: list[Exception] = []
+
+    async def slow() -> None:
+        try:
+            await studio.uploads.append("ada", upload.id, 300, Sender(b"x" * 100).body)
+        except UploadConflict as error:
+            failure.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(slow)
+        await written.wait()
+        await other.append("ada", upload.id, 300, Sender(CONTENT[300:600]).body)
+        before = await studio.row(upload)
+        assert before["offset"] == 600
+        goes_on.set()
+    assert len(failure) == 1
+    assert await studio.row(upload) == before
+    assert (await other.append("ada", upload.id, 600, Sender(CONTENT[600:]).body)).state == "done"
+    row = await other.finish("ada", upload.id)
+    assert row.checksum == hashlib.sha256(CONTENT).hexdigest()
+
+
+def before_its_claim(host: UploadService, step: Callable[[], Awaitable[object]], patch: pytest.MonkeyPatch) -> None:
+    """Have something happen when a host has read an upload, and has not claimed it yet."""
+    claim, steps = host.rows.claim, [step]
+
+    async def late(upload: Upload, writer: str) -> bool:
+        if steps:
+            await steps.pop()()
+        return await claim(upload, writer)
+
+    patch.setattr(host.rows, "claim", late)
+
+
+async def test_appended_before_the_claim(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that another host has acknowledged since the offset was read are not written over."""
+    other = studio.host()
+    upload = await begin(studio)
+    await studio.uploads.append("ada", upload.id, 0, Sender(CONTENT[:300]).body)
+    before_its_claim(
+        other, lambda: studio.uploads.append("ada", upload.id, 300, Sender(CONTENT[300:400]).body), monkeypatch
+    )
+    with pytest.raises(UploadConflict):
+        await other.append("ada", upload.id, 300, Sender(b"x" * 50).body)
+    assert (await other.look("ada", upload.id)).offset == 400
+    assert (await other.append("ada", upload.id, 400, Sender(CONTENT[400:]).body)).state == "done"
+    assert (await other.finish("ada", upload.id)).checksum == hashlib.sha256(CONTENT).hexdigest()
+
+
+async def test_claimed_before_the_claim(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that another one was ahead of shuts that one out before it writes."""
+    other = studio.host()
+    upload = await begin(studio)
+    await studio.uploads.append("ada", upload.id, 0, Sender(CONTENT[:300]).body)
+    old = (await studio.row(upload))["token"]
+    stalled = Sender(b"x" * 100, end=None)
+    async with anyio.create_task_group() as tasks:
+
+        async def stall() -> None:
+            with suppress(UploadConflict):
+                await studio.uploads.append("ada", upload.id, 300, stalled.body)
+
+        async def claimed() -> None:
+            tasks.start_soon(stall)
+            await stalled.read.wait()
+
+        before_its_claim(other, claimed, monkeypatch)
+        await other.append("ada", upload.id, 300, Sender(CONTENT[300:400]).body)
+        row = await studio.row(upload)
+        assert (row["offset"], row["writer"]) == (400, None) and row["token"] != old
+        tasks.cancel_scope.cancel()
+    assert (await other.append("ada", upload.id, 400, Sender(CONTENT[400:]).body)).state == "done"
+    assert (await other.finish("ada", upload.id)).checksum == hashlib.sha256(CONTENT).hexdigest()
 
 
 async def test_host_that_died(studio: Studio) -> None:

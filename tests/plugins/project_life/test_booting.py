@@ -174,18 +174,19 @@ async def relay(port: int, client: SocketStream) -> None:
         tasks.start_soon(pass_on, server, client)
 
 
+@pytest.mark.slow
 async def test_a_boot_longer_than_a_start_may_take(tmp_path: Path) -> None:
     """Eager projects are waited for, however short the time that a plugin has to start."""
 
     class Slow(OwnManager):
         async def ping(self, name: str) -> None:
-            await anyio.sleep(0.4)
+            await anyio.sleep(4.0)
             await super().ping(name)
 
     async with host(tmp_path, manager=OwnManager()) as at:
         await at.made()
     slow = Slow()
-    async with host(tmp_path, manager=slow, opening="eager", options={"start_timeout": 0.2}) as at:
+    async with host(tmp_path, manager=slow, opening="eager", options={"start_timeout": 3.0}) as at:
         assert [state.open for state in at.manager.list()] == [True]
 
 

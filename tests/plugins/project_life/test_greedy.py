@@ -71,6 +71,15 @@ async def test_the_collections_of_the_data_plane_are_taken(tmp_path: Path) -> No
             assert isinstance((await at.projects.update_schemas("acme", made.id, [schema])).error, InvalidProject)
 
 
+async def test_what_no_database_can_store(tmp_path: Path) -> None:
+    """It is the caller's mistake, and no failure of the host."""
+    odd = EntitySchema(name="Odd", collection="odd", fields={"a": Field("enum", enum=("\ud800", "b"))})
+    async with host(tmp_path) as at:
+        made = await at.made()
+        refused = (await at.projects.update_schemas("acme", made.id, [odd])).error
+        assert isinstance(refused, InvalidProject) and "surrogate" in refused.why[0]
+
+
 # --- files ----------------------------------------------------------------------------------------------------
 
 

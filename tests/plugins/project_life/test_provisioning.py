@@ -12,6 +12,7 @@ import pytest
 from objectkernel_project_life.contracts import (
     EncryptionKeyMissing,
     InvalidProject,
+    ManagedProject,
     ProjectConfig,
     ProjectConflict,
     ProjectUnavailable,
@@ -216,6 +217,23 @@ async def test_no_password_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixt
     for spelling in SPELLINGS:
         assert not [text for text in said if spelling in text]
     assert failing.__name__ in str(resumed.error)
+
+
+async def test_no_password_is_behind_an_error(tmp_path: Path) -> None:
+    """An error that may be told is told as it is; what has raised it, and shows the URI, is not behind it any more."""
+
+    class Chatty(OwnManager):
+        async def add_project(self, project: ManagedProject, *, open: bool = True) -> None:
+            cause = OSError(f"could not connect to {project.reveal().reveal()}")
+            raise ProjectUnavailable("it is away", fix="wait for it") from cause
+
+    async with host(tmp_path, manager=Chatty(), **SERVERS) as at:
+        config = ProjectConfig(name="Crm", slug="crm", uri=SECRET_URI)
+        error: BaseException | None = (await at.projects.provision_project("acme", config)).error
+        assert isinstance(error, ProjectUnavailable) and error.what == "it is away"
+        while error is not None:
+            assert not [text for text in SPELLINGS if text in f"{error} {error!r} {error.__context__!r}"]
+            error = error.__cause__ or error.__context__
 
 
 async def test_an_unreachable_server(tmp_path: Path, closed_port: int, anyio_backend: str) -> None:

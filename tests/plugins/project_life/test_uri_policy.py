@@ -199,7 +199,7 @@ def test_the_password_of_the_host_is_not_lent(
 def test_the_certificate_of_the_host_is_not_shown(
     policy: UriPolicy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A server that knows its clients by certificates would take a tenant for the host's user, whatever the URI says."""
+    """A server that knows its clients by certificates would take a tenant for the host's user."""
     uri = "postgresql://u:p@db.example/crm"
     refused = uri, f"{uri}?sslmode=require", f"{uri}?sslmode=prefer"
     own = tmp_path / "home" / ".postgresql"

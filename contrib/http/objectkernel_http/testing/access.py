@@ -36,11 +36,13 @@ class Found:
         there: the parameters that lead to something of the account `TESTER`, percent-encoded.
         missing: parameters of the same kind that lead to nothing.
         body: what to send in place of the document's example.
+        headers: what to send beside the credential, by method.
     """
 
     there: Mapping[str, str]
     missing: Mapping[str, str]
     body: Any = None
+    headers: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
 
 
 Prepare: TypeAlias = Callable[[httpx.AsyncClient, str], Awaitable[Found | None]]
@@ -191,7 +193,7 @@ async def _ask_for_owned(
         if found is None:
             return ()
         sent = _example_request(app.openapi(), path, method)
-        sent |= {} if found.body is None else {"json": found.body}
+        sent |= {"headers": found.headers.get(method, {}), **({} if found.body is None else {"json": found.body})}
         async with _client(app, token(*scopes, account=account)) as client:
             missing = await client.request(method, path.format_map(found.missing), **sent)
             there = await client.request(method, path.format_map(found.there), **sent)
