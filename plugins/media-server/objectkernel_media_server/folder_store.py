@@ -27,6 +27,7 @@ from objectkernel_media_server.overlapping import Overlapping
 from objectkernel_media_server.part_files import PartFile, remove
 from objectkernel_media_server.part_names import new_token, part_path
 from objectkernel_media_server.pieces import PIECE, Gathering
+from objectkernel_media_server.pinging import Pinging
 from objectkernel_media_server.storage_contracts import StoredObject
 from objectkernel_media_server.store_failures import exists, failure_of, incomplete, missing, surplus
 
@@ -50,9 +51,13 @@ class FolderStore:
 
     def __init__(self, root: Path, *, fsync: bool = True) -> None:
         self.root = root
-        root.joinpath(PARTS).mkdir(mode=0o750, parents=True, exist_ok=True)
+        try:
+            root.joinpath(PARTS).mkdir(mode=0o750, parents=True, exist_ok=True)
+        except OSError as error:
+            raise failure_of(error) from error
         self._folders = Folders(root, fsync=fsync)
         self._threads = anyio.CapacityLimiter(_THREADS)
+        self._pinging = Pinging(self.name)
 
     async def put_stream(
         self, bucket: str, key: str, body: AsyncIterable[bytes], *, size: int | None = None, content_type: str = ""
@@ -122,7 +127,10 @@ class FolderStore:
 
     async def ping(self) -> None:
         """See `contracts.Storage.ping`."""
-        await self._run(self._folders.found)
+        try:
+            await self._pinging.ask(self._folders.found)
+        except OSError as error:
+            raise failure_of(error) from error
 
     async def aclose(self) -> None:
         """Let the threads go that hash."""

@@ -140,12 +140,12 @@ class Form:
 
     def _on_header_end(self) -> None:
         self.spend(len(self._name) + len(self._value))
-        self._head[self._name.decode("latin-1").lower()] = self._value.decode("utf-8", "replace")
+        self._head[self._name.decode("latin-1").lower()] = self._value.decode("latin-1")
         self._name = self._value = b""
 
     def _on_headers_finished(self) -> None:
         kind, options = parse_options_header(self._head.get("content-disposition", ""))
-        name = options.get(b"name", b"").decode("latin-1")
+        name = options.get(b"name", b"").decode("utf-8", "replace")  # as browsers write it, and names of files
         if kind != b"form-data" or not name:
             raise _invalid("a part of the form has no name")
         self._events.append(Part(name, self._head.get("content-type", ""), self))

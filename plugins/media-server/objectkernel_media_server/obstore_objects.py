@@ -26,6 +26,7 @@ from objectkernel_media_server.host_links import HostLinks
 from objectkernel_media_server.keys import check_place, check_prefix
 from objectkernel_media_server.part_names import new_token
 from objectkernel_media_server.pieces import MIB, PIECE, Gathering
+from objectkernel_media_server.pinging import Pinging
 from objectkernel_media_server.segment_names import INTERNAL
 from objectkernel_media_server.storage_contracts import StoredObject
 from objectkernel_media_server.store_failures import exists, incomplete, missing, surplus
@@ -56,6 +57,7 @@ class ObstoreObjects(HostLinks):
         super().__init__(signed_url_secret, signed_url_base_url)
         self.store = from_url(store) if isinstance(store, str) else store
         self._threads = anyio.CapacityLimiter(_THREADS)
+        self._pinging = Pinging(self.name)
         self._taking = anyio.CapacityLimiter(_THREADS)  # of its own: who takes must not wait for those who give
 
     async def put_stream(
@@ -113,9 +115,11 @@ class ObstoreObjects(HostLinks):
     async def ping(self) -> None:
         """See `contracts.Storage.ping`."""
         try:
-            await self.run(lambda: obstore.head(self.store, "ping"))
+            await self._pinging.ask(lambda: obstore.head(self.store, "ping"))
         except FileNotFoundError:
             return
+        except (BaseError, OSError) as error:
+            raise _failure(error) from error
 
     async def aclose(self) -> None:
         """The client closes its connections itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -13,6 +14,7 @@ from botocore.config import Config  # type: ignore[import-untyped]
 from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
 from objectkernel_media_server.errors import StorageFull, StorageUnavailable
+from objectkernel_media_server.pinging import Pinging
 
 T = TypeVar("T")
 
@@ -55,6 +57,7 @@ class S3Client:
 
     def __init__(self, place: S3Place) -> None:
         self._threads = anyio.CapacityLimiter(place.threads)
+        self._pinging = Pinging("s3")
         self._calls = _client(place, place.endpoint_url)
         public = place.public_endpoint_url or place.endpoint_url
         self._links = self._calls if public == place.endpoint_url else _client(place, public)
@@ -75,12 +78,13 @@ class S3Client:
 
     async def run(self, step: Callable[..., T], *args: Any, **parameters: Any) -> T:
         """A blocking step of the client."""
-        try:
+        with _our_errors():
             return await to_thread.run_sync(lambda: step(*args, **parameters), limiter=self._threads)
-        except ClientError as error:
-            raise _refused(error) from error
-        except BotoCoreError as error:
-            raise _down(type(error).__name__) from error
+
+    async def ping(self) -> None:
+        """Have an answer, whichever it is; see `pinging`."""
+        with _our_errors():
+            await self._pinging.ask(self._calls.list_buckets)
 
     def link(self, operation: str, ttl: float, parameters: dict[str, Any]) -> str:
         """An address that does one request for `ttl` seconds; nothing is asked of the server."""
@@ -115,6 +119,16 @@ class S3Refused(StorageUnavailable):
     """The server refuses a request. Attributes: store, reason (its code)."""
 
     reason: str
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        raise _refused(error) from error
+    except BotoCoreError as error:
+        raise _down(type(error).__name__) from error
 
 
 def _refused(error: ClientError) -> StorageUnavailable:

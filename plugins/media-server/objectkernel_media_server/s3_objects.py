@@ -143,7 +143,7 @@ class S3Objects:
     async def ping(self) -> None:
         """See `contracts.Storage.ping`. Credentials that may not list buckets are a sign of life too."""
         try:
-            await self.client.call("list_buckets")
+            await self.client.ping()
         except S3Refused as error:
             if error.reason != "AccessDenied":
                 raise

@@ -116,7 +116,6 @@ class UploadRows:
         """All uploads of an account."""
         return [upload_of(row) for row in await self.dialect.find(UPLOAD, {"account_id": account_id, **fields})]
 
-
     async def waiting_for(self, part: Upload) -> list[Upload]:
         """Final uploads that a part was the last for; their number and that of their parts is up to their sender."""
         of_account = {"account_id": part.account_id, "state": "open"}

@@ -587,7 +587,8 @@ async def _read_while(body: IncomingBody, turn: Turn) -> AsyncIterator[None]:
 
 
 async def _nothing() -> AsyncGenerator[bytes]:
-    for piece in ():
+    nothing: tuple[bytes, ...] = ()
+    for piece in nothing:
         yield piece
 
 

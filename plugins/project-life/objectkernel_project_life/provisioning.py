@@ -131,7 +131,8 @@ class Provisioning:
 
 def _place_problems(ground: Ground, account: object, config: ProjectConfig) -> list[str]:
     """What is wrong with the place that somebody names, to be told with what else is wrong."""
-    dialect, uri = config.dialect, None if config.uri is None else config.uri.reveal()
+    dialect: object = config.dialect
+    uri: object = None if config.uri is None else config.uri.reveal()
     if not isinstance(account, str) or not isinstance(dialect, str | None) or not isinstance(uri, str) or not uri:
         return []
     try:
@@ -148,7 +149,8 @@ def locate(ground: Ground, account: str, id: str, dialect: str | None, uri: Secr
         InvalidProject, UriRefused: it may not, or the URI cannot be read.
         EncryptionKeyMissing: this host cannot store a URI.
     """
-    if not isinstance(uri.reveal(), str) or not uri.reveal():
+    given: object = uri.reveal()
+    if not isinstance(given, str) or not given:
         raise InvalidProject("this is no URI", why="it is empty, or no text", fix="give the URI as a driver takes it")
     settled = ground.policy.settled(account, dialect, uri)
     ground.policy.check(account, dialect, settled)

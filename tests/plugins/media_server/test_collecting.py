@@ -159,6 +159,14 @@ async def test_unfinished(house: House) -> None:
     assert await there(house) == {row.key}
 
 
+async def test_parts_of_what_is_coming(house: House) -> None:
+    """They stay, however old they are, as long as the recording is not given up."""
+    row = await house.media.begin_recording("acc", size=10)
+    await house.storage.begin(BUCKET, row.key)
+    assert await kinds(collector(house, ahead=timedelta(minutes=59), grace=0)) == {}
+    assert [key async for key, _, _ in house.storage.unfinished(BUCKET)] == [row.key]
+
+
 async def test_forgotten(house: House) -> None:
     """The row of a recording that failed or was deleted goes when it is old, and never before its blob."""
     gone = (await house.media.create_recording("acc", webm())).row

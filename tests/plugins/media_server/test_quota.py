@@ -159,6 +159,20 @@ async def test_of_others(hosts: Any) -> None:
     assert (await house.media.find("acc", row.id)).size_bytes == 110
 
 
+async def test_limit_that_went_down(hosts: Any) -> None:
+    """An account with more than it may have by now takes nothing more; what it has is finished, and can go."""
+    (before,) = await hosts(1)
+    rows = [await before.media.begin_recording("acc", size=SIZE) for _ in range(3)]
+    (house,) = await hosts(1, account_bytes=SIZE, account_recordings=1)
+    with pytest.raises(QuotaExceeded):
+        await house.media.begin_recording("acc", size=0)
+    assert (await finishing(house.media, rows[0])()).status == "ready"
+    await failing(house.media, rows[1])()
+    assert await deleting(house.media, rows[2])()
+    assert await house.statuses() == ["ready", "failed", "deleted"]
+    assert await house.media.quota.usage("acc") == Usage(bytes=60, count=1)
+
+
 async def test_recount_while_in_use(hosts: Any) -> None:
     """What was told wrongly is set right while others change it, and nothing of theirs is lost."""
     houses = await hosts()

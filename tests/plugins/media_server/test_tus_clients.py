@@ -103,3 +103,38 @@ def test_aiotus_uploads(tmp_path: Path, concurrent: bool) -> None:
         assert len(host.files()) == 1
     assert row.checksum == digest(content)
     assert told == {"filename": b"take.webm", "wanted": None}
+
+
+class Breaking(io.BytesIO):
+    """A file that cannot be read behind its middle, the first time that somebody tries."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() >= MiB and not self.broke_at:
+            self.broke_at = self.tell()
+            raise OSError("the disk does not answer")
+        return super().read(size)
+
+    broke_at = 0
+
+
+def test_aiotus_stops_and_resumes(tmp_path: Path) -> None:
+    """Half of a file, a new client with the address alone, the other half: one recording, whole."""
+    content = webm(2 * MiB + 5)
+    file = Breaking(content)
+
+    async def send(url: str) -> list[int]:
+        headers = {"Authorization": "Bearer ada:"}
+        async with aiohttp.ClientSession(headers=headers) as session:
+            endpoint = yarl.URL(f"{url}/api/media/uploads/")
+            location = endpoint.join(await aiotus.creation.create(session, endpoint, file, {}))
+            with pytest.raises(OSError, match="does not answer"):
+                await aiotus.core.upload_buffer(session, location, file, chunksize=300_000)
+        async with aiohttp.ClientSession(headers=headers) as session:
+            offsets = [await aiotus.core.offset(session, location)]
+            await aiotus.core.upload_buffer(session, location, file, chunksize=300_000)
+            return [*offsets, await aiotus.core.offset(session, location)]
+
+    with served(tmp_path) as host:
+        assert anyio.run(send, host.url) == [file.broke_at, len(content)]
+        (row,) = host.rows()
+    assert file.broke_at >= MiB and row.checksum == digest(content)

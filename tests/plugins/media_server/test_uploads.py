@@ -445,6 +445,18 @@ async def test_expiry_of_what_is_done(studio: Studio) -> None:
     assert len(studio.files()) == 1
 
 
+async def test_parts_that_wait(studio: Studio) -> None:
+    """A part that is done is an object that no recording has: it is needed until somebody puts it into one."""
+    part = await studio.uploads.create("ada", NewUpload(length=1000, kind="partial"))
+    part = await studio.uploads.append("ada", part.id, 0, Sender(CONTENT).body)
+    assert part.state == "done"
+    collector = UploadCollector(studio.uploads)
+    assert await collector.needed(BUCKET, [part.key, "partial/other"]) == {part.key}
+    final = await studio.uploads.create("ada", NewUpload(kind="final", parts=(part.id,)))
+    assert final.state == "done"
+    assert await collector.needed(BUCKET, [part.key]) == set()
+
+
 async def test_account_goes(studio: Studio) -> None:
     """All of its uploads go, parts too, and nobody else's."""
     for kind in ("whole", "partial"):

@@ -175,18 +175,20 @@ async def relay(port: int, client: SocketStream) -> None:
 
 
 @pytest.mark.slow
-async def test_a_boot_longer_than_a_start_may_take(tmp_path: Path) -> None:
+async def test_a_boot_longer_than_a_start_may_take(tmp_path: Path, anyio_backend: str) -> None:
     """Eager projects are waited for, however short the time that a plugin has to start."""
+    if anyio_backend != "asyncio":
+        pytest.skip("once will do: it takes its time, so that a busy machine does not fail")
 
     class Slow(OwnManager):
         async def ping(self, name: str) -> None:
-            await anyio.sleep(4.0)
+            await anyio.sleep(9.0)
             await super().ping(name)
 
     async with host(tmp_path, manager=OwnManager()) as at:
         await at.made()
     slow = Slow()
-    async with host(tmp_path, manager=slow, opening="eager", options={"start_timeout": 3.0}) as at:
+    async with host(tmp_path, manager=slow, opening="eager", options={"start_timeout": 8.0}) as at:
         assert [state.open for state in at.manager.list()] == [True]
 
 

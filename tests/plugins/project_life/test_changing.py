@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from objectkernel_project_life.contracts import InvalidProject, ProjectConflict, ProjectUnavailable
+from objectkernel_project_life.contracts import InvalidProject, ProjectConflict, ProjectUnavailable, UriRefused
 from objectkernel_system_dialect.contracts import CursorInvalid, EntitySchema, Field
 
 from tests.plugins.project_life.hosts import NOTE, WIDER_NOTE, Hook, Trail, expect_consistent, host, spoil
@@ -147,6 +147,15 @@ async def test_a_plan_of_a_database_that_is_away(tmp_path: Path) -> None:
         spoil(at.file("first.db"))
         with pytest.raises(ProjectUnavailable):
             await at.projects.plan_schemas("acme", project.id, [WIDER_NOTE])
+
+
+async def test_a_plan_of_a_database_that_is_not_allowed_any_more(tmp_path: Path) -> None:
+    """Settings hold for whoever looks, too: nothing connects to a place that projects may not have by now."""
+    async with host(tmp_path) as at:
+        project = await at.made()
+    async with host(tmp_path, allowed_dialects=["postgres"]) as at:
+        with pytest.raises(UriRefused, match="allowed_dialects"):
+            await at.projects.plan_schemas("acme", project.id, [NOTE])
 
 
 async def test_other_schemas_of_a_paused_project(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from objectkernel_project_life.contracts import (
     Projects,
 )
 from objectkernel_project_life.data_http import KEPT_SECONDS, ProjectDialects
+from objectkernel_project_life.schema import PROJECT_SCHEMA
+from objectkernel_system_dialect.contracts import SYSTEM_DIALECT
 from starlette.requests import Request
 
 from tests.plugins.project_life.project_hosts import CUSTOMER, PATH, Host, hosted
@@ -121,6 +123,16 @@ async def test_only_while_it_is_active(host: Host) -> None:
         assert [row["name"] for row in (await ada.get(data(id))).json()["rows"]] == ["Grace"]
         await ada.delete(f"{PATH}/{id}")
         assert (await ada.get(data(id))).status_code == 404
+
+
+async def test_what_another_host_has_paused(host: Host) -> None:
+    """The register's word counts, also where this host has the project still open."""
+    async with host.client() as ada:
+        id = await made(ada, "crm")
+        await host.kernel.get(SYSTEM_DIALECT).update(PROJECT_SCHEMA, id, {"status": "paused"})
+        refused = await ada.get(data(id))
+        assert (refused.status_code, refused.json()["code"]) == (409, "L105")
+        assert "paused" in refused.text
 
 
 async def test_only_by_rest(host: Host) -> None:

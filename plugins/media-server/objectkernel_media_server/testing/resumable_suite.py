@@ -123,19 +123,20 @@ class ResumableSuite(StoreTests):
         assert await _tokens(uploads, key) == set()
 
     @pytest.mark.parametrize("size", [1000, 6 * MIB])
-    @pytest.mark.parametrize("last", ["first", "other"])
+    @pytest.mark.parametrize("turns", ["aab", "aaba", "aba"])
     async def test_processes_in_turn(
-        self, stores: Stores, uploads: Resumable, store: Storage, key: str, size: int, last: str
+        self, stores: Stores, uploads: Resumable, store: Storage, key: str, size: int, turns: str
     ) -> None:
-        """What a process remembers of an append that was not kept is nothing when another one has gone on since."""
+        """What a process remembers is nothing when another one has gone on since: only the first and the last append
+        were kept, and nobody was shut out.
+        """
         content = content_of(2 * size)
-        first, other = uploads, self.resumed(stores)
+        processes = {"a": uploads, "b": self.resumed(stores)}
+        first, *forgotten, last = (processes[name] for name in turns)
         token, offset = await first.append(ONE, key, await first.begin(ONE, key), 0, body_of(content[:size]))
-        await first.append(ONE, key, token, offset, body_of(content_of(size, 1)))
-        if last == "first":
-            await other.append(ONE, key, token, offset, body_of(content_of(size, 2)))
-        goes_on = first if last == "first" else other
-        token, offset = await goes_on.append(ONE, key, token, offset, body_of(content[size:]))
+        for n, process in enumerate(forgotten):
+            await process.append(ONE, key, token, offset, body_of(content_of(size, n + 1)))
+        token, offset = await last.append(ONE, key, token, offset, body_of(content[size:]))
         _is_whole(await first.finish(ONE, key, token, offset), key, content)
         assert await read_all(store, ONE, key) == content
         assert await _tokens(first, key) == set()
