@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -94,8 +94,9 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._unread = 0
-        if not self.cycle.body:  # uvicorn's own, which is empty at first and whenever the application has received it
-            self.cycle.body = Pieces()  # type: ignore[assignment]
+        cycle: Any = self.cycle
+        if not cycle.body:  # uvicorn's own, which is empty at first and whenever the application has received it
+            cycle.body = Pieces()
         super().on_body(body)
 
     def on_response_complete(self) -> None:

@@ -69,8 +69,7 @@ class S3Client:
             S3Refused: the server answers with an error that some caller may know what to do with.
             StorageUnavailable: it does not answer.
         """
-        answer: dict[str, Any] = await self.run(getattr(self._calls, operation), **parameters)
-        return answer
+        return Told(await self.run(getattr(self._calls, operation), **parameters))
 
     async def pages(self, operation: str, **parameters: Any) -> PagesOf:
         """The answers of a request that gives its list in pages."""
@@ -115,6 +114,15 @@ class PagesOf:
         return page
 
 
+class Told(dict[str, Any]):
+    """What a server tells, or a part of it. What it should and does not is its failure: it may be no S3 server at all,
+    but a page that a proxy shows.
+    """
+
+    def __missing__(self, name: str) -> Any:
+        raise garbled(f"it has no {name}")
+
+
 class S3Refused(StorageUnavailable):
     """The server refuses a request. Attributes: store, reason (its code)."""
 
@@ -129,6 +137,19 @@ def _our_errors() -> Iterator[None]:
         raise _refused(error) from error
     except BotoCoreError as error:
         raise _down(type(error).__name__) from error
+    except (ValueError, RecursionError) as error:  # of an answer that the client cannot read, or of redirects in a ring
+        raise garbled(type(error).__name__) from error
+
+
+def garbled(why: str) -> StorageUnavailable:
+    """What a server answers is no answer of S3."""
+    return StorageUnavailable(
+        "the object store does not answer as S3 does",
+        why=why,
+        fix="see that its address is right, and what stands before it",
+        store="s3",
+        reason="garbled",
+    )
 
 
 def _refused(error: ClientError) -> StorageUnavailable:

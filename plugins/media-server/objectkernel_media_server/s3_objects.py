@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, Final
 
 import anyio
 
 from objectkernel_media_server.keys import check_place, check_prefix
 from objectkernel_media_server.pieces import MIB, PIECE, Gathering
-from objectkernel_media_server.s3_client import BEYOND, MISSING, TAKEN, S3Client, S3Place, S3Refused
+from objectkernel_media_server.s3_client import BEYOND, MISSING, TAKEN, S3Client, S3Place, S3Refused, Told, garbled
 from objectkernel_media_server.storage_contracts import StoredObject
 from objectkernel_media_server.store_failures import exists, incomplete, missing, surplus
 
@@ -100,6 +101,9 @@ class S3Objects:
             return
         content = answer["Body"]
         try:
+            is_whole = answer["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.PARTIAL_CONTENT
+            if is_whole and (start or (length is not None and answer["ContentLength"] > length)):
+                raise garbled("it sends more than the range that it was asked for")
             async with aclosing(self._pieces(content)) as pieces:
                 yield pieces
         finally:
@@ -137,7 +141,7 @@ class S3Objects:
     async def names(self, bucket: str, prefix: str) -> AsyncGenerator[tuple[str, int, datetime]]:
         """Key, size and time of every object, of our own too."""
         async for page in await self.client.pages("list_objects_v2", Bucket=bucket, Prefix=prefix):
-            for found in page.get("Contents", ()):
+            for found in map(Told, page.get("Contents", ())):
                 yield found["Key"], found["Size"], found["LastModified"].astimezone(UTC)
 
     async def ping(self) -> None:
@@ -167,9 +171,10 @@ class S3Objects:
         """Store an object with one request, unless there is one."""
         kind = {"ContentType": content_type} if content_type else {}
         try:
-            await self.client.call("put_object", Bucket=bucket, Key=key, Body=content, IfNoneMatch="*", **kind)
+            answer = await self.client.call("put_object", Bucket=bucket, Key=key, Body=content, IfNoneMatch="*", **kind)
         except S3Refused as error:
             raise exists(bucket, key) if error.reason in TAKEN else error from None
+        self.stored_as(answer)
 
     async def create(self, bucket: str, key: str, content_type: str) -> str:
         """Begin a multipart upload; its id."""
@@ -182,12 +187,12 @@ class S3Objects:
         answer = await self.client.call(
             "upload_part", Bucket=bucket, Key=key, UploadId=upload, PartNumber=number, Body=content
         )
-        return {"PartNumber": number, "ETag": answer["ETag"]}
+        return {"PartNumber": number, "ETag": self.stored_as(answer)}
 
     async def complete(self, bucket: str, key: str, upload: str, parts: Sequence[dict[str, Any]]) -> None:
         """Make an object of parts, unless there is one under the key."""
         try:
-            await self.client.call(
+            answer = await self.client.call(
                 "complete_multipart_upload",
                 Bucket=bucket,
                 Key=key,
@@ -197,6 +202,16 @@ class S3Objects:
             )
         except S3Refused as error:
             raise exists(bucket, key) if error.reason in TAKEN else error from None
+        self.stored_as(answer)
+
+    @staticmethod
+    def stored_as(answer: Mapping[str, Any]) -> str:
+        """The tag of what a server has stored: what answers 200 without one has stored nothing.
+
+        Raises:
+            StorageUnavailable
+        """
+        return str(answer["ETag"])
 
     async def drop(self, bucket: str, key: str, upload: str) -> None:
         """Give up a multipart upload; nothing happens where there is none."""

@@ -23,7 +23,7 @@ from objectkernel_media_server.errors import ObjectExists, ObjectMissing, Storag
 from objectkernel_media_server.keys import check_bucket, check_place
 from objectkernel_media_server.pieces import MIB, Gathering
 from objectkernel_media_server.running_hashes import RunningHashes
-from objectkernel_media_server.s3_client import MISSING, S3Place, S3Refused
+from objectkernel_media_server.s3_client import MISSING, S3Place, S3Refused, Told
 from objectkernel_media_server.s3_objects import INTERNAL, PART, S3Objects
 from objectkernel_media_server.s3_tokens import EVERY, GAP, S3Upload, begun, read_internal, read_token
 from objectkernel_media_server.storage_contracts import AppendStopped, StoredObject
@@ -108,7 +108,7 @@ class S3Uploads(S3Objects):
         next = now.next + GAP * (generation - now.generation)
         done = attrs.evolve(now, generation=generation, step=0, before=-1, next=next, tail=len(tail))
         if tail:
-            await self.client.call("put_object", Bucket=bucket, Key=done.tail_key(key, 0), Body=tail)
+            self.stored_as(await self.client.call("put_object", Bucket=bucket, Key=done.tail_key(key, 0), Body=tail))
         running = self._hashes.of(f"{token}@{offset}")
         if running is not None:
             self._hashes.keep(f"{done.text()}@{offset}", running)
@@ -167,7 +167,7 @@ class S3Uploads(S3Objects):
             if own is not None:
                 left[own[0], own[1]] = changed_at
         async for page in await self.client.pages("list_multipart_uploads", Bucket=bucket):
-            for found in page.get("Uploads", ()):
+            for found in map(Told, page.get("Uploads", ())):
                 one = attrs.evolve(begun(found["UploadId"]), generation=EVERY)
                 left.pop((found["Key"], one.mark), None)
                 yield found["Key"], one.text(), found["Initiated"].astimezone(UTC)
@@ -185,7 +185,8 @@ class S3Uploads(S3Objects):
         if done.sent == now.sent:
             await self._free(bucket, key, now)
         if tail:
-            await self.client.call("put_object", Bucket=bucket, Key=done.tail_key(key, done.step), Body=tail)
+            put = {"Bucket": bucket, "Key": done.tail_key(key, done.step), "Body": tail}
+            self.stored_as(await self.client.call("put_object", **put))
         if now.before >= 0:
             await self.client.call("delete_object", Bucket=bucket, Key=now.tail_key(key, now.before))
         return attrs.evolve(done, tail=len(tail))
@@ -224,7 +225,8 @@ class S3Uploads(S3Objects):
             async for page in await self.client.pages(
                 "list_parts", Bucket=bucket, Key=key, UploadId=now.upload, PartNumberMarker=after
             ):
-                found.update({part["PartNumber"]: part for part in page.get("Parts", ()) if part["PartNumber"] > after})
+                parts = map(Told, page.get("Parts", ()))
+                found.update({part["PartNumber"]: part for part in parts if part["PartNumber"] > after})
         except S3Refused as error:
             raise missing(bucket, key) if error.reason in MISSING else error from None
         return found

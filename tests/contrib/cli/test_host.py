@@ -140,7 +140,10 @@ def test_a_broken_configuration_file_is_an_error_of_the_host(run, folder):
         ("plugins", "package-service"),
         ("graph", "package-service"),
         ("check", "the installed plugins: "),
-        ("doctor", "commands of plugins: accounts, audit, backup, clients, keys, login, logout, media, packages, projects"),
+        (
+            "doctor",
+            "commands of plugins: accounts, audit, backup, clients, keys, login, logout, media, packages, projects",
+        ),
         ("why commands", "package-service"),
     ],
 )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
+import attrs
 import pytest
 from objectkernel_media_server import outbox
-from objectkernel_media_server.contracts import ChecksumMismatch, MediaEvent, MediaFailed, MediaReady
+from objectkernel_media_server.contracts import ChecksumMismatch, MediaEvent, MediaFailed, MediaReady, MediaUploaded
 from objectkernel_media_server.entities import OUTBOX
+from objectkernel_media_server.media_ids import new_id
 from objectkernel_media_server.outbox import AT_ONCE, Outbox
 from objectkernel_media_server.testing import MemoryDriver
 from objectkernel_system_dialect.contracts import DatabaseUnavailable
@@ -123,6 +125,27 @@ async def test_undone_with_the_row(house: House) -> None:
     with pytest.raises(LookupError):
         await change()
     assert await house.statuses() == [] and await waiting(house) == 0
+
+
+async def test_no_change_without_its_event(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change whose event cannot be kept is not made: they are in one transaction, and no crash comes between."""
+    ready = (await house.media.create_recording("acc", webm())).row
+    coming = await house.media.begin_recording("acc", size=10)
+    usage, kept = await house.media.quota.usage("acc"), await waiting(house)
+
+    async def add(events: Iterable[MediaEvent]) -> None:
+        if list(events):
+            raise LookupError
+
+    monkeypatch.setattr(house.parts.outbox, "add", add)
+    with pytest.raises(LookupError):
+        await house.media.delete_media("acc", ready.id)
+    await house.media.fail_recording("acc", coming.id, "no reason")
+    new = attrs.evolve(coming, id=new_id(), key=f"{coming.key}.new")
+    with pytest.raises(LookupError):
+        await house.parts.repo.insert("acc", new, event=MediaUploaded(id=new_id(), row=new, at=new.created_at))
+    assert await house.statuses() == ["ready", "uploading"]
+    assert (await house.media.quota.usage("acc"), await waiting(house)) == (usage, kept)
 
 
 async def test_a_handler_that_fails(house: House, long_pauses: None) -> None:

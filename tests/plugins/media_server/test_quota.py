@@ -159,6 +159,20 @@ async def test_of_others(hosts: Any) -> None:
     assert (await house.media.find("acc", row.id)).size_bytes == 110
 
 
+async def test_one_recording_grows_at_once(hosts: Any) -> None:
+    """However several hosts reserve room for one recording, the account's usage is what its row says."""
+    houses = await hosts()
+    row = await houses[0].media.begin_recording("acc", size=SIZE)
+
+    def grow(number: int) -> Callable[[], Awaitable[Any]]:
+        return lambda: houses[number % HOSTS].media.grow_recording("acc", row.id, SIZE + number)
+
+    await at_once([grow(number) for number in range(1, 31)])
+    size = (await houses[0].media.find("acc", row.id)).size_bytes
+    assert SIZE < size <= SIZE + 30
+    assert await houses[0].media.quota.usage("acc") == Usage(reserved_bytes=size, reserved_count=1)
+
+
 async def test_limit_that_went_down(hosts: Any) -> None:
     """An account with more than it may have by now takes nothing more; what it has is finished, and can go."""
     (before,) = await hosts(1)

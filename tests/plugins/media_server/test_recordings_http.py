@@ -130,6 +130,15 @@ def test_type_is_refused(client: httpx.Client, host: Served, account: str) -> No
     assert host.rows(account) == ()
 
 
+def test_a_file_of_a_name_in_any_script(client: httpx.Client) -> None:
+    """As browsers write it into a form, which is UTF-8; so are the names of fields."""
+    head = 'Content-Disposition: form-data; name="{}"; filename="画面録画.webm"'
+    body = form((head.format("blob"), CONTENT), (NAMED.format("メモ"), b"x"))
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    answer = client.post(RECORDINGS, content=body, headers=headers)
+    assert answer.status_code == 201, answer.text
+
+
 @pytest.mark.parametrize("said", [{"takeIndex": "-1"}, {"takeIndex": "x"}, {"durationMs": "-5"}, {"sha256": "abc"}])
 def test_what_cannot_be_said(client: httpx.Client, host: Served, account: str, said: dict[str, str]) -> None:
     """422, in a query as in a form, and no recording."""

@@ -108,13 +108,13 @@ def test_aiotus_uploads(tmp_path: Path, concurrent: bool) -> None:
 class Breaking(io.BytesIO):
     """A file that cannot be read behind its middle, the first time that somebody tries."""
 
+    broke_at = 0
+
     def read(self, size: int | None = -1) -> bytes:
         if self.tell() >= MiB and not self.broke_at:
             self.broke_at = self.tell()
             raise OSError("the disk does not answer")
         return super().read(size)
-
-    broke_at = 0
 
 
 def test_aiotus_stops_and_resumes(tmp_path: Path) -> None:

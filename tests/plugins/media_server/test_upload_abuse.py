@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import httpx
 import pytest
+from objectkernel_media_server.upload_entities import Upload
 
 from tests.plugins.media_server.tus_requests import Tus, metadata
 from tests.plugins.media_server.upload_hosts import MiB, Served, served, webm
@@ -121,6 +122,28 @@ def test_parts_are_uploads(tus: Tus) -> None:
     tus.create(0, upload_concat="partial")
 
 
+def test_many_that_wait_for_one_part(tus: Tus, host: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that is done is no reason to look at the parts of every final upload that waits for others too."""
+    assert host.parts.uploads is not None
+    rows, looks = host.parts.uploads.rows, list[str]()
+    some = rows.some
+
+    async def counted(account_id: str, ids: Sequence[str]) -> list[Upload]:
+        looks.append(account_id)
+        return await some(account_id, ids)
+
+    monkeypatch.setattr(rows, "some", counted)
+    first, second, other = (tus.create(1, upload_concat="partial") for _ in range(3))
+    counts = []
+    for part, finals in ((first, 1), (second, 4)):
+        for _ in range(finals):
+            tus.create(upload_concat=f"final;{first} {second} {other}")
+        looks.clear()
+        assert tus.patch(part, 0, b"x").status_code == 204
+        counts.append(len(looks))
+    assert counts[1] == counts[0]
+
+
 @pytest.mark.parametrize("kind", ["video/webm\0", "a\nb", "vidéo/webm", "x" * 300])
 def test_type_of_a_part(tus: Tus, kind: str) -> None:
     """What is said of a part is checked as what is said of a recording: it goes to the store."""
@@ -166,9 +189,10 @@ def test_refused_bytes_are_dropped(
     tus: Tus, host: Served, account: str, before: int, kind: str, length: int | None
 ) -> None:
     """Bytes with a wrong checksum leave nothing behind, however often they come."""
-    concat = {"upload_concat": kind} if kind == "partial" else {}
-    deferred = {} if length is not None else {"upload_defer_length": "1"}
-    url = tus.create(length, **concat, **deferred)
+    said = {"upload_defer_length": "1"} if length is None else {}
+    if kind == "partial":
+        said["upload_concat"] = kind
+    url = tus.create(length, None, **said)
     for _ in range(3):
         assert tus.patch(url, 0, GARBAGE, **WRONG).status_code == 460
         assert on_disk(host) == before
@@ -180,8 +204,8 @@ def test_refused_bytes_are_dropped(
 @pytest.mark.parametrize("kind", ["partial", "whole"])
 def test_checksum_is_no_way_round_the_quota(tus: Tus, host: Served, account: str, before: int, kind: str) -> None:
     """A request whose bytes are recorded all at once has room made for them as they come."""
-    concat = {"upload_concat": kind} if kind == "partial" else {}
-    url = tus.create(upload_defer_length="1", **concat)
+    said = {"upload_defer_length": "1", **({"upload_concat": kind} if kind == "partial" else {})}
+    url = tus.create(None, None, **said)
     most = 0
 
     def slowly() -> Iterator[bytes]:

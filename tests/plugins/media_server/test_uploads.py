@@ -434,6 +434,16 @@ async def test_expired(studio: Studio) -> None:
     assert await studio.reserved() == 1000
 
 
+async def test_bytes_before_it_is_given_up(studio: Studio) -> None:
+    """An upload that was found to have expired, and got bytes then, stays."""
+    found = await begin(studio)
+    await studio.uploads.append("ada", found.id, 0, Sender(CONTENT[:400]).body)
+    with pytest.raises(MediaMissing):
+        await studio.uploads.expire(found)
+    assert (await studio.uploads.look("ada", found.id)).offset == 400
+    assert await studio.statuses() == ["uploading"]
+
+
 async def test_expiry_of_what_is_done(studio: Studio) -> None:
     """The upload is forgotten, and the recording stays."""
     upload = await begin(studio)
