@@ -11,7 +11,6 @@ numbers that the old writer does not come to.
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -29,7 +28,6 @@ from objectkernel_media_server.s3_tokens import EVERY, GAP, S3Upload, begun, rea
 from objectkernel_media_server.storage_contracts import AppendStopped, StoredObject
 from objectkernel_media_server.store_failures import exists, incomplete, missing
 
-_LATEST: Final = 2048
 LEAST: Final = 5 * MIB
 """The smallest part but the last."""
 
@@ -40,14 +38,12 @@ class S3Uploads(S3Objects):
     def __init__(self, place: S3Place) -> None:
         super().__init__(place)
         self._hashes = RunningHashes()
-        self._latest: OrderedDict[str, str] = OrderedDict()
 
     async def begin(self, bucket: str, key: str, *, content_type: str = "") -> str:
         """See `contracts.Resumable.begin`."""
         check_place(bucket, key)
         new = begun(await self.create(bucket, key, content_type))
         token = new.text()
-        self._keep_latest(new.mark, token)
         self._hashes.keep(f"{token}@0", hashlib.sha256())
         return token
 
@@ -59,9 +55,7 @@ class S3Uploads(S3Objects):
         held = await self._tail(bucket, key, now, offset)
         sha256 = self._hashes.of(f"{token}@{offset}")
         gathering = Gathering(body, PART)
-        known = self._latest.pop(now.mark, None) == token
-        free = now.next if known else await self._free(bucket, key, now)
-        done = attrs.evolve(now.after(len(held)), next=free)
+        done = attrs.evolve(now.after(len(held)), next=await self._free(bucket, key, now))
         failure: BaseException | None = None
         try:
             last = False
@@ -84,8 +78,6 @@ class S3Uploads(S3Objects):
                 raise
             done, sha256, failure = attrs.evolve(done, tail=0), None, error
         text = done.text()
-        if failure is gathering.error:  # else a part may have come of which the server did not tell
-            self._keep_latest(now.mark, text)
         if sha256 is not None:
             self._hashes.keep(f"{text}@{done.size}", sha256)
         if failure is not None:
@@ -177,7 +169,6 @@ class S3Uploads(S3Objects):
     async def aclose(self) -> None:
         """Forget what is remembered, and close the connections."""
         self._hashes.clear()
-        self._latest.clear()
         await super().aclose()
 
     async def _with_tail(self, bucket: str, key: str, now: S3Upload, done: S3Upload, tail: bytes) -> S3Upload:
@@ -199,13 +190,6 @@ class S3Uploads(S3Objects):
             return b""
         async with self.opened(bucket, now.tail_key(key, now.step), 0, offset - now.sent) as pieces:
             return b"".join([piece async for piece in pieces])
-
-    def _keep_latest(self, mark: str, token: str) -> None:
-        """Remember that nothing was sent for this upload since this token was given."""
-        self._latest[mark] = token
-        self._latest.move_to_end(mark)
-        if len(self._latest) > _LATEST:
-            self._latest.popitem(last=False)
 
     async def _free(self, bucket: str, key: str, now: S3Upload) -> int:
         """A part number behind those that were sent under a newer token which nobody kept.
