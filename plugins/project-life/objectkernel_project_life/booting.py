@@ -78,7 +78,7 @@ class Booting:
     async def _open(self, record: Record, run: _Run) -> None:
         raised: KernelError | None = None
         try:
-            await self._ground.manager.ping(record.mproject_name)
+            await self._ground.manager.try_project(record.mproject_name)
         except Exception as error:
             raised = safe(error, record.mproject_name, self._ground.uri_of(record))
         try:

@@ -417,7 +417,7 @@ class ProjectManager(Protocol):
         """Every project that is there, by name."""
         ...
 
-    async def ping(self, name: str) -> None:
+    async def try_project(self, name: str) -> None:
         """Open the project if it is not, and ask its database for a sign of life.
 
         Raises:

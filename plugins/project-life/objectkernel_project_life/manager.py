@@ -138,7 +138,7 @@ class HostManager:
 
     # --- signs of life --------------------------------------------------------------------------------------
 
-    async def ping(self, name: str) -> None:
+    async def try_project(self, name: str) -> None:
         """See `ProjectManager.ping`; a project that has failed a moment ago is tried all the same."""
         gate = self._there(name)
         await gate.try_now()

@@ -66,7 +66,7 @@ class Retrying:
             await self._take_on(record)
         raised: Exception
         try:
-            await ground.manager.ping(record.mproject_name)
+            await ground.manager.try_project(record.mproject_name)
         except Exception as error:
             raised = error
         else:

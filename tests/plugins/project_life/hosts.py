@@ -130,7 +130,7 @@ async def expect_consistent(at: Host) -> None:
     assert {state.project_id for state in at.manager.list()} <= rows.keys()
     for row in rows.values():
         if row["status"] == "active":
-            await at.manager.ping(row["mproject_name"])
+            await at.manager.try_project(row["mproject_name"])
 
 
 class Trail(Plugin):

@@ -58,7 +58,7 @@ class OwnManager:
             for name, project in sorted(self.projects.items())
         )
 
-    async def ping(self, name: str) -> None:
+    async def try_project(self, name: str) -> None:
         self.log.append("ping")
         if name not in self.projects:
             raise ProjectNotServed("it is not there", fix="add it")

@@ -181,9 +181,9 @@ async def test_a_boot_longer_than_a_start_may_take(tmp_path: Path, anyio_backend
         pytest.skip("once will do: it takes its time, so that a busy machine does not fail")
 
     class Slow(OwnManager):
-        async def ping(self, name: str) -> None:
+        async def try_project(self, name: str) -> None:
             await anyio.sleep(9.0)
-            await super().ping(name)
+            await super().try_project(name)
 
     async with host(tmp_path, manager=OwnManager()) as at:
         await at.made()

@@ -139,7 +139,7 @@ async def test_figures_count_projects_and_name_none(anyio_backend: str, tmp_path
         await manager.add_project(open)
         await manager.add_project(broken, open=False)
         with pytest.raises(ProjectUnavailable):
-            await manager.ping(broken.name)
+            await manager.try_project(broken.name)
         async with manager.get(open.name).dialect.transaction():
             figures = list(project_figures(manager))
     assert {(one.name, *one.labels.values()): one.value for one in figures} == {

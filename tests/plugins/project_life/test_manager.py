@@ -121,7 +121,7 @@ async def test_added_project_is_open_and_has_its_tables(host: Host, one: Managed
     await notes.create({"text": "first"})
     assert await notes.count() == 1
     assert host.manager.entity_service(one.name) is host.manager.get(one.name)
-    await host.manager.ping(one.name)
+    await host.manager.try_project(one.name)
 
 
 async def test_lazy_project_is_opened_by_whoever_needs_it(host: Host, one: ManagedProject) -> None:
@@ -140,7 +140,7 @@ async def test_what_is_not_there_is_said(host: Host, one: ManagedProject) -> Non
         host.manager.get("project_x")
     assert unknown.value.facts["project"] == "project_x"
     with pytest.raises(ProjectNotServed):
-        await host.manager.ping("project_x")
+        await host.manager.try_project("project_x")
     assert not await host.manager.remove_project("project_x")
     await host.manager.add_project(one, open=False)
     with pytest.raises(EntityUnknown) as near:
@@ -338,14 +338,14 @@ async def test_failure_is_told_and_not_repeated_at_once(tmp_path: Path, anyio_ba
         assert manager.opener.failed == 1
         assert manager.list()[0].error == str(first.value) == str(second.value)
         with pytest.raises(ProjectUnavailable):
-            await manager.ping(one.name)
+            await manager.try_project(one.name)
         assert manager.opener.failed == 2
         folder.mkdir()
         with pytest.raises(ProjectUnavailable):
             await notes.count()
         await news.wait()
         news = anyio.Event()
-        await manager.ping(one.name)
+        await manager.try_project(one.name)
         assert await notes.count() == 0
         assert manager.list()[0].error is None
         await news.wait()
@@ -381,7 +381,7 @@ async def test_ping_tells_of_a_database_that_was_lost(
 
     monkeypatch.setattr(gate.current.dialect, "ping", lost)
     with pytest.raises(ProjectUnavailable, match="does not answer"):
-        await host.manager.ping(one.name)
+        await host.manager.try_project(one.name)
 
 
 @pytest.mark.postgres
@@ -397,7 +397,7 @@ async def test_lost_server_is_found_again(anyio_backend: str, tmp_path: Path, cu
         with pytest.raises(DatabaseUnavailable):
             await notes.count()
         with pytest.raises(ProjectUnavailable):
-            await manager.ping(one.name)
+            await manager.try_project(one.name)
         cuttable.mend()
         assert await notes.count() == 1
         cuttable.cut()
@@ -546,7 +546,7 @@ async def test_policy_is_asked_at_every_opening(tmp_path: Path, anyio_backend: s
         await manager.add_project(project(tmp_path / "two.db", NOTE, account="bob", home="eva"), open=False)
         assert policy.asked == ["ada"]
         for state in manager.list():
-            await manager.ping(state.name)
+            await manager.try_project(state.name)
         assert policy.asked == ["ada", "eva"]
         with pytest.raises(UriRefused):
             await manager.add_project(project(tmp_path / "three.db", NOTE, account="eve"))

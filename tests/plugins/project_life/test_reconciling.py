@@ -82,7 +82,7 @@ async def test_a_key_that_is_changed_interrupts_nobody(tmp_path: Path) -> None:
     keys = f"{NEW_KEY},{KEY}"
     async with host(tmp_path, keys=keys) as one, host(tmp_path, keys=keys) as other:
         for at in (one, other):
-            await at.manager.ping(project.mproject_name)
+            await at.manager.try_project(project.mproject_name)
         assert [progress.done async for progress in one.projects.rotate_key()] == [1]
         for at in (one, other):
             await at.projects.reconcile()

@@ -52,6 +52,13 @@ class Elsewhere(Plugin):
         return self.made
 
 
+async def test_a_host_of_projects_is_ready(tmp_path: Path) -> None:
+    """What the kernel asks services for a sign of life finds nothing wrong with these."""
+    async with host(tmp_path) as at:
+        health = await at.kernel.health()
+        assert health.ready, [one for one in health.services if one.state != "up"]
+
+
 async def test_what_a_kernel_gets(tmp_path: Path) -> None:
     """Both services, the table, scopes, key names, routes, commands and figures."""
     async with host(tmp_path) as at:
