@@ -14,6 +14,7 @@ from objectkernel_media_server.commands_output import (
     Bar,
     ByteBar,
     as_json,
+    confirm,
     document,
     line,
     plain,
@@ -110,7 +111,7 @@ def rm(obj: CommandContext, ids: tuple[str, ...], account_id: str | None, yes: b
     """Delete recordings, with their content."""
     if not yes:
         what = f"the recording {ids[0]}" if len(ids) == 1 else f"{len(ids)} recordings"
-        click.confirm(f"Delete {what} for good?", abort=True, err=True)
+        confirm(f"Delete {what} for good?")
     gone: list[str] = []
 
     async def job(kernel: Services) -> None:

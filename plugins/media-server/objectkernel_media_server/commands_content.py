@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import mimetypes
 import os
+import stat
 import sys
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final
 
 import anyio.to_thread
 import click
+from objectkernel.errors import shortened
 from objectkernel_contracts import CommandContext, Services
 
 from objectkernel_media_server.commands_output import ByteBar, as_json, document, plain, print_json, size
 from objectkernel_media_server.contracts import MEDIA, ChecksumMismatch, MediaRow
 from objectkernel_media_server.entities import MEDIA as MEDIA_ROWS
+from objectkernel_media_server.errors import MediaError
 from objectkernel_media_server.parts import PARTS
 from objectkernel_media_server.pieces import PIECE
 from objectkernel_media_server.recordings import missing
@@ -80,23 +84,24 @@ def put(
 ) -> None:
     """Store files as recordings of an account; - is standard input.
 
-    What they are is told by their first bytes.
+    What they are is told by their first bytes. Nothing is stored where one of them is not there.
     """
+    _check_readable(files)
     stored: list[MediaRow] = []
 
     async def job(kernel: Services) -> None:
         for number, name in enumerate(files):
-            row = await _stored(
-                obj,
-                kernel,
-                name,
-                account_id,
-                {
-                    "session_id": session_id,
-                    "take_index": None if take_index is None else take_index + number,
-                    "metadata": metadata,
-                },
-            )
+            said = {
+                "session_id": session_id,
+                "take_index": None if take_index is None else take_index + number,
+                "metadata": metadata,
+            }
+            try:
+                row = await _stored(obj, kernel, name, account_id, said)
+            except MediaError as error:
+                error.where = error.where or plain(name)
+                error.why = (*error.why, _before(list(files[:number]), stored))
+                raise
             stored.append(row)
             if not obj.json:
                 click.echo(f"{row.id}  {plain(name)}: {row.mime_type}, {size(row.size_bytes)}")
@@ -106,6 +111,35 @@ def put(
     finally:  # one that fails leaves those before it where they are
         if obj.json:
             print_json([document(row) for row in stored])
+
+
+def _check_readable(files: Sequence[str]) -> None:
+    """Before anything is stored.
+
+    Raises:
+        click.ClickException: names what is not there, or cannot be read.
+    """
+    wrong: list[str] = []
+    for name in dict.fromkeys(files):
+        if name == STANDARD:
+            continue
+        try:
+            mode = os.stat(name).st_mode
+        except (OSError, ValueError) as error:  # a name with a zero in it is none
+            wrong.append(f"{plain(name)} cannot be read: {getattr(error, 'strerror', None) or error}")
+            continue
+        if stat.S_ISDIR(mode):
+            wrong.append(f"{plain(name)} is a folder")
+        elif not os.access(name, os.R_OK):
+            wrong.append(f"{plain(name)} cannot be read: {os.strerror(errno.EACCES)}")
+    if wrong:
+        raise click.ClickException("; ".join([*shortened(wrong), "nothing was stored"]))
+
+
+def _before(names: Sequence[str], stored: Sequence[MediaRow]) -> str:
+    """What an error says of the files before the one that failed."""
+    told = [f"{plain(name)} ({row.id})" for name, row in zip(names, stored, strict=True)]
+    return f"stored before it: {', '.join(shortened(told)) or 'nothing'}"
 
 
 async def _stored(

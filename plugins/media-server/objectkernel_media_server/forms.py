@@ -18,10 +18,15 @@ LONGEST_HEADER: Final = 4096
 
 @attrs.define(eq=False)
 class Part:
-    """A field, or a file. It is to be read before the next one."""
+    """A field, or a file. It is to be read before the next one.
+
+    Attributes:
+        is_file: its sender gives it the name of a file.
+    """
 
     name: str
     content_type: str
+    is_file: bool
     _form: Form
 
     async def pieces(self) -> AsyncGenerator[bytes]:
@@ -148,7 +153,7 @@ class Form:
         name = options.get(b"name", b"").decode("utf-8", "replace")  # as browsers write it, and names of files
         if kind != b"form-data" or not name:
             raise _invalid("a part of the form has no name")
-        self._events.append(Part(name, self._head.get("content-type", ""), self))
+        self._events.append(Part(name, self._head.get("content-type", ""), b"filename" in options, self))
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         self._events.append(data[start:end])
@@ -164,4 +169,4 @@ _END: Final = object()
 
 
 def _invalid(what: str, why: str = "") -> InvalidMedia:
-    return InvalidMedia(what, why=why, fix="send multipart/form-data with the file in the field `blob`")
+    return InvalidMedia(what, why=why or (), fix="send multipart/form-data with the file in the field `blob`")

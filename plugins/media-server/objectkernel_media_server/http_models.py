@@ -130,6 +130,7 @@ class RawParameters(_Shape):
     session_id: Annotated[str | None, Field(examples=[SESSION])] = None
     take_index: Annotated[int | None, Field(examples=[1])] = None
     sha256: Annotated[str | None, Field(examples=[SHA256])] = None
+    metadata: Annotated[str | None, Field(description="A JSON object", examples=['{"room": "blue"}'])] = None
 
 
 class RecordingForm(_Shape):

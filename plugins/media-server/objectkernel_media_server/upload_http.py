@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import attrs
+from objectkernel.errors import nearest, shortened
 
 from objectkernel_media_server.answers import json_answer, shown_link
 from objectkernel_media_server.calls import Answer, Call
@@ -31,6 +32,11 @@ from objectkernel_media_server.upload_rows import missing_upload
 
 FORM: Final = "multipart/form-data"
 BLOB: Final = "blob"
+SAID: Final = ("mimeType", "durationMs", "sessionId", "takeIndex", "metadata", "sha256")
+"""What may be said of a recording: fields of a form, and parameters of a query."""
+MOST_FIELDS: Final = 64
+LONGEST_NAME: Final = 40
+"""Characters of a name that an error repeats."""
 SHA256: Final = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]*):\s*(?=$|,)")
 """In a ``Content-Digest`` (RFC 9530), which is a dictionary of structured fields."""
 DURATION: Final = re.compile(r"(\d{1,15})(?:\.\d*)?")
@@ -50,13 +56,13 @@ class WholeUploads:
 
     async def record(self, call: Call) -> Answer:
         """Store a recording; 201 with its row and a link."""
-        kind = call.headers.get("content-type", "")
+        said, kind = _query(call.query), call.headers.get("content-type", "")
         is_form = kind.partition(";")[0].strip().lower() == FORM
-        found = await (self._form(call, kind) if is_form else self._raw(call, kind))
+        found = await (self._form(call, kind) if is_form else self._raw(call, said, kind))
         return json_answer(shown_link(found), HTTPStatus.CREATED)
 
-    async def _raw(self, call: Call, kind: str) -> MediaWithSignedUrl:
-        said = _claims(_query(call.query), kind)
+    async def _raw(self, call: Call, query: Mapping[str, str], kind: str) -> MediaWithSignedUrl:
+        said = _claims(query, kind)
         said = attrs.evolve(said, sha256=content_digest(call.headers) or said.sha256)
         size = self._declared(call, 0)
         async with reading(call.receive) as body:
@@ -87,13 +93,16 @@ class WholeUploads:
             ):
                 async for part in parts:
                     if part.name != BLOB:
-                        fields[part.name] = await part.text()
+                        fields[part.name] = await _field(part, is_blob_there=stored is not None)
                     elif stored is not None:
                         raise InvalidMedia("the form has two blobs", fix="send a request for each")
                     else:
                         stored = await self._stored(call.account_id, part, _claims(fields, part.content_type))
             if stored is None:
-                raise InvalidMedia("the form has no blob", fix="put the file into the field `blob`")
+                raise InvalidMedia(
+                    f"there is no field `{BLOB}`; fields sent: {_names(fields) or 'none'}",
+                    fix=f"put the file into the field `{BLOB}`",
+                )
             row, found = stored
             await self._say(row, fields)
         except BaseException as error:
@@ -185,5 +194,43 @@ def _metadata(text: str) -> Mapping[str, Any] | None:
     return found
 
 
+async def _field(part: Part, *, is_blob_there: bool) -> str:
+    """What a field says.
+
+    Raises:
+        InvalidMedia: it is none that can be read; of a file that came in another field than the blob's, that it did.
+    """
+    try:
+        return await part.text()
+    except InvalidMedia:
+        if is_blob_there or not part.is_file or part.name in SAID:
+            raise
+        raise InvalidMedia(
+            f"the file came in the field `{part.name[:LONGEST_NAME]}`, and not in `{BLOB}`",
+            fix=f"put the file into the field `{BLOB}`",
+        ) from None
+
+
+def _names(fields: Mapping[str, str]) -> str:
+    return ", ".join(shortened([name[:LONGEST_NAME] for name in fields]))
+
+
 def _query(query: bytes) -> dict[str, str]:
-    return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=64))
+    """What a query says.
+
+    Raises:
+        InvalidMedia: it has a parameter that is none, or too many.
+    """
+    try:
+        found = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_FIELDS))
+    except ValueError:
+        raise InvalidMedia(f"a query has at most {MOST_FIELDS} fields") from None
+    for name in found:
+        if name not in SAID:
+            close = nearest(name[:LONGEST_NAME], SAID, 1)
+            raise InvalidMedia(
+                f"a recording has no parameter `{name[:LONGEST_NAME]}`",
+                why=f"known are {', '.join(SAID)}",
+                fix=f"did you mean `{close[0]}`?" if close else "take it out, or put it into metadata",
+            )
+    return found

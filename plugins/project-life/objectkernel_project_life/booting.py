@@ -10,7 +10,7 @@ from objectkernel.errors import KernelError
 from objectkernel_system_dialect.contracts import DataError
 
 from objectkernel_project_life.contracts import BootProgress, BootReport, Transition
-from objectkernel_project_life.errors import ProjectUnavailable
+from objectkernel_project_life.errors import ProjectUnavailable, UriRefused, UriUnreadable
 from objectkernel_project_life.ground import Ground
 from objectkernel_project_life.healing import Healing
 from objectkernel_project_life.storage import Record
@@ -29,8 +29,9 @@ class Booting:
     async def boot(self, progress: BootProgress | None = None) -> BootReport:
         """Heal what a crash has left, take on what is active, and open that where the settings say so.
 
-        Each project is dealt with by a task of its own: the manager bounds how many are opened at once, and one that
-        cannot be opened fails alone.
+        What is in error is tried in any case, and so is what cannot be opened as the host is now: its key is gone, or
+        the settings do not allow its place any more. Each project is dealt with by a task of its own: the manager
+        bounds how many are opened at once, and one that cannot be opened fails alone.
 
         Raises:
             DataError: of the system's database.
@@ -46,7 +47,7 @@ class Booting:
                     tasks.start_soon(self._heal, record, run)
                 elif not await self._take_on(record):
                     continue
-                elif self._ground.config.opening == "eager":
+                elif self._is_to_be_tried(record):
                     run.total += 1
                     tasks.start_soon(self._open, record, run)
                 else:
@@ -65,6 +66,18 @@ class Booting:
                 return False
             await self._ground.bring(record.id, record)
         return record.is_served
+
+    def _is_to_be_tried(self, record: Record) -> bool:
+        """Whether a project is opened now, or at least said why not; no connection is made to find that out."""
+        ground = self._ground
+        if ground.config.opening == "eager" or record.status == "error":
+            return True
+        try:
+            uri = ground.cipher.decrypt(record.uri, record.id)
+            ground.policy.check(record.home or record.account, record.dialect, uri)
+        except (UriUnreadable, UriRefused):
+            return True
+        return False
 
     async def _heal(self, record: Record, run: _Run) -> None:
         left = record.transition

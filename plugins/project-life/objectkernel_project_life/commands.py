@@ -16,6 +16,7 @@ from objectkernel_contracts import CommandContext, Services
 from objectkernel_project_life.commands_output import (
     HEAD,
     as_json,
+    confirm,
     document,
     print_json,
     print_project,
@@ -167,7 +168,7 @@ def resume(obj: CommandContext, id: str, account_id: str | None) -> None:
 def delete(obj: CommandContext, id: str, account_id: str | None, yes: bool) -> None:
     """End a project. Its database is neither dropped nor emptied."""
     if not yes:
-        click.confirm(f"End the project {id}? Its database stays as it is.", abort=True, err=True)
+        confirm(f"End the project {id}? Its database stays as it is.")
 
     async def job(kernel: Services) -> None:
         (await kernel.get(PROJECTS).deprovision_project(account_id, id)).expect_ok()
@@ -188,7 +189,8 @@ def delete(obj: CommandContext, id: str, account_id: str | None, yes: bool) -> N
 def rotate_uri(obj: CommandContext, id: str, account_id: str | None, uri: str | None) -> None:
     """Move a project to another address of its database, such as with a new password.
 
-    The new one is tried before the old one is left.
+    The new one is tried before the old one is left. No data is moved: where the database there lacks the project's
+    tables they are made, empty; what is in the old one stays there, and is not copied.
     """
     given = _uri(uri)
     if given is None:

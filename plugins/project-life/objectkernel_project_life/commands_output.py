@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import repeat
 from typing import Any, Final
@@ -24,6 +25,22 @@ def _ask_for_json(context: click.Context, _option: click.Parameter, wanted: bool
 as_json = click.option(
     "--json", is_flag=True, expose_value=False, callback=_ask_for_json, help="Print JSON on standard output."
 )
+
+
+def confirm(question: str) -> None:
+    """Ask whether to go on.
+
+    Raises:
+        click.Abort: no.
+        click.UsageError: there is nobody to ask.
+    """
+    try:
+        click.confirm(question, abort=True, err=True)
+    except click.Abort as error:
+        if isinstance(error.__context__, EOFError) and not sys.stdin.isatty():
+            click.echo(err=True)  # the question ends no line
+            raise click.UsageError("nobody answers, as standard input is no terminal: give --yes") from None
+        raise
 
 
 class Bar:

@@ -15,7 +15,7 @@ from objectkernel_project_life.starting import projects_as_they_are
 @as_json
 @click.pass_context
 def boot(context: click.Context) -> None:
-    """Heal what a crash has left, open what is active as the settings say, and tell what could not be opened."""
+    """Heal what a crash has left, open what is active as the settings say, try what is in error, tell what failed."""
     obj: CommandContext = context.obj
 
     async def job(kernel: Services) -> BootReport:

@@ -284,7 +284,10 @@ class Projects(Protocol):
     # --- all of them --------------------------------------------------------------------------------------
 
     async def boot_all_projects(self, progress: BootProgress | None = None) -> BootReport:
-        """Bring the manager to the register: heal what a crash left half done, open what is active."""
+        """Bring the manager to the register: heal what a crash left half done, open what is active.
+
+        What is in error is tried whatever the settings say, and what cannot be opened any more is in error after it.
+        """
         ...
 
     def rotate_key(self, *, batch: int = 100) -> AsyncIterator[RotationProgress]:

@@ -56,8 +56,11 @@ class ProjectFiles:
         if not os.path.isabs(path):
             return "its path is not absolute"
         if FILE_NAME.fullmatch(os.path.basename(path)) is None:
-            return "the name of its file is not of letters, digits, dots, hyphens and underscores with .db at its end"
-        if not Path(os.path.realpath(path)).is_relative_to(self.account_folder(account)):
+            return (
+                "the name of its file is not of letters, digits, dots, hyphens and underscores "
+                "with .db, .sqlite or .sqlite3 at its end"
+            )
+        if not os.path.realpath(path).startswith(f"{self.account_folder(account)}{os.sep}"):
             return "it is not below the folder that projects of its account have"
         try:
             found = os.stat(path)

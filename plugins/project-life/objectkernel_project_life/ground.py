@@ -125,7 +125,7 @@ class Ground:
         """
         record = await self.register.get(id) if len(id) <= LONGEST_ID else None
         if record is None or account not in (None, record.account):
-            raise missing(id)
+            raise missing(id, by_host=account is None)
         return record
 
     @asynccontextmanager
@@ -366,8 +366,18 @@ async def unbroken(writing: Coroutine[Any, Any, T]) -> T:
     return written[0]
 
 
-def missing(id: object) -> ProjectMissing:
-    """The error for a project that is not there, or of another account."""
+def missing(id: object, *, by_host: bool = False) -> ProjectMissing:
+    """The error for a project that is not there, or of another account.
+
+    Args:
+        by_host: whoever runs the host has asked, for all accounts.
+    """
+    if by_host:
+        return ProjectMissing(
+            f"there is no project {id!r}",
+            why="no account has one of this id",
+            fix="`objectkernel projects list` shows the ids",
+        )
     return ProjectMissing(
         f"there is no project {id!r}", why="this account has none of this id", fix="list the account's projects"
     )

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from objectkernel.errors import KernelError
 from objectkernel.secret import Secret
-from objectkernel_system_dialect.contracts import DuplicateKey
+from objectkernel_system_dialect.contracts import DuplicateKey, SchemaOutdated
 
 from objectkernel_project_life.ground import Done, Ground
 from objectkernel_project_life.provisioning import Located, expect_free, locate, place_taken
 from objectkernel_project_life.storage import DEPARTED, Record, arrival, moved
+from objectkernel_project_life.telling import unfit
 from objectkernel_project_life.turns import busy
 from objectkernel_project_life.validation import refuse
 
@@ -42,8 +43,9 @@ class Moving:
         """Give a project other entities; tables are made and widened, none is dropped.
 
         Raises:
-            ProjectMissing, ProjectConflict, InvalidProject: nothing was done.
-            KernelError: its database cannot be brought to them, and it has those that it had.
+            ProjectMissing, ProjectConflict: nothing was done.
+            InvalidProject: they are none, or its tables cannot be brought to them; it has those that it had.
+            KernelError: its database cannot be opened, and it has those that it had.
         """
         problems: list[str] = []
         async with self._ground.at(account, id) as record:
@@ -79,8 +81,10 @@ class Moving:
                 await self._ground.try_out(moved(record))
             else:
                 await self._ground.open(moved(record))
-        except KernelError:
+        except KernelError as error:
             await self._ground.step("rotate.failed")
+            if record.next_schemas is not None and isinstance(error.__cause__, SchemaOutdated):
+                raise unfit(error.__cause__) from None
             raise
         await self._ground.step("rotate.opened")
 

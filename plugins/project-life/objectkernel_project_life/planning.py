@@ -14,11 +14,11 @@ from objectkernel_system_dialect.contracts import (
     database_place,
 )
 
-from objectkernel_project_life.errors import InvalidProject, ProjectUnavailable
+from objectkernel_project_life.errors import ProjectUnavailable
 from objectkernel_project_life.ground import Ground
 from objectkernel_project_life.manager import HostManager
 from objectkernel_project_life.storage import Record
-from objectkernel_project_life.telling import safe
+from objectkernel_project_life.telling import safe, unfit
 
 
 @attrs.frozen
@@ -42,13 +42,7 @@ class Planner:
             with anyio.fail_after(self.ground.config.open_timeout):
                 return await self._planned(record.dialect, uri.reveal(), schemas)
         except SchemaOutdated as error:
-            problems = tuple(getattr(error, "differences", error.why))
-            raise InvalidProject(
-                "the tables of the project cannot be brought to these schemas",
-                why=problems,
-                fix="change the schemas, or the tables by hand; nothing was changed",
-                problems=problems,
-            ) from None
+            raise unfit(error) from None
         except Exception as error:
             raised = error
         told = safe(raised, record.mproject_name, uri)

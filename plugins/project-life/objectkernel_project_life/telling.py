@@ -7,8 +7,9 @@ from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
 from objectkernel.errors import KernelError
 from objectkernel.secret import Secret
+from objectkernel_system_dialect.contracts import SchemaOutdated
 
-from objectkernel_project_life.errors import ProjectError, ProjectUnavailable
+from objectkernel_project_life.errors import InvalidProject, ProjectError, ProjectUnavailable
 
 
 def safe(error: Exception, name: str, uri: Secret[str] | None) -> ProjectError:
@@ -21,6 +22,7 @@ def safe(error: Exception, name: str, uri: Secret[str] | None) -> ProjectError:
     secrets = () if uri is None else tuple(_secrets_of(uri.reveal()))
     seen: set[int] = set()
     present: BaseException | None = error
+    innermost = _innermost(error)
     while present is not None and id(present) not in seen:
         seen.add(id(present))
         below = present.__cause__ or present.__context__
@@ -34,12 +36,39 @@ def safe(error: Exception, name: str, uri: Secret[str] | None) -> ProjectError:
     why: tuple[str, ...] = (f"opening it raised {type(error).__name__}",)
     if isinstance(error, KernelError) and may_be_told:
         why = (error.what, *error.why)
+    elif innermost is not None:
+        kind = f"{type(innermost).__name__} ({innermost.code})"
+        why = (f"its message is withheld, since it has a part of the URI; it is a {kind}",)
     return ProjectUnavailable(
         f"the database of {name} cannot be opened",
         why=why,
         fix="look at the project's URI and at its server",
         project=name,
         reason=type(error).__name__,
+    )
+
+
+def _innermost(error: BaseException) -> KernelError | None:
+    """The error of the framework's that is behind all others; None where there is none."""
+    found: KernelError | None = None
+    seen: set[int] = set()
+    present: BaseException | None = error
+    while present is not None and id(present) not in seen:
+        seen.add(id(present))
+        if isinstance(present, KernelError):
+            found = present
+        present = present.__cause__ or present.__context__
+    return found
+
+
+def unfit(error: SchemaOutdated) -> InvalidProject:
+    """The error for schemas to which a project's tables cannot be brought, from what a dialect says of them."""
+    problems = tuple(getattr(error, "differences", error.why))
+    return InvalidProject(
+        "the tables of the project cannot be brought to these schemas",
+        why=problems,
+        fix="change the schemas, or the tables by hand; nothing was changed",
+        problems=problems,
     )
 
 

@@ -13,7 +13,7 @@ import objectkernel_http
 import pytest
 
 ROOT = Path(__file__).parents[3] / "contrib" / "http"
-COMES_WITH = {"markupsafe": "jinja2"}
+COMES_WITH = {"h11": "uvicorn", "markupsafe": "jinja2"}
 USED_BY_UVICORN = {"httptools"}
 
 

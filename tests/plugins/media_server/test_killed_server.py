@@ -358,6 +358,7 @@ async def story(ground: Ground, kills: int, seconds: float) -> None:
     assert senders.ready and senders.resumed > kills  # it has met somebody in the middle
 
 
+@pytest.mark.slow
 async def test_killed_twice(tmp_path: Path) -> None:
     """Acknowledged bytes are there after each kill, finished files whole; garbage collection takes the rest alone."""
     await story(Ground(tmp_path / "media", "sqlite", str(tmp_path / "system.db")), 2, 0.5)

@@ -79,9 +79,26 @@ def test_a_file_that_is_refused_leaves_those_before_it(run: Commands) -> None:
     """They are told, and stay."""
     film("a.webm")
     Path("page.html").write_text("<html></html>")
-    with pytest.raises(MediaTypeRefused):
+    with pytest.raises(MediaTypeRefused) as refused:
         run(media, "put", "a.webm", "page.html", "--account", "acc", "--json")
-    assert len(run.as_json(media, "list")) == 1
+    (row,) = run.as_json(media, "list")
+    assert refused.value.where == "page.html"
+    assert refused.value.why[-1] == f"stored before it: a.webm ({row['id']})"
+    with pytest.raises(MediaTypeRefused) as refused:
+        run(media, "put", "page.html", "a.webm", "--account", "acc")
+    assert refused.value.why[-1] == "stored before it: nothing"
+
+
+def test_files_are_looked_for_first(run: Commands) -> None:
+    """Where one is not there nothing is stored, and all that are not are named."""
+    film("a.webm")
+    Path("folder").mkdir()
+    done = run(media, "put", "a.webm", "nowhere.webm", "folder", "not\0one", "--account", "acc")
+    assert done.exit_code == 1
+    for told in ("nowhere.webm cannot be read: No such file", "folder is a folder", "null", "nothing was stored"):
+        assert told in done.stderr
+    assert "a.webm cannot" not in done.stderr
+    assert run.as_json(media, "list", "--status", "failed", "--status", "ready") == []
 
 
 @pytest.mark.parametrize(
@@ -215,8 +232,11 @@ def test_a_recording_of_another_account_is_none(run: Commands) -> None:
 def test_recordings_are_deleted(run: Commands, tmp_path: Path) -> None:
     """After a question; their bytes go too."""
     rows = put(run, film("a.webm"), "a.webm")
-    refused = run(media, "rm", rows[0]["id"])
+    unasked = run(media, "rm", rows[0]["id"])
+    assert unasked.exit_code == 2 and "give --yes" in unasked.stderr
+    refused = CliRunner().invoke(media, ["rm", rows[0]["id"]], obj=run, input="n\n")
     assert refused.exit_code == 1 and "Delete" in refused.stderr
+    assert len(run.as_json(media, "list")) == 2
     assert run.as_json(media, "rm", rows[0]["id"], "--yes") == [{"id": rows[0]["id"], "deleted": True}]
     assert blob(tmp_path).exists()
     with pytest.raises(MediaMissing):

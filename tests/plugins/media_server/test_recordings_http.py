@@ -253,6 +253,50 @@ def test_forms_that_are_none(client: httpx.Client, host: Served, account: str, b
     assert host.reserved(account) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("parts", "detail"),
+    [
+        ({"file": ("a.webm", CONTENT)}, "the file came in the field `file`, and not in `blob`"),
+        ({"file": ("a.wav", b"RIFF\xff")}, "the file came in the field `file`, and not in `blob`"),
+        (
+            {"file": ("a.txt", b"text"), "takeIndex": (None, b"1")},
+            "there is no field `blob`; fields sent: file, takeIndex",
+        ),
+        ({"note": (None, b"\xff")}, "the field 'note' is no UTF-8"),
+        ({"blob": ("a.webm", CONTENT), "file": ("b.webm", b"\xff")}, "the field 'file' is no UTF-8"),
+        ({"metadata": ("meta.json", b"\xff")}, "the field 'metadata' is no UTF-8"),
+    ],
+)
+def test_a_file_in_another_field(
+    client: httpx.Client, host: Served, account: str, parts: dict[str, Any], detail: str
+) -> None:
+    """It is told where the file came, and where it belongs; why is left out where there is nothing to say."""
+    answer = client.post(RECORDINGS, files=parts)
+    told = answer.json()
+    assert (answer.status_code, told["code"], told["detail"]) == (422, "M101", detail)
+    assert "why" not in told and "`blob`" in told["fix"]
+    assert host.rows(account) == ()
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_parameters_that_are_none(client: httpx.Client, host: Served, account: str, method: str) -> None:
+    """They are refused and not passed over, of bytes as of a form; what is said by the others is kept."""
+    for body in ({"content": CONTENT}, {"files": {"blob": CONTENT}}):
+        answer = client.request(method, RECORDINGS, params={"session_id": "s1"}, **body)  # type: ignore[arg-type]
+        told = answer.json()
+        assert (answer.status_code, told["code"]) == (422, "M101")
+        assert told["detail"] == "a recording has no parameter `session_id`"
+        assert told["why"] == ["known are mimeType, durationMs, sessionId, takeIndex, metadata, sha256"]
+        assert told["fix"] == "did you mean `sessionId`?"
+    other = client.request(method, RECORDINGS, params={"x": 1}, content=CONTENT).json()
+    assert "metadata" in other["fix"]
+    many = client.request(method, f"{RECORDINGS}?{'&'.join(['takeIndex=1'] * 65)}", content=CONTENT)
+    assert many.status_code == 422
+    assert host.rows(account) == ()
+    metadata = stored(client, metadata='{"room": "blue"}')["row"]["metadata"]
+    assert metadata == {"room": "blue"}
+
+
 @pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=" + "b" * 300])
 def test_boundaries_that_are_none(client: httpx.Client, kind: str) -> None:
     """422."""

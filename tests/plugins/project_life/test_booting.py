@@ -7,6 +7,7 @@ import socket
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -74,17 +75,46 @@ async def test_one_broken_project_harms_no_other(tmp_path: Path, caplog: pytest.
 
 
 async def test_in_error_and_lazy(tmp_path: Path) -> None:
-    """What was in error is told as failed, is not opened by a lazy boot, and may be tried at any time."""
+    """A lazy boot tries what is in error, and nothing else: what was mended is active after it."""
     async with host(tmp_path) as at:
-        ids = await several(at, 2)
+        ids = await several(at, 3)
+        sound = at.file("p0.db").read_bytes()
         await at.projects.pause_project("acme", ids[0])
         spoil(at.file("p0.db"))
         await at.projects.resume_project("acme", ids[0])
+        await at.dialect.update(PROJECT_SCHEMA, ids[0], {"error": "an old reason"})
     async with host(tmp_path) as at:
         report = await at.projects.boot_all_projects()
-        assert list(report.failed) == [ids[0]]
+        assert (list(report.failed), list(report.loaded)) == ([ids[0]], [ids[1]])
         assert "[L104]" in str(report.failed[ids[0]])
+        assert "[L104]" in (await at.row(ids[0]))["error"]
+        at.file("p0.db").write_bytes(sound)
+        report = await at.projects.boot_all_projects()
+        assert (dict(report.failed), sorted(report.loaded)) == ({}, sorted(ids[:2]))
+        row = await at.row(ids[0])
+        assert (row["status"], row["error"]) == ("active", None)
+        assert {state.project_id: state.open for state in at.manager.list()} == {ids[0]: True, ids[1]: False}
         await expect_consistent(at)
+
+
+async def test_a_place_that_is_not_allowed_any_more(tmp_path: Path) -> None:
+    """A lazy boot says so at once, though it connects to nothing, and has it back when the place is allowed again."""
+    servers: dict[str, Any] = {"allowed_hosts": ["127.0.0.1"]}
+    async with host(tmp_path, manager=OwnManager(), **servers) as at:
+        moved = await at.made("moved", uri="postgresql://clerk:s3cret@127.0.0.1:5432/crm")
+        sound = await at.made("sound")
+    async with host(tmp_path) as at:
+        report = await at.projects.boot_all_projects()
+        assert (list(report.failed), list(report.loaded)) == ([moved.id], [sound.id])
+        assert "allowed_hosts" in str(report.failed[moved.id])
+        row = await at.row(moved.id)
+        assert (row["status"], row["error"][:6]) == ("error", "[L106]")
+        assert "s3cret" not in row["error"]
+        assert not any(state.open for state in at.manager.list())
+        await at.projects.retry_failed(now=True)
+        assert (await at.row(moved.id))["version"] == row["version"], "the same reason is not written again"
+    async with host(tmp_path, manager=OwnManager(), **servers) as at:
+        assert (await at.row(moved.id))["status"] == "active"
 
 
 @pytest.mark.slow
@@ -148,8 +178,7 @@ async def test_servers_that_come_back(tmp_path: Path, anyio_backend: str) -> Non
             closed.close()
             async with anyio.create_task_group() as tasks:
                 for uri, port in zip(uris, ports, strict=True):
-                    listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port)
-                    tasks.start_soon(listener.serve, partial(relay, urlsplit(uri).port or 5432))
+                    tasks.start_soon(serve_as, port, urlsplit(uri).port or 5432)
                 with anyio.fail_after(60):
                     while any(row["status"] != "active" for row in (await at.rows()).values()):
                         await anyio.sleep(0.05)
@@ -158,6 +187,12 @@ async def test_servers_that_come_back(tmp_path: Path, anyio_backend: str) -> Non
                     assert await at.manager.get(row["mproject_name"]).repository("Note").count() == 0
                     await at.projects.pause_project(None, row["id"])
                 tasks.cancel_scope.cancel()
+
+
+async def serve_as(port: int, there: int) -> None:
+    """Be the server at another port."""
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port) as listener:
+        await listener.serve(partial(relay, there))
 
 
 async def relay(port: int, client: SocketStream) -> None:
@@ -192,11 +227,12 @@ async def test_a_boot_longer_than_a_start_may_take(tmp_path: Path, anyio_backend
         assert [state.open for state in at.manager.list()] == [True]
 
 
-async def test_without_its_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize("opening", ["lazy", "eager"])
+async def test_without_its_key(tmp_path: Path, opening: str) -> None:
     """A host that lacks the key of one URI serves the others; that one is in error, and says which key."""
     async with host(tmp_path) as at:
         old = await at.made("old")
-    async with host(tmp_path, keys=NEW_KEY, opening="eager") as at:
+    async with host(tmp_path, keys=NEW_KEY, opening=opening) as at:
         row = await at.row(old.id)
         assert row["status"] == "error"
         assert row["uri_key"] in row["error"]
@@ -205,7 +241,7 @@ async def test_without_its_key(tmp_path: Path) -> None:
         progress = [one async for one in at.projects.rotate_key()]
         assert progress[-1].unreadable == (old.id,)
         assert (progress[-1].done, progress[-1].total) == (1, 2)
-    async with host(tmp_path, keys=f"{NEW_KEY},{KEY}", opening="eager") as at:
+    async with host(tmp_path, keys=f"{NEW_KEY},{KEY}", opening=opening) as at:
         assert (await at.row(old.id))["status"] == "active"
         await expect_consistent(at)
 

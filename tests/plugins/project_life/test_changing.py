@@ -117,14 +117,20 @@ async def test_schemas_that_the_tables_cannot_have(tmp_path: Path) -> None:
     async with host(tmp_path) as at:
         project = await at.made()
         await at.write(project, "kept")
-        with pytest.raises(InvalidProject, match="notes"):
+        with pytest.raises(InvalidProject, match="notes") as planned:
             await at.projects.plan_schemas("acme", project.id, [NUMBERED])
         result = await at.projects.update_schemas("acme", project.id, [NUMBERED])
-        assert isinstance(result.error, ProjectUnavailable)
-        assert "notes" in str(result.error)
+        assert isinstance(result.error, InvalidProject)
+        assert str(result.error) == str(planned.value)
         assert [schema["name"] for schema in (await at.projects.get("acme", project.id)).schemas] == ["Note"]
         assert await at.titles(project) == ["kept"]
         await expect_consistent(at)
+        await at.projects.pause_project("acme", project.id)
+        result = await at.projects.update_schemas("acme", project.id, [NUMBERED])
+        assert str(result.error) == str(planned.value)
+        spoil(at.file(f"{project.id}.db"))
+        result = await at.projects.update_schemas("acme", project.id, [NUMBERED])
+        assert isinstance(result.error, ProjectUnavailable), "that is no matter of the schemas"
 
 
 async def test_what_is_no_schema(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_the_life_of_a_project(run: Commands, tmp_path: Path) -> None:
     assert run.as_json(projects, "delete", made["id"], "--yes") == {"id": made["id"], "deleted": True}
     assert run.as_json(projects, "list") == []
     assert (tmp_path / "projects" / "ada" / f"{made['id']}.db").exists()
-    with pytest.raises(ProjectMissing):
+    with pytest.raises(ProjectMissing, match="`objectkernel projects list` shows the ids"):
         run(projects, "show", made["id"])
 
 
@@ -98,7 +98,7 @@ def test_one_account(run: Commands) -> None:
     assert len(run.as_json(projects, "list", "--account", "ada")) == 1
     for command in ("show", "pause", "resume", "delete --yes"):
         name, *options = command.split()
-        with pytest.raises(ProjectMissing):
+        with pytest.raises(ProjectMissing, match="list the account's projects"):
             run(projects, name, made["id"], "--account", "eve", *options)
     assert run.as_json(projects, "pause", made["id"], "--account", "ada")["status"] == "paused"
 
@@ -133,6 +133,7 @@ def test_a_uri_comes_from_where_nobody_reads_it_again(run: Commands, monkeypatch
     assert "s3cret" not in refused.stderr
     monkeypatch.setenv("PROJECT_URI", "sqlite:///moved.db")
     assert run.as_json(projects, "rotate-uri", made["id"])["uri"] == "sqlite:///moved.db"
+    assert "is not copied" in " ".join(run(projects, "rotate-uri", "--help").stdout.split())
     monkeypatch.setenv("PROJECT_URI", "postgresql://u:s3cret@db.example/crm")
     with pytest.raises(UriRefused) as caught:
         create(run, "crm3")
@@ -144,6 +145,8 @@ def test_a_uri_comes_from_where_nobody_reads_it_again(run: Commands, monkeypatch
 def test_a_project_is_not_ended_by_accident(run: Commands) -> None:
     """It is asked for, unless --yes says so."""
     made = create(run)
+    unasked = run(projects, "delete", made["id"])
+    assert unasked.exit_code == 2 and "give --yes" in unasked.stderr
     for answer, left in (("n\n", 1), ("\n", 1), ("y\n", 0)):
         run.json = False
         done = CliRunner().invoke(projects, ["delete", made["id"]], obj=run, input=answer)

@@ -131,7 +131,7 @@ def test_hostile_places(policy: UriPolicy, uri: str) -> None:
         "sslkey=/etc/ssl/private/key.pem",
         "sslcrl=/etc/passwd",
         "sslpassword=x",
-        "passfile=/home/host/.pgpass",
+        "passfile=/srv/host/.pgpass",
         "service=prod",
         "servicefile=/etc/pg_service.conf",
         "options=-c%20session_preload_libraries%3Dx",
@@ -158,7 +158,7 @@ def test_options_of_postgresql(policy: UriPolicy, option: str) -> None:
         "ssl_cert=/etc/passwd",
         "ssl_key=/etc/passwd",
         "local_infile=1",
-        "read_default_file=/home/host/.my.cnf",
+        "read_default_file=/srv/host/.my.cnf",
         "read_default_group=x",
         "init_command=DROP%20TABLE%20x",
         "unheard_of=1",
@@ -325,6 +325,12 @@ def test_files_of_others(policy: UriPolicy, uri: str, tmp_path: Path) -> None:
     spelt = uri.format(own=str(own)[1:], data=str(tmp_path / "data")[1:], account=ACCOUNT)
     error = refusal(policy, spelt)
     assert str(tmp_path) not in str(error)
+
+
+def test_how_a_file_may_be_called(policy: UriPolicy) -> None:
+    """Whoever gives another ending is told all that there are."""
+    own = policy.files.account_folder(ACCOUNT)
+    assert ".db, .sqlite or .sqlite3 at its end" in str(refusal(policy, f"sqlite:///{own}/crm.txt"))
 
 
 @pytest.mark.parametrize(

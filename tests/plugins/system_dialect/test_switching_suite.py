@@ -12,6 +12,8 @@ from objectkernel_system_dialect.opening import SqlOpening
 from objectkernel_system_dialect.switching import SwitchableDialect
 from objectkernel_system_dialect.testing import Dialects, DialectSuite, SharedDatabaseSuite
 
+pytestmark = pytest.mark.slow  # `make test` has the suite on the dialect behind it
+
 
 @pytest.fixture(scope="module")
 async def dialects(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dialects]:
