@@ -105,7 +105,8 @@ def test_the_whole_story(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     steps = [line.split()[0] for line in done.stdout.splitlines()]
     assert list(dict.fromkeys(steps)) == [
-        "boot", "account", "sign", "publish", "resolve", "install", "store", "switch", "project", "record", "device", "audit"
+        "boot", "account", "sign", "publish", "resolve", "install",
+        "store", "switch", "project", "record", "device", "audit",
     ]  # fmt: skip
     assert list(tmp_path.iterdir()) == []
 

@@ -26,12 +26,12 @@ class Booting:
         self._ground = ground
         self._healing = healing
 
-    async def boot(self, progress: BootProgress | None = None) -> BootReport:
+    async def boot(self, progress: BootProgress | None = None, *, tries_errors: bool = True) -> BootReport:
         """Heal what a crash has left, take on what is active, and open that where the settings say so.
 
-        What is in error is tried in any case, and so is what cannot be opened as the host is now: its key is gone, or
-        the settings do not allow its place any more. Each project is dealt with by a task of its own: the manager
-        bounds how many are opened at once, and one that cannot be opened fails alone.
+        What cannot be opened as the host is now is tried in any case: its key is gone, or the settings do not allow
+        its place any more; with `tries_errors` also what is in error. Each project is dealt with by a task of its own:
+        the manager bounds how many are opened at once, and one that cannot be opened fails alone.
 
         Raises:
             DataError: of the system's database.
@@ -47,7 +47,7 @@ class Booting:
                     tasks.start_soon(self._heal, record, run)
                 elif not await self._take_on(record):
                     continue
-                elif self._is_to_be_tried(record):
+                elif (tries_errors and record.status == "error") or self._is_to_be_tried(record):
                     run.total += 1
                     tasks.start_soon(self._open, record, run)
                 else:
@@ -70,7 +70,7 @@ class Booting:
     def _is_to_be_tried(self, record: Record) -> bool:
         """Whether a project is opened now, or at least said why not; no connection is made to find that out."""
         ground = self._ground
-        if ground.config.opening == "eager" or record.status == "error":
+        if ground.config.opening == "eager":
             return True
         try:
             uri = ground.cipher.decrypt(record.uri, record.id)

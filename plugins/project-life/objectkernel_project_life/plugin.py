@@ -122,7 +122,7 @@ class ProjectLifePlugin(Plugin):
             if done == total or done % 100 == 0:
                 self.log.info("%d of %d projects are opened", done, total)
 
-        await self._host.boot_all_projects(progress)
+        await self._host.start(progress)
         yield
 
     @on(AccountDeleting)

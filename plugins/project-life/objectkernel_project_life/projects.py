@@ -200,6 +200,13 @@ class HostProjects:
     async def boot_all_projects(self, progress: BootProgress | None = None) -> BootReport:
         return await self._booting.boot(progress)
 
+    async def start(self, progress: BootProgress | None = None) -> BootReport:
+        """`boot_all_projects` for a host that starts, and waits for no more than its settings say.
+
+        What is in error, of projects that are opened when somebody needs them, is tried in the background instead.
+        """
+        return await self._booting.boot(progress, tries_errors=False)
+
     def rotate_key(self, *, batch: int = 100) -> AsyncIterator[RotationProgress]:
         return self._rekeying.rotate_key(batch)
 

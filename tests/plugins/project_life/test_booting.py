@@ -114,6 +114,8 @@ async def test_a_place_that_is_not_allowed_any_more(tmp_path: Path) -> None:
         await at.projects.retry_failed(now=True)
         assert (await at.row(moved.id))["version"] == row["version"], "the same reason is not written again"
     async with host(tmp_path, manager=OwnManager(), **servers) as at:
+        assert (await at.row(moved.id))["status"] == "error", "a host that starts waits for none of them"
+        await at.projects.boot_all_projects()
         assert (await at.row(moved.id))["status"] == "active"
 
 
@@ -242,6 +244,7 @@ async def test_without_its_key(tmp_path: Path, opening: str) -> None:
         assert progress[-1].unreadable == (old.id,)
         assert (progress[-1].done, progress[-1].total) == (1, 2)
     async with host(tmp_path, keys=f"{NEW_KEY},{KEY}", opening=opening) as at:
+        await at.projects.boot_all_projects()
         assert (await at.row(old.id))["status"] == "active"
         await expect_consistent(at)
 

@@ -50,6 +50,7 @@ async def dialects(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory)
             yield found
 
 
+@pytest.mark.slow  # `make test` has the suite on the dialect behind it
 class TestProjectDialect(DialectSuite):
     """Every operation through the gate."""
 
