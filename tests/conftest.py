@@ -69,14 +69,29 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_runtest_logfinish() -> None:
-    """The same for what libraries keep for good, such as a schema for each route: looked over once, between tests."""
+    """The same for what libraries keep for good, such as a schema for each route: looked over once, between tests.
+
+    What tests have left lies there too, and is collected now and then.
+    """
+    counts.tests += 1
     collections = gc.get_stats()[2]["collections"]
-    if collections != looked_over[0]:
-        looked_over[0] = collections
-        gc.freeze()
+    if counts.tests % 1500 == 0:
+        gc.unfreeze()
+        gc.collect()
+    elif collections == counts.collections:
+        return
+    counts.collections = collections
+    gc.freeze()
 
 
-looked_over = [0]
+class Counts:
+    """How many tests have run, and how often everything had been looked over when it was last kept out of the way."""
+
+    tests = 0
+    collections = 0
+
+
+counts = Counts()
 
 
 class Brisk(ModuleType):
