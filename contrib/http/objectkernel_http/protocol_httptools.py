@@ -6,38 +6,19 @@ import asyncio
 from collections import deque
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import unquote
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from objectkernel_http.cycle import Cycle
+from objectkernel_http.large_bodies import WORTH, LargeBody
 from objectkernel_http.protocol import TRAILERS, TimedProtocol
+from objectkernel_http.sending_files import ABLE, ZEROCOPY
 
 WAITING: Final = 100
 """Requests of one connection that have no answer yet; whoever sends more at once is answered so many."""
 BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
-
-
-class Pieces:
-    """What has come of a body and was not asked for yet: what uvicorn keeps in a bytearray, without two copies of it.
-
-    Where one piece was waiting, it is what the application receives.
-    """
-
-    __slots__ = ("_pieces", "_size")
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def __iadd__(self, piece: bytes) -> Pieces:
-        self._pieces.append(piece)
-        self._size += len(piece)
-        return self
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __bytes__(self) -> bytes:
-        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
 
 
 class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
@@ -47,13 +28,17 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
     request comes to calls uvicorn's class by its name: the way over `TimedProtocol` would cost more than it does.
     """
 
+    cycle: Any
     _unread = 0
+    _left = 0
+    """Bytes of a body that are still to come; of one whose length is not told, 0."""
     _deaf = False
     """What still comes is for nobody: the connection will be closed."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._open: deque[RequestResponseCycle] = deque()
+        self._open: deque[Cycle] = deque()
         super().connection_made(transport)
+        self._extensions: dict[str, Any] = {ZEROCOPY: {}} if ABLE and self.scheme == "http" else {}
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -64,6 +49,21 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
             self._watch()
         if self._unread > self.head_bytes and not self._deaf:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a head may have {self.head_bytes} bytes")
+        if self._left >= WORTH and len(self._open) == 1 and not self._deaf and not self.transport.is_closing():
+            self.cycle.body = body = LargeBody(self, self._left)
+            self._left = 0
+            self.transport.set_protocol(body)
+
+    def body_came(self) -> None:
+        """Go on with the next request: the body that another protocol received has come."""
+        self.transport.set_protocol(self)
+        self.parser = _parser(self)  # the one before waits for that body
+        self.on_message_complete()
+
+    def body_ignored(self) -> None:
+        """A part of a body has come whose request has its answer."""
+        self._unset_keepalive_if_required()
+        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         for cycle in self._open:  # uvicorn tells the last one only
@@ -75,36 +75,67 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
         self._unread = 0
         if len(self._open) >= WAITING:
             raise ValueError(f"{WAITING} requests of this connection wait already")
-        parser = self.parser
-        assert parser is not None  # it is what calls this
+        parser: Any = self.parser
         names = [name for name, _ in self.headers]
         hosts = names.count(b"host")
-        if hosts > 1 or (not hosts and parser.get_http_version() != "1.0"):
+        version = parser.get_http_version()
+        if hosts > 1 or (not hosts and version != "1.0"):
             raise ValueError("a request of HTTP/1.1 has one Host (RFC 9112, section 3.2)")
         upgrade = parser.should_upgrade()
         if upgrade and not BODY.isdisjoint(names):
             raise ValueError("the parser takes what follows for another protocol, and no proxy does")
-        HttpToolsProtocol.on_headers_complete(self)
+        self._left = 0 if b"content-length" not in names else int(self.headers[names.index(b"content-length")][1])
+        self._describe(parser.get_method().decode("ascii"), version)
         self.headers = []  # for trailers, which are no headers of the request
-        self.scope["extensions"] = {TRAILERS: {"headers": self.headers}}
+        self.scope["extensions"] = {TRAILERS: {"headers": self.headers}, **self._extensions}
+        self.cycle = Cycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
         self._open.append(self.cycle)
         if upgrade:  # to nothing: it is answered as if it had not asked
             self._deaf = True
             self.cycle.keep_alive = False
+        if len(self._open) == 1:
+            self._start_asgi_task(self.cycle, self.app)
+        else:  # those before it are answered first
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         self._unread = 0
-        cycle: Any = self.cycle
-        if not cycle.body:  # uvicorn's own, which is empty at first and whenever the application has received it
-            cycle.body = Pieces()
+        self._left = max(self._left - len(body), 0)
         super().on_body(body)
 
     def on_response_complete(self) -> None:
         self._open.popleft()
         HttpToolsProtocol.on_response_complete(self)
 
-    def _last(self) -> RequestResponseCycle | None:
-        return self.cycle
+    def _describe(self, method: str, version: str) -> None:
+        """Let the scope say what the first line of the request does."""
+        parsed = httptools.parse_url(self.url)
+        raw_path = parsed.path
+        path = raw_path.decode("ascii")
+        scope = self.scope
+        scope["method"] = method
+        if version != "1.1":
+            scope["http_version"] = version
+        scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
+        scope["raw_path"] = self.root_path.encode("ascii") + raw_path
+        scope["query_string"] = parsed.query or b""
+
+    def _last(self) -> Cycle | None:
+        last: Cycle | None = self.cycle
+        return last
 
     def _answering(self) -> bool:
         return bool(self._open)
@@ -119,3 +150,10 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
             self._open[-1].keep_alive = False
         else:
             super()._refuse(status, detail)
+
+
+def _parser(protocol: TimedHttpTools) -> Any:
+    """A parser as uvicorn makes it for a connection."""
+    parser = httptools.HttpRequestParser(protocol)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from objectkernel_http.exchange import CURRENT, EXCHANGE, Exchange, exchange_of
 from objectkernel_http.metrics import OTHER, HttpMetrics, metrics_of
+from objectkernel_http.sending_files import ZEROCOPY
 
 ACCESS: Final = logging.getLogger("objectkernel.http.access")
 
@@ -36,6 +37,8 @@ class Watch:
                 message["headers"] = [*message.get("headers", ()), *exchange.added]
             elif message["type"] == "http.response.body":
                 exchange.sent += len(message.get("body", b""))
+            elif message["type"] == ZEROCOPY:
+                exchange.sent += message.get("count") or 0
             await send(message)
 
         if self._metrics is None:

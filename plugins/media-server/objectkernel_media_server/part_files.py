@@ -7,17 +7,15 @@ import hashlib
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
 from objectkernel_media_server.folders import Folders
 from objectkernel_media_server.pieces import MIB
+from objectkernel_media_server.running_hashes import RunningHash
 from objectkernel_media_server.store_failures import incomplete
 
-_WORTH: Final = MIB
-"""So many bytes are hashed beside; fewer at once with the writing."""
 _VECTOR: Final = 512
 """How many pieces one system call may be given; Linux takes 1024."""
 _FLAGS: Final = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -30,32 +28,29 @@ class PartFile:
 
     Args:
         offset: how many bytes it has; what lies behind is dropped.
-        running: the hash of those, where it is known.
+        running: the hash of those, where it is known; it stays as it is.
 
     Attributes:
         offset: behind the last byte that was written.
         durable: behind the last byte that stays; as `offset` once it is closed, if the disk does not fail at that.
         sha256: of all bytes before `offset`; None where they were not all written through one running hash.
         stamp: the file's, once it is closed; see `stamp_of`.
+        digest: `sha256` in hexadecimal, of what is an object.
     """
 
-    def __init__(self, folders: Folders, path: Path, offset: int, running: hashlib._Hash | None, *, new: bool) -> None:
+    def __init__(self, folders: Folders, path: Path, offset: int, running: RunningHash | None, *, new: bool) -> None:
         self.path = path
         self.offset = offset
         self.durable = offset
-        self.sha256 = hashlib.sha256() if offset == 0 else running
+        self.sha256 = None if offset and running is None else RunningHash(folders.hashing, running if offset else None)
         self.stamp: int | None = None
+        self.digest: str | None = None
         self._folders = folders
         self._new = new
         self._fd = -1
         self._done = False
         self._lock = Lock()
         self._object: Path | None = None
-
-    @property
-    def digest(self) -> str | None:
-        """`sha256` in hexadecimal."""
-        return None if self.sha256 is None else self.sha256.hexdigest()
 
     def write(self, batch: Sequence[bytes]) -> None:
         """Write and hash; where the disk is full `offset` tells what it took, and there is no hash any more."""
@@ -86,6 +81,7 @@ class PartFile:
         """Write the last of it and make it an object; see `Folders.publish`."""
         self.close(batch)
         with self._lock:
+            self.digest = None if self.sha256 is None else self.sha256.hexdigest()
             published = self._folders.publish(self.path, target)
             self._object = target if published else None
         return published
@@ -118,21 +114,14 @@ class PartFile:
         os.lseek(self._fd, self.offset, os.SEEK_SET)
 
     def _write(self, batch: Sequence[bytes]) -> None:
-        """Write; at the same time another thread hashes, where that is worth the way there."""
+        """Write, while another thread hashes; that one may be a batch behind."""
         if self._fd < 0:
             self._open()
-        sha256, self.sha256 = self.sha256, None  # until both have come to their end
-        hashed: Future[None] | None = None
-        if sha256 is not None and sum(map(len, batch)) >= _WORTH:
-            hashed = self._folders.hashing.submit(_hash, sha256, batch)
-        try:
-            for begin in range(0, len(batch), _VECTOR):
-                self._write_some(batch[begin : begin + _VECTOR])
-        finally:
-            if hashed is not None:
-                hashed.result()
-        if sha256 is not None and hashed is None:
-            _hash(sha256, batch)
+        sha256, self.sha256 = self.sha256, None  # until everything is written
+        if sha256 is not None:
+            sha256.update(batch)
+        for begin in range(0, len(batch), _VECTOR):
+            self._write_some(batch[begin : begin + _VECTOR])
         self.sha256 = sha256
 
     def _write_some(self, some: Sequence[bytes]) -> None:
@@ -151,11 +140,6 @@ class PartFile:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
-
-
-def _hash(sha256: hashlib._Hash, batch: Sequence[bytes]) -> None:
-    for piece in batch:
-        sha256.update(piece)
 
 
 def stamp_of(path: Path) -> int | None:

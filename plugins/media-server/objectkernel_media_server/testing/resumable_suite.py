@@ -150,8 +150,9 @@ class ResumableSuite(StoreTests):
         other = self.resumed(stores)
         new = await other.fence(ONE, key, old, offset)
         middle, offset = await other.append(ONE, key, new, offset, body_of(content[first : first + 6 * MIB]))
-        with suppress(ObjectMissing, AppendStopped):
-            await uploads.append(ONE, key, old, first, body_of(content_of(20 * MIB, 1)))
+        async with aclosing(body_of(content_of(20 * MIB, 1))) as late:
+            with suppress(ObjectMissing, AppendStopped):
+                await uploads.append(ONE, key, old, first, late)
         await uploads.abort(ONE, key, old)
         last, offset = await other.append(ONE, key, middle, offset, body_of(content[first + 6 * MIB :]))
         _is_whole(await other.finish(ONE, key, last, offset), key, content)

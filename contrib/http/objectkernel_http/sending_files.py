@@ -1,0 +1,128 @@
+"""Bytes of a file, sent without having been read: ASGI's extension ``http.response.zerocopysend``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from anyio import to_thread
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.flow_control import FlowControl
+
+ZEROCOPY: Final = "http.response.zerocopysend"
+ABLE: Final = hasattr(os, "sendfile") and hasattr(os, "RWF_NOWAIT")
+"""Whether this system can send files so, and tell whether a part of one is in its memory."""
+STEP: Final = 2**20
+"""Bytes that one system call is asked to send."""
+APART: Final = 256 * 2**10
+"""Between two bytes of which it is looked whether they are in memory; what lies between them came with them."""
+
+
+def extent(file: int, offset: int | None, count: int | None) -> tuple[int, int]:
+    """Where a part of an open file begins, without `offset` where the file stands; and how long it is, without `count`
+    to the end.
+    """
+    offset = os.lseek(file, 0, os.SEEK_CUR) if offset is None else offset
+    return offset, max(os.fstat(file).st_size - offset, 0) if count is None else count
+
+
+class FileSending:
+    """Sends a part of a file; the loop waits neither for the connection nor for a disk.
+
+    Args:
+        transport: of a connection without TLS.
+        flow: of that.
+    """
+
+    def __init__(self, transport: asyncio.Transport, flow: FlowControl) -> None:
+        self._transport = transport
+        self._flow = flow
+
+    async def send(self, file: int, offset: int, count: int) -> bool:
+        """Send `count` bytes of an open file from `offset` on, behind what the transport has still to send.
+
+        Returns:
+            False: the client has gone.
+
+        Raises:
+            EOFError: the file has fewer.
+        """
+        await self._emptied()
+        if self._transport.is_closing():
+            return False
+        try:
+            with _duplicate(self._transport) as connection:
+                while count:
+                    sent = await self._some(connection, file, offset, min(count, STEP))
+                    if self._transport.is_closing():
+                        return False
+                    offset, count = offset + sent, count - sent
+        except ConnectionError:
+            self._transport.abort()
+            return False
+        return True
+
+    async def _emptied(self) -> None:
+        """Wait until the transport has sent what it has."""
+        if not self._transport.get_write_buffer_size():
+            return
+        await asyncio.sleep(0)  # uvloop sends at the end of its turn
+        if self._transport.get_write_buffer_size():
+            low, high = self._transport.get_write_buffer_limits()
+            self._transport.set_write_buffer_limits(high=0)
+            try:
+                await self._flow.drain()
+            finally:
+                self._transport.set_write_buffer_limits(high=high, low=low)
+
+    async def _some(self, connection: int, file: int, offset: int, count: int) -> int:
+        """Send some bytes, at least one; how many."""
+        while not self._transport.is_closing():
+            try:
+                if _in_memory(file, offset, count):
+                    sent = os.sendfile(connection, file, offset, count)
+                else:
+                    sent = await to_thread.run_sync(os.sendfile, connection, file, offset, count)
+            except BlockingIOError:
+                await _writable(connection)
+                continue
+            if not sent:
+                raise EOFError("the file is shorter than what was to be sent of it")
+            return sent
+        return 0
+
+
+@contextmanager
+def _duplicate(transport: asyncio.Transport) -> Iterator[int]:
+    """A descriptor of the connection of its own: loops do not let anybody wait for the transport's."""
+    connection = os.dup(transport.get_extra_info("socket").fileno())
+    try:
+        yield connection
+    finally:
+        os.close(connection)
+
+
+def _in_memory(file: int, offset: int, count: int) -> bool:
+    """Whether nothing of this has to be read from a disk, as far as some of its bytes tell."""
+    byte = [bytearray(1)]
+    try:
+        for place in (*range(offset, offset + count - 1, APART), offset + count - 1):
+            os.preadv(file, byte, place, os.RWF_NOWAIT)
+    except OSError:  # it has to be read, or its file system cannot tell
+        return False
+    return True
+
+
+async def _writable(connection: int) -> None:
+    """Wait until the connection takes more."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_writer(connection, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_writer(connection)

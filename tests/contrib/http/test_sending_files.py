@@ -1,0 +1,243 @@
+"""``http.response.zerocopysend``: a file's bytes, and only those, whoever reads them and however slowly."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from objectkernel import ObjectKernel, Plugin, contributes
+from objectkernel_contracts import MOUNTS, MountedApplication, Public
+
+from tests.contrib.http.sockets import Served, served
+
+pytest.importorskip("httptools")
+sending_files = pytest.importorskip("objectkernel_http.sending_files")
+
+pytestmark = [pytest.mark.anyio, pytest.mark.skipif(not sending_files.ABLE, reason="this system sends no files so")]
+
+CONTENT = random.Random(5).randbytes(9 * 2**20 + 3)
+KIND = "http.response.zerocopysend"
+
+
+@pytest.fixture(
+    scope="module",
+    params=[("asyncio", {"use_uvloop": False}), ("asyncio", {"use_uvloop": True})],
+    ids=["asyncio", "uvloop"],
+)
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    """Both transports: what they have not sent yet stands before the file."""
+    if request.param[1]["use_uvloop"]:
+        pytest.importorskip("uvloop")
+    return request.param
+
+
+@pytest.fixture(params=[True, False], ids=["in memory", "on a disk"])
+def at_hand(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether it looks as if the file were in memory."""
+    there: bool = request.param
+    if not there:
+        monkeypatch.setattr(sending_files, "_in_memory", lambda file, offset, count: False)
+    return there
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[int]:
+    """The content, open."""
+    path = tmp_path / "content"
+    path.write_bytes(CONTENT)
+    fd = os.open(path, os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+class Sender:
+    """An application at ``/app`` that answers with these messages.
+
+    Attributes:
+        early: what it sends before its answer begins, and is refused.
+        over: an answer has ended; `failures` has what it raised.
+        offered: whether the extension was.
+    """
+
+    def __init__(
+        self, *messages: dict[str, Any], length: int | None = None, early: dict[str, Any] | None = None
+    ) -> None:
+        self.messages = messages
+        self.length = length
+        self.early = early
+        self.over = asyncio.Event()
+        self.failures: list[BaseException] = []
+        self.offered = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise ValueError("there is nothing to start")
+        self.offered = KIND in scope["extensions"]
+        if self.early is not None:
+            with pytest.raises(RuntimeError, match=KIND):
+                await send(self.early)
+        headers = [] if self.length is None else [(b"content-length", str(self.length).encode())]
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            for message in self.messages:
+                await send(message)
+        except BaseException as error:
+            self.failures.append(error)
+            raise
+        finally:
+            self.over.set()
+
+    def kernel(self) -> ObjectKernel:
+        """A kernel that serves it."""
+
+        class Sending(Plugin):
+            name = "sending"
+
+            @contributes(MOUNTS, uses=())
+            def application(inner) -> MountedApplication:
+                return MountedApplication(path="/app", make=lambda: self, access=Public())
+
+        return ObjectKernel(plugins=[Sending], discover=False)
+
+
+def part(file: int, **what: Any) -> dict[str, Any]:
+    return {"type": KIND, "file": file, **what}
+
+
+def text(content: bytes, *, more: bool) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": content, "more_body": more}
+
+
+@asynccontextmanager
+async def connected(host: Served, method: str = "GET", version: str = "1.1") -> AsyncIterator[asyncio.StreamReader]:
+    """What a request is answered."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
+    writer.write(f"{method} /app/ HTTP/{version}\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+    try:
+        yield reader
+    finally:
+        writer.close()
+
+
+async def body(reader: asyncio.StreamReader, pause: float = 0.0) -> bytes:
+    """All that comes behind the head; with a pause after each piece."""
+    await reader.readuntil(b"\r\n\r\n")
+    found = bytearray()
+    while piece := await reader.read(2**20):
+        found += piece
+        await asyncio.sleep(pause)
+    return bytes(found)
+
+
+@pytest.mark.usefixtures("at_hand")
+@pytest.mark.parametrize("pause", [0.0, 0.01])
+async def test_a_whole_file(file: int, pause: float) -> None:
+    """To a client that reads at once, and to one that lets the connection fill."""
+    app = Sender(part(file, offset=0, count=len(CONTENT)), length=len(CONTENT))
+    async with served(app.kernel()) as host, connected(host) as reader:
+        assert await body(reader, pause) == CONTENT
+    assert app.offered and not app.failures
+
+
+@pytest.mark.usefixtures("at_hand")
+async def test_parts_between_other_bytes(file: int) -> None:
+    """As answers with several ranges have them: large and small, in any order."""
+    spans = [(5, 3 * 2**20), (0, 1), (len(CONTENT) - 7, 7), (2**20, 300_000)]
+    messages: list[dict[str, Any]] = []
+    for offset, count in spans:
+        messages += [text(b"x" * 70_000, more=True), part(file, offset=offset, count=count, more_body=True)]
+    expected = b"".join(b"x" * 70_000 + CONTENT[offset : offset + count] for offset, count in spans) + b"end"
+    app = Sender(*messages, text(b"end", more=False), length=len(expected))
+    async with served(app.kernel()) as host, connected(host) as reader:
+        assert await body(reader, 0.001) == expected
+
+
+async def test_without_a_length(file: int) -> None:
+    """Chunks, of which the file is one; without offset and count it is sent from where it stands to its end."""
+    os.lseek(file, 4, os.SEEK_SET)
+    app = Sender(part(file, more_body=True), text(b"end", more=False))
+    async with served(app.kernel()) as host, connected(host) as reader:
+        told = await body(reader)
+    size = len(CONTENT) - 4
+    assert told == b"%x\r\n" % size + CONTENT[4:] + b"\r\n3\r\nend\r\n0\r\n\r\n"
+
+
+async def test_the_next_request_of_the_connection(file: int) -> None:
+    """It is answered behind the file, and not before its end."""
+    app = Sender(part(file, offset=0, count=len(CONTENT)), length=len(CONTENT))
+    async with served(app.kernel()) as host:
+        reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
+        writer.write(b"GET /app/ HTTP/1.1\r\nHost: a\r\n\r\n" * 3)
+        for _ in range(3):
+            await reader.readuntil(b"\r\n\r\n")
+            assert await reader.readexactly(len(CONTENT)) == CONTENT
+        writer.close()
+
+
+async def test_head(file: int) -> None:
+    """Nothing of the file."""
+    app = Sender(part(file, offset=0, count=len(CONTENT)), length=len(CONTENT))
+    async with served(app.kernel()) as host, connected(host, "HEAD") as reader:
+        assert await body(reader) == b""
+    assert not app.failures
+
+
+@pytest.mark.usefixtures("at_hand")
+async def test_a_file_that_is_shorter_than_told(file: int) -> None:
+    """The client sees that something is missing, and the log says what."""
+    app = Sender(part(file, offset=10, count=len(CONTENT)), length=len(CONTENT))
+    async with served(app.kernel()) as host, connected(host) as reader:
+        assert await body(reader) == CONTENT[10:]
+    assert [type(error) for error in app.failures] == [EOFError]
+
+
+async def test_more_than_the_length_is_refused(file: int) -> None:
+    """As of any other body."""
+    app = Sender(part(file, offset=0, count=11), length=10)
+    async with served(app.kernel()) as host, connected(host) as reader:
+        assert await body(reader) == b""
+    assert [type(error) for error in app.failures] == [RuntimeError]
+
+
+async def test_it_has_its_place(file: int) -> None:
+    """Before the answer begins there is no body."""
+    app = Sender(text(b"fine", more=False), length=4, early=part(file, offset=0, count=1))
+    async with served(app.kernel()) as host, connected(host) as reader:
+        assert await body(reader) == b"fine"
+
+
+@pytest.mark.usefixtures("at_hand")
+async def test_a_client_that_goes(file: int) -> None:
+    """The application goes on and ends, and the server has no descriptor more than before."""
+    app = Sender(part(file, offset=0, count=len(CONTENT)), length=len(CONTENT))
+    async with served(app.kernel()) as host:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            app.over.clear()
+            reader, writer = await asyncio.open_connection("127.0.0.1", host.port, limit=2**10)
+            writer.write(b"GET /app/ HTTP/1.1\r\nHost: a\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            writer.transport.abort()
+            await app.over.wait()
+        await asyncio.sleep(0.05)
+        after = len(os.listdir("/proc/self/fd"))
+    assert not app.failures
+    assert after <= before
+
+
+async def test_a_host_that_stops_does_not_wait_for_a_client_that_does_not_read(file: int) -> None:
+    """A request that is cancelled lets go of the connection."""
+    app = Sender(*[part(file, offset=0, count=len(CONTENT), more_body=True)] * 20, length=20 * len(CONTENT))
+    async with served(app.kernel(), stop_seconds=1) as host:
+        _, writer = await asyncio.open_connection("127.0.0.1", host.port, limit=2**10)
+        writer.write(b"GET /app/ HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.sleep(0.2)
+    assert app.over.is_set()
+    assert [type(error) for error in app.failures] == [asyncio.CancelledError]
+    writer.close()
