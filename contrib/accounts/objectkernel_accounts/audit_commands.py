@@ -10,6 +10,7 @@ from typing import Final
 import anyio
 import click
 from objectkernel_contracts import CommandContext, Services
+from objectkernel_contracts.terminal import json_option, plain
 from objectkernel_system_dialect.contracts import SYSTEM_DIALECT, Row
 
 from objectkernel_accounts.audit_reading import Follower, matching, newest
@@ -33,11 +34,6 @@ def _moment(context: click.Context, option: click.Parameter, value: str | None) 
         raise click.BadParameter("write a time, 2026-03-01T09:00, or so long ago: 90m, 2d", context, option) from None
 
 
-def _ask_for_json(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        context.obj.json = True
-
-
 @click.group()
 def audit() -> None:
     """Read the trail of who changed what."""
@@ -51,7 +47,7 @@ def audit() -> None:
 @click.option(
     "--since", callback=_moment, metavar="TIME", help="Only entries since then: 2026-03-01T09:00 (UTC), or 90m, 2d."
 )
-@click.option("--json", is_flag=True, expose_value=False, callback=_ask_for_json, help="Print a JSON object a line.")
+@json_option("Print a JSON object a line.")
 @click.pass_obj
 def tail(
     obj: CommandContext, follow: bool, lines: int, account: str | None, action: str | None, since: datetime | None
@@ -82,9 +78,4 @@ def _line(row: Row, *, as_json: bool) -> str:
         return json.dumps({**row, "at": at})  # ASCII alone: right in every encoding of a terminal
     who = [f"{word}={row[name]}" for word, name in WHO.items() if row[name] is not None]
     details = [json.dumps(row["details"], ensure_ascii=False)] if row["details"] else []
-    return _plain("  ".join([at, row["action"], row["subject"], *who, *details]))
-
-
-def _plain(text: str) -> str:
-    """A text free of what could steer a terminal."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return plain("  ".join([at, row["action"], row["subject"], *who, *details]))

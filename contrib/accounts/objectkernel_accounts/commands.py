@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import sys
 from collections.abc import Awaitable, Callable
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 import click
 from objectkernel_contracts import ROLES, CommandContext, Role, Services
+from objectkernel_contracts.terminal import as_json, confirm, plain_lines, print_json, print_result
 
 from objectkernel_accounts.contracts import ACCOUNTS, PEOPLE, Account, Accounts, Link, Membership, User
 from objectkernel_accounts.errors import AccountMissing, UserMissing
@@ -20,14 +20,6 @@ GENERATED: Final = 18
 PAGE: Final = 200
 
 
-def _ask_for_json(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        context.obj.json = True
-
-
-as_json = click.option(
-    "--json", is_flag=True, expose_value=False, callback=_ask_for_json, help="Print JSON on standard output."
-)
 base_url = click.option(
     "--base-url", help="Where the host is reached, such as https://shop.example; by default the setting base_url."
 )
@@ -64,7 +56,7 @@ def create_admin(
     if generate:
         document["password"] = password
         text += f"\nthe password, shown this once: {password}"
-    _tell(obj, document, text)
+    print_result(obj, document, text)
 
 
 @accounts.command()
@@ -109,13 +101,13 @@ def list_(obj: CommandContext) -> None:
     """List the accounts and who is in them."""
     found = obj.run(lambda kernel: _everybody(kernel.get(ACCOUNTS)))
     if obj.json:
-        _print_json([{**_document(account), "members": [_member(one) for one in who]} for account, who in found])
+        print_json([{**_document(account), "members": [_member(one) for one in who]} for account, who in found])
         return
     for account, who in found:
-        click.echo(_plain(f"{account.id}  {account.state:<8}  {account.name}"))
+        click.echo(plain_lines(f"{account.id}  {account.state:<8}  {account.name}"))
         for one in who:
             notes = [one.user.state] * (one.user.state != "active") + ["runs the host"] * one.user.operator
-            click.echo(_plain(f"    {one.role:<6}  {one.user.login}{''.join(f', {note}' for note in notes)}"))
+            click.echo(plain_lines(f"    {one.role:<6}  {one.user.login}{''.join(f', {note}' for note in notes)}"))
 
 
 @accounts.command()
@@ -166,9 +158,9 @@ def delete(obj: CommandContext, account_id: str, successor: str | None, yes: boo
     when it is asked for again.
     """
     if not yes:
-        click.confirm(f"delete the account {account_id} for good?", abort=True, err=True)
+        confirm(f"delete the account {account_id} for good?")
     deleted = obj.run(lambda kernel: kernel.get(ACCOUNTS).delete(account_id, successor_id=successor))
-    _tell(obj, _document(deleted), f"the account {deleted.id} is deleted")
+    print_result(obj, _document(deleted), f"the account {deleted.id} is deleted")
 
 
 # --- passwords and links --------------------------------------------------------------------------
@@ -190,7 +182,7 @@ def _tell_link(obj: CommandContext, link: Link, base: str) -> None:
     url = base.rstrip("/") + link.path
     document = {"login": link.login, "url": url, "expires_at": link.expires_at.isoformat()}
     text = f"for {link.login}, once, until {link.expires_at:%Y-%m-%d %H:%M} UTC:\n{url}"
-    _tell(obj, document, text)
+    print_result(obj, document, text)
     if not base:
         click.echo("below the address of the host; --base-url, or the setting base_url, puts it before", err=True)
 
@@ -208,7 +200,7 @@ def _change(obj: CommandContext, who: str, is_account: bool, verb: str, done: st
         return await change(id)
 
     changed = obj.run(job)
-    _tell(obj, {"id": changed.id, "state": changed.state}, f"{who} {done}")
+    print_result(obj, {"id": changed.id, "state": changed.state}, f"{who} {done}")
 
 
 async def _user(kernel: Services, login: str) -> User:
@@ -262,19 +254,3 @@ def _member(membership: Membership) -> dict[str, Any]:
         "state": user.state,
         "operator": user.operator,
     }
-
-
-def _tell(obj: CommandContext, document: dict[str, Any], text: str) -> None:
-    if obj.json:
-        _print_json(document)
-    else:
-        click.echo(_plain(text))
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2))  # ASCII alone: right in every encoding that a terminal may have
-
-
-def _plain(text: str) -> str:
-    """A text free of what could steer a terminal; lines stay lines."""
-    return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)

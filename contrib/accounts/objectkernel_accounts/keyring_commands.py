@@ -10,6 +10,7 @@ from typing import Any, Final
 import attrs
 import click
 from objectkernel_contracts import KEY_NAMES, OFFLINE_AUDIT, CommandContext, NamedKey
+from objectkernel_contracts.terminal import as_json, print_json
 
 from objectkernel_accounts.keyring_config import VARIABLE, KeyringConfig
 from objectkernel_accounts.keyring_errors import KeyNotChanged
@@ -17,16 +18,6 @@ from objectkernel_accounts.keyring_file import KeyFile, key_file
 from objectkernel_accounts.keyring_text import Keys, given_keys, key_text, new_key
 
 PLUGIN: Final = "keyring"
-
-
-def _ask_for_json(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        context.obj.json = True
-
-
-as_json = click.option(
-    "--json", is_flag=True, expose_value=False, callback=_ask_for_json, help="Print JSON on standard output."
-)
 
 
 @click.group()
@@ -41,7 +32,7 @@ def list_(obj: CommandContext) -> None:
     """List every key by name and id, with where it comes from; no secret is shown."""
     rows = list(_rows(_known(obj)))
     if obj.json:
-        click.echo(json.dumps([attrs.asdict(row) for row in rows], indent=2))
+        print_json([attrs.asdict(row) for row in rows])
         return
     for row in rows:
         click.echo(f"{row.name}  {row.id or '-'}  {row.state}  {row.source}".rstrip())

@@ -17,6 +17,7 @@ from objectkernel_contracts.identity import (
     Standing,
 )
 from objectkernel_contracts.keyring import KEY_NAMES, KEYRING, Keyring, NamedKey
+from objectkernel_contracts.languages import preferred_language
 from objectkernel_contracts.metrics import METRICS, Figure, FigureSource
 from objectkernel_contracts.mounts import MOUNTS, ApplicationMaker, MountedApplication
 from objectkernel_contracts.raising import Raised, raised_by, raises
@@ -70,6 +71,7 @@ __all__ = [
     "access_of",
     "error_shape_of",
     "errors_as",
+    "preferred_language",
     "public",
     "raised_by",
     "raises",

@@ -9,9 +9,10 @@ import attrs
 import click
 from objectkernel.secret import Secret
 from objectkernel_contracts import CommandContext, Services
+from objectkernel_contracts.terminal import as_json, confirm, print_json, print_result, print_table
 
 from objectkernel_device_auth.clients import client_missing
-from objectkernel_device_auth.commands_output import as_json, lifetime, print_json, print_secret, print_table
+from objectkernel_device_auth.commands_output import lifetime, print_secret
 from objectkernel_device_auth.contracts import CLIENTS, Client
 from objectkernel_device_auth.parts import PARTS
 from objectkernel_device_auth.storage_keys import LIFETIMES
@@ -108,17 +109,14 @@ def rotate_secret(obj: CommandContext, client_id: str, overlap: timedelta | None
 def remove(obj: CommandContext, client_id: str, yes: bool) -> None:
     """Take a client away, and end every key that was given to it."""
     if not yes:
-        click.confirm(f"remove the client {client_id}, and end all of its keys?", abort=True, err=True)
+        confirm(f"remove the client {client_id}, and end all of its keys?")
 
     async def job(kernel: Services) -> None:
         if not await kernel.get(CLIENTS).remove(client_id):
             raise client_missing(client_id)
 
     obj.run(job)
-    if obj.json:
-        print_json({"id": client_id, "removed": True})
-    else:
-        click.echo(f"the client {client_id} is removed")
+    print_result(obj, {"id": client_id, "removed": True}, f"the client {client_id} is removed")
 
 
 def _document(client: Client) -> dict[str, Any]:

@@ -7,17 +7,9 @@ from typing import Any, Final
 
 import click
 from objectkernel_contracts import CommandContext, Services
+from objectkernel_contracts.terminal import as_json, print_json, print_result, print_table
 
-from objectkernel_device_auth.commands_output import (
-    as_json,
-    iso,
-    lifetime,
-    lifetime_or_never,
-    moment,
-    print_json,
-    print_secret,
-    print_table,
-)
+from objectkernel_device_auth.commands_output import iso, lifetime, lifetime_or_never, moment, print_secret
 from objectkernel_device_auth.contracts import API_KEYS, ApiKey, IssuedKey
 from objectkernel_device_auth.keys import missing
 from objectkernel_device_auth.parts import PARTS
@@ -124,10 +116,7 @@ def revoke(obj: CommandContext, key_id: str) -> None:
             raise missing(key_id)
 
     obj.run(job)
-    if obj.json:
-        print_json({"id": key_id, "revoked": True})
-    else:
-        click.echo(f"the key {key_id} has ended")
+    print_result(obj, {"id": key_id, "revoked": True}, f"the key {key_id} has ended")
 
 
 async def _account_of(kernel: Services, key_id: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 import anyio
@@ -10,6 +9,7 @@ import attrs
 import click
 from objectkernel.secret import Secret
 from objectkernel_contracts import CommandContext
+from objectkernel_contracts.terminal import as_json, print_json
 
 from objectkernel_device_auth.client_addresses import address
 from objectkernel_device_auth.client_config import ApiKeySourceConfig
@@ -22,16 +22,6 @@ PLUGIN: Final = "api-key-source"
 PATIENCE: Final = 10.0
 """Seconds for what is asked of a server about one key, and is not needed."""
 VARIABLE: Final = "MOSTA_NET_API_KEY"
-
-
-def _ask_for_json(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        context.obj.json = True
-
-
-as_json = click.option(
-    "--json", is_flag=True, expose_value=False, callback=_ask_for_json, help="Print JSON on standard output."
-)
 
 
 @click.command()
@@ -64,7 +54,7 @@ def login(
     if config.net_api_key is not None and config.net_api_key.reveal():
         click.echo(f"{VARIABLE} is set: hosts use that key, and not this one", err=True)
     if obj.json:
-        _print_json({**_document(token), "file": str(source.store().path), "new": new})
+        print_json({**_document(token), "file": str(source.store().path), "new": new})
         return
     click.echo(f"{token.issuer} {'lets' if new else 'already lets'} {token.client_id} in; {_end(token)}")
     click.echo(f"the key is in {source.store().path}")
@@ -89,7 +79,7 @@ def logout(obj: CommandContext) -> None:
         if trouble:
             click.echo(f"{token.issuer} may still take its key, for {trouble}: end it there", err=True)
     if obj.json:
-        _print_json([{**_document(token), "revoked": not trouble} for token, trouble in found])
+        print_json([{**_document(token), "revoked": not trouble} for token, trouble in found])
         return
     for token, trouble in found:
         click.echo(f"the key of {token.issuer} is forgotten" + ("" if trouble else ", and ended there"))
@@ -126,7 +116,7 @@ def whoami(context: click.Context, offline: bool) -> None:
 
     rows = anyio.run(job)
     if obj.json:
-        _print_json(rows)
+        print_json(rows)
     for row in [] if obj.json else rows:
         click.echo(_line(row))
     if not rows:
@@ -218,7 +208,3 @@ def _line(row: dict[str, Any]) -> str:
     parts += [] if row["good"] else ["is renewed when it is needed" if row.get("renewable") else "no longer good"]
     parts += [row["trouble"]] if row.get("trouble") else []
     return ", ".join("".join(c if c.isprintable() else "?" for c in part) for part in parts)
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2))  # ASCII alone: right in every encoding that a terminal may have

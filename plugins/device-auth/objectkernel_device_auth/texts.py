@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
+from objectkernel_contracts import preferred_language
+
 from objectkernel_device_auth.errors import DeviceAuthError, TooManyTries
 
 LANGUAGES: Final = ("en", "fr")
 """The first one is for everybody whose language is not among them."""
 
-WEIGHT: Final = re.compile(r"[01](\.\d{0,3})?", re.ASCII)
 SPACED: Final = re.compile(r" (?=[?!:;»])")
 
 WORDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -165,19 +166,5 @@ TEXTS: Final = {language: Texts(language) for language in LANGUAGES}
 
 
 def preferred(accept_language: str) -> Texts:
-    """The texts for an ``Accept-Language`` (RFC 9110, section 12.5.4)."""
-    best, weight = LANGUAGES[0], 0.0
-    for part in accept_language.split(",")[:50]:
-        tag, _, parameter = part.partition(";")
-        language = tag.strip().lower().partition("-")[0]
-        if language in LANGUAGES and (found := _weight(parameter)) > weight:
-            best, weight = language, found
-    return TEXTS[best]
-
-
-def _weight(parameter: str) -> float:
-    """Of ``q=0.5``; without one 1, and 0 where it is none."""
-    name, _, value = parameter.strip().partition("=")
-    if name != "q":
-        return 1.0
-    return float(value) if WEIGHT.fullmatch(value) else 0.0
+    """The texts for an ``Accept-Language``."""
+    return TEXTS[preferred_language(accept_language, LANGUAGES)]

@@ -6,22 +6,11 @@ from typing import Any, Final, get_args
 
 import click
 from objectkernel_contracts import CommandContext, Services
+from objectkernel_contracts.terminal import Bar, as_json, confirm, plain, print_json, print_table
 
 from objectkernel_media_server.collected import KINDS, Report
 from objectkernel_media_server.commands_content import get, of_account, put, row_of
-from objectkernel_media_server.commands_output import (
-    HEAD,
-    Bar,
-    ByteBar,
-    as_json,
-    confirm,
-    document,
-    line,
-    plain,
-    print_json,
-    print_table,
-    size,
-)
+from objectkernel_media_server.commands_output import HEAD, ByteBar, document, line, size
 from objectkernel_media_server.contracts import MEDIA, MediaFilter, MediaRow, MediaStatus
 from objectkernel_media_server.entities import USAGE
 from objectkernel_media_server.parts import PARTS

@@ -18,8 +18,9 @@ import anyio.to_thread
 import click
 from objectkernel.errors import shortened
 from objectkernel_contracts import CommandContext, Services
+from objectkernel_contracts.terminal import as_json, plain, print_json
 
-from objectkernel_media_server.commands_output import ByteBar, as_json, document, plain, print_json, size
+from objectkernel_media_server.commands_output import ByteBar, document, size
 from objectkernel_media_server.contracts import MEDIA, ChecksumMismatch, MediaRow
 from objectkernel_media_server.entities import MEDIA as MEDIA_ROWS
 from objectkernel_media_server.errors import MediaError

@@ -10,10 +10,11 @@ from typing import Any
 import attrs
 import click
 from objectkernel_contracts import CommandContext, Services
+from objectkernel_contracts.terminal import as_json, plain_lines, print_json
 
 from objectkernel_package_service.absence import missing
 from objectkernel_package_service.archive import ArchivedPackage, ArchivedVersion, ArchiveReader, ArchiveWriter
-from objectkernel_package_service.commands_output import as_json, damage, document, named, plain, print_json
+from objectkernel_package_service.commands_output import damage, document, named
 from objectkernel_package_service.commands_publish import REFUSALS
 from objectkernel_package_service.commands_reading import every_page, written
 from objectkernel_package_service.contracts import (
@@ -71,8 +72,8 @@ def export(context: click.Context, file: Path, packages: tuple[str, ...]) -> Non
         print_json({"file": str(file), "exported": done.versions, "damaged": damaged})
     else:
         for error in done.damaged:
-            click.echo(plain(str(error)), err=True)
-        click.echo(plain(f"{len(done.versions)} exported to {file}, {len(done.damaged)} damaged"))
+            click.echo(plain_lines(str(error)), err=True)
+        click.echo(plain_lines(f"{len(done.versions)} exported to {file}, {len(done.damaged)} damaged"))
     context.exit(1 if done.damaged else 0)
 
 
@@ -107,7 +108,7 @@ def import_(context: click.Context, file: Path, owner: str | None) -> None:
         print_json({"imported": done.versions, "refused": refused})
     else:
         for one, error in done.refused:
-            click.echo(plain(f"{one.id}@{one.version}\n{error}\n"), err=True)
+            click.echo(plain_lines(f"{one.id}@{one.version}\n{error}\n"), err=True)
         click.echo(f"{len(done.versions)} imported, {len(done.refused)} refused")
     context.exit(1 if done.refused else 0)
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 from objectkernel_contracts import CommandContext, Services
+from objectkernel_contracts.terminal import as_json, print_result
 
 from objectkernel_package_service.absence import explained, missing
-from objectkernel_package_service.commands_output import as_json, named, one_version, plain, print_json
+from objectkernel_package_service.commands_output import named, one_version
 from objectkernel_package_service.contracts import PACKAGES, PackageMissing, PackageService
 
 
@@ -35,10 +36,10 @@ def delete(obj: CommandContext, package: str, all_versions: bool, force: bool) -
             raise await missing(service, id, version)
 
     obj.run(job)
-    _tell(
+    print_result(
         obj,
-        f"deleted {package}{', all versions' if all_versions else ''}",
         {"deleted": package, "all_versions": all_versions},
+        f"deleted {package}{', all versions' if all_versions else ''}",
     )
 
 
@@ -51,7 +52,7 @@ def tag(obj: CommandContext, package: str, tag: str) -> None:
     """Let a dist-tag name a version, whatever it named before."""
     id, version = one_version(package)
     _run(obj, lambda service: service.tag(id, tag, version))
-    _tell(obj, f"{id}: {tag} is {version}", {"id": id, "tag": tag, "version": version})
+    print_result(obj, {"id": id, "tag": tag, "version": version}, f"{id}: {tag} is {version}")
 
 
 @click.command()
@@ -69,7 +70,7 @@ def untag(obj: CommandContext, package: str, tag: str) -> None:
             raise PackageMissing(f"{package} has no tag {tag!r}", why=f"its tags: {there}", id=package, version=tag)
 
     obj.run(job)
-    _tell(obj, f"{package}: {tag} is removed", {"id": package, "tag": tag, "version": None})
+    print_result(obj, {"id": package, "tag": tag, "version": None}, f"{package}: {tag} is removed")
 
 
 @click.command()
@@ -85,7 +86,7 @@ def deprecate(obj: CommandContext, package: str, message: str | None, undo: bool
     id, _, version = package.partition("@")
     _run(obj, lambda service: service.deprecate(id, version or None, message))
     said = f"{package} is deprecated: {message}" if message is not None else f"{package} is not deprecated any more"
-    _tell(obj, said, {"id": id, "version": version or None, "deprecated": message})
+    print_result(obj, {"id": id, "version": version or None, "deprecated": message}, said)
 
 
 @click.command()
@@ -97,10 +98,10 @@ def yank(obj: CommandContext, package: str, undo: bool) -> None:
     """Let a version be found by its exact version alone: by no range, and not as the latest."""
     id, version = one_version(package)
     _run(obj, lambda service: service.yank(id, version, not undo))
-    _tell(
+    print_result(
         obj,
-        f"{package} is {'not yanked any more' if undo else 'yanked'}",
         {"id": id, "version": version, "yanked": not undo},
+        f"{package} is {'not yanked any more' if undo else 'yanked'}",
     )
 
 
@@ -116,7 +117,7 @@ def configure(obj: CommandContext, /, package: str, **said: Any) -> None:
     if not given:
         raise click.UsageError("give --visibility or --policy")
     _run(obj, lambda service: service.configure(package, **given))
-    _tell(obj, f"{package} is {' and '.join(given.values())}", {"id": package, **given})
+    print_result(obj, {"id": package, **given}, f"{package} is {' and '.join(given.values())}")
 
 
 def _run(obj: CommandContext, call: Callable[[PackageService], Awaitable[None]]) -> None:
@@ -125,10 +126,3 @@ def _run(obj: CommandContext, call: Callable[[PackageService], Awaitable[None]])
         await explained(service, call(service))
 
     obj.run(job)
-
-
-def _tell(obj: CommandContext, words: str, value: dict[str, Any]) -> None:
-    if obj.json:
-        print_json(value)
-    else:
-        click.echo(plain(words))

@@ -8,8 +8,9 @@ from typing import Any
 import attrs
 import click
 from objectkernel_contracts import CommandContext, Services
+from objectkernel_contracts.terminal import as_json, plain_lines, print_json, print_result, print_table
 
-from objectkernel_package_service.commands_output import as_json, named, plain, print_json, print_table
+from objectkernel_package_service.commands_output import named
 from objectkernel_package_service.contracts import LATEST
 from objectkernel_package_service.install_contracts import INSTALLATIONS, Data, Installed
 
@@ -58,10 +59,8 @@ def upgrade(obj: CommandContext, package: str) -> None:
 def uninstall(obj: CommandContext, package: str, data: Data) -> None:
     """Take a package out of use; refused while an installed package needs it."""
     obj.run(lambda kernel: kernel.get(INSTALLATIONS).uninstall(package, data))
-    if obj.json:
-        print_json({"uninstalled": package, "data": data})
-    else:
-        click.echo(plain(f"uninstalled {package}, its data {'kept' if data == 'keep' else 'removed'}"))
+    said = f"uninstalled {package}, its data {'kept' if data == 'keep' else 'removed'}"
+    print_result(obj, {"uninstalled": package, "data": data}, said)
 
 
 @click.command()
@@ -84,7 +83,7 @@ def installed(context: click.Context) -> None:
     else:
         _print_installed(found)
         for error in failed:
-            click.echo(plain(str(error)), err=True)
+            click.echo(plain_lines(str(error)), err=True)
     context.exit(1 if failed else 0)
 
 
@@ -94,7 +93,7 @@ def _print_changed(obj: CommandContext, found: tuple[Installed, ...], what: str)
         return
     for one in found:
         for warning in one.warnings:
-            click.echo(plain(f"{one.id}@{one.version} {warning}"), err=True)
+            click.echo(plain_lines(f"{one.id}@{one.version} {warning}"), err=True)
     if found:
         _print_installed(found)
     click.echo(f"{len(found)} {what}" if found else "nothing to do: it is installed already")

@@ -1,24 +1,13 @@
-"""What the commands print: JSON, tables, records as rows."""
+"""What the commands read and print: names of versions, records in JSON and in rows."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from objectkernel_package_service.contracts import PackageDamaged, PackageSummary
-
-
-def _ask_for_json(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        context.obj.json = True
-
-
-as_json = click.option(
-    "--json", is_flag=True, expose_value=False, callback=_ask_for_json, help="Print JSON on standard output."
-)
 
 
 def named(package: str) -> str:
@@ -73,23 +62,6 @@ def one_version(package: str) -> tuple[str, str]:
     return id, version
 
 
-def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2))  # ASCII alone: right in every encoding that a terminal may have
-
-
 def as_text(value: Any) -> str:
     """A value of a manifest as text."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def plain(text: str) -> str:
-    """A text free of what could steer a terminal; lines stay lines."""
-    return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)
-
-
-def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as their widest cell."""
-    lines = [[plain(cell).replace("\n", " ") for cell in line] for line in ([head] if head else []) + list(rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -11,8 +11,9 @@ import attrs
 import click
 from anyio import to_thread
 from objectkernel_contracts import CommandContext
+from objectkernel_contracts.terminal import as_json, plain_lines, print_json, print_table
 
-from objectkernel_package_service.commands_output import as_json, document, plain, print_json, print_table
+from objectkernel_package_service.commands_output import document
 from objectkernel_package_service.config import PackageServiceConfig
 from objectkernel_package_service.contracts import (
     PACKAGES,
@@ -148,9 +149,9 @@ def _print_words(outcome: Outcome, only_check: bool) -> None:
         print_table(("ID", "VERSION", "HASH", "CHECK" if only_check else "CHANGE", "FILE"), rows)
     for path, one in outcome.checked:
         for warning in one["warnings"]:
-            click.echo(plain(f"{path}: {warning['path']}: {warning['what']}"), err=True)
+            click.echo(plain_lines(f"{path}: {warning['path']}: {warning['what']}"), err=True)
     for path, error in outcome.refused:
-        click.echo(f"\n{plain(str(path))}\n{plain(str(error))}", err=True)
+        click.echo(f"\n{plain_lines(str(path))}\n{plain_lines(str(error))}", err=True)
 
 
 def _soundness(one: Mapping[str, Any]) -> str:

@@ -14,19 +14,10 @@ from typing import IO, Final
 import attrs
 import click
 from objectkernel_contracts import CommandContext, Services
+from objectkernel_contracts.terminal import as_json, plain_lines, print_json, print_result, print_table
 
 from objectkernel_package_service.absence import explained, missing
-from objectkernel_package_service.commands_output import (
-    as_json,
-    as_text,
-    damage,
-    document,
-    named,
-    notes,
-    plain,
-    print_json,
-    print_table,
-)
+from objectkernel_package_service.commands_output import as_text, damage, document, named, notes
 from objectkernel_package_service.contracts import (
     LATEST,
     PACKAGES,
@@ -65,7 +56,7 @@ def list_(obj: CommandContext, limit: int, after: str | None, all_versions: bool
 def search(obj: CommandContext, words: tuple[str, ...], limit: int, after: str | None) -> None:
     """Find packages whose id or name has each of these words in it."""
     page = obj.run(lambda kernel: kernel.get(PACKAGES).list(limit, after, search=" ".join(words)))
-    _print_page(obj, page, f"search {plain(' '.join(words))} --limit {limit}")
+    _print_page(obj, page, f"search {plain_lines(' '.join(words))} --limit {limit}")
 
 
 @click.command()
@@ -179,10 +170,8 @@ def get(obj: CommandContext, package: str, output: Path | None) -> None:
         return
     with written(output) as file:
         file.write(record.content)
-    if obj.json:
-        print_json({**document(record), "file": str(output)})
-    else:
-        click.echo(plain(f"{record.id}@{record.version}  {record.hash}  {output}"))
+    said = f"{record.id}@{record.version}  {record.hash}  {output}"
+    print_result(obj, {**document(record), "file": str(output)}, said)
 
 
 @click.command()
@@ -200,7 +189,7 @@ def verify(context: click.Context, packages: tuple[str, ...]) -> None:
         print_json({"sound": sound, "damaged": [damage(error) for error in damaged]})
     else:
         for error in damaged:
-            click.echo(plain(str(error)), err=True)
+            click.echo(plain_lines(str(error)), err=True)
         click.echo(f"{len(sound)} sound, {len(damaged)} damaged")
     context.exit(1 if damaged else 0)
 
@@ -294,7 +283,7 @@ def _print_page(obj: CommandContext, page: Page, command: str) -> None:
     ]
     print_table(("ID", "VERSION", "HASH", "PUBLISHED", "NOTES"), rows)
     for error in page.damaged:
-        click.echo(plain(str(error)), err=True)
+        click.echo(plain_lines(str(error)), err=True)
     _print_more(command, page.after)
 
 

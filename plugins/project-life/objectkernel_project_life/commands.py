@@ -12,17 +12,9 @@ from typing import Any, Final, get_args
 import click
 from objectkernel.secret import Secret
 from objectkernel_contracts import CommandContext, Services
+from objectkernel_contracts.terminal import as_json, confirm, print_json, print_result, print_table
 
-from objectkernel_project_life.commands_output import (
-    HEAD,
-    as_json,
-    confirm,
-    document,
-    print_json,
-    print_project,
-    print_table,
-    row,
-)
+from objectkernel_project_life.commands_output import HEAD, document, print_project, row
 from objectkernel_project_life.commands_whole import boot, generate_key, rotate_key
 from objectkernel_project_life.contracts import (
     PROJECTS,
@@ -174,10 +166,7 @@ def delete(obj: CommandContext, id: str, account_id: str | None, yes: bool) -> N
         (await kernel.get(PROJECTS).deprovision_project(account_id, id)).expect_ok()
 
     obj.run(job)
-    if obj.json:
-        print_json({"id": id, "deleted": True})
-    else:
-        click.echo(f"the project {id} has ended; its database is as it was")
+    print_result(obj, {"id": id, "deleted": True}, f"the project {id} has ended; its database is as it was")
 
 
 @projects.command("rotate-uri")

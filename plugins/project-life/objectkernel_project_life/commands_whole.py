@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 from objectkernel_contracts import CommandContext, Services
+from objectkernel_contracts.terminal import Bar, as_json, print_json
 
-from objectkernel_project_life.commands_output import Bar, as_json, print_json
 from objectkernel_project_life.contracts import PROJECTS, BootReport, RotationProgress
 from objectkernel_project_life.encryption import generate_encryption_key
 from objectkernel_project_life.starting import projects_as_they_are

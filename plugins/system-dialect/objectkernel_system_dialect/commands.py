@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ import attrs
 import click
 from objectkernel.errors import KernelError
 from objectkernel_contracts import OFFLINE_AUDIT, CommandContext
+from objectkernel_contracts.terminal import as_json, plain_lines, print_json
 
 from objectkernel_system_dialect import backup as backups
 from objectkernel_system_dialect import schema_changes
@@ -27,14 +27,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
 
-def _ask_for_json(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        context.obj.json = True
-
-
-as_json = click.option(
-    "--json", is_flag=True, expose_value=False, callback=_ask_for_json, help="Print JSON on standard output."
-)
 only_system = click.option("--system", is_flag=True, help="Only the database of the system's data.")
 destructively = click.option("--destructive", is_flag=True, help="Also the steps that lose data.")
 
@@ -59,7 +51,7 @@ def plan_(context: click.Context, system: bool, destructive: bool, python: bool)
     obj: CommandContext = context.obj
     looked = {place.name: anyio.run(_plan, place, destructive) for place in _for_schemas(obj, system, destructive)}
     if obj.json:
-        _print_json({name: attrs.asdict(plan) for name, plan in looked.items()})
+        print_json({name: attrs.asdict(plan) for name, plan in looked.items()})
     else:
         for name, plan in looked.items():
             click.echo(plan.python if python else "\n".join(_lines(name, plan)), nl=not python)
@@ -84,12 +76,12 @@ def apply_(obj: CommandContext, system: bool, destructive: bool) -> None:
         for name, steps in done.items():
             _record(obj, "schema.apply", name, {"destructive": destructive, "made": len(steps), "steps": steps})
     if obj.json:
-        _print_json(done)
+        print_json(done)
         return
     for name, steps in done.items():
-        click.echo(_plain(f"{name}: {len(steps)} step{'s' if len(steps) != 1 else ''} made"))
+        click.echo(plain_lines(f"{name}: {len(steps)} step{'s' if len(steps) != 1 else ''} made"))
         for step in steps:
-            click.echo(_plain(f"  {step}"))
+            click.echo(plain_lines(f"  {step}"))
 
 
 @schema.command("status")
@@ -101,13 +93,13 @@ def status_(context: click.Context, system: bool) -> None:
     obj: CommandContext = context.obj
     found = {place.name: anyio.run(_status, place) for place in _for_schemas(obj, system)}
     if obj.json:
-        _print_json({name: attrs.asdict(one) for name, one in found.items()})
+        print_json({name: attrs.asdict(one) for name, one in found.items()})
     else:
         for name, one in found.items():
             for table in one.tables:
-                click.echo(_plain(f"{name}  {table.collection}  {table.state}"))
+                click.echo(plain_lines(f"{name}  {table.collection}  {table.state}"))
             for each in one.migrations:
-                click.echo(_plain(f"{name}  {each.plugin} {each.number}  {_when(each)}  {each.summary}"))
+                click.echo(plain_lines(f"{name}  {each.plugin} {each.number}  {_when(each)}  {each.summary}"))
     context.exit(0 if all(one.settled for one in found.values()) else 1)
 
 
@@ -139,7 +131,7 @@ def backup(context: click.Context, file: Path, force: bool) -> None:
         made[place.name] = str(target)
         _record(obj, "data.backup", place.name, {"file": str(target.absolute())})
         if not obj.json:
-            click.echo(_plain(f"{place.name}: copied to {target}"))
+            click.echo(plain_lines(f"{place.name}: copied to {target}"))
     _tell(context, made, commands)
 
 
@@ -173,7 +165,7 @@ def restore(context: click.Context, file: Path) -> None:
     if not context.obj.json:
         for name, one in made.items():
             kept = "" if one.kept is None else f", the old one is {one.kept}"
-            click.echo(_plain(f"{name}: restored to {one.database}{kept}"))
+            click.echo(plain_lines(f"{name}: restored to {one.database}{kept}"))
     _tell(context, {name: attrs.asdict(one) for name, one in made.items()}, commands)
 
 
@@ -252,7 +244,7 @@ def _for_schemas(obj: CommandContext, system: bool, destructive: bool = False) -
         if destructive:
             raise
         told = f"note: tables that a running host made are told as nobody's, for [{error.code}] {error.what}"
-        click.echo(_plain(told), err=True)
+        click.echo(plain_lines(told), err=True)
         return chosen
     return [attrs.evolve(place, others=place.others | tables) for place in chosen]
 
@@ -280,7 +272,7 @@ def _file_of(place: Place, file: Path) -> Path:
 
 
 def _lines(name: str, plan: _Planned) -> list[str]:
-    notes = [_plain(f"  note: {text}") for text in plan.astray]
+    notes = [plain_lines(f"  note: {text}") for text in plan.astray]
     if not plan.migrations and not plan.steps:
         return [f"{name}: nothing to do", *notes]
     lines = [f"{name}:", *(f"  {text}" for text in plan.migrations)]
@@ -290,7 +282,7 @@ def _lines(name: str, plan: _Planned) -> list[str]:
         lines.append(f"  {'(destructive) ' if step['destructive'] else ''}{step['text']}")
         if step["obstacle"] is not None:
             lines.append(f"    not possible: {step['obstacle']}")
-    return [*(_plain(line) for line in lines), *notes]
+    return [*(plain_lines(line) for line in lines), *notes]
 
 
 def _when(migration: MigrationStatus) -> str:
@@ -305,21 +297,12 @@ def _when(migration: MigrationStatus) -> str:
 def _tell(context: click.Context, done: Mapping[str, Any], commands: Mapping[str, str | None]) -> None:
     """Print what was done as JSON, or what is left to do by hand."""
     if context.obj.json:
-        _print_json({"done": done, "commands": commands})
+        print_json({"done": done, "commands": commands})
     else:
         for name, command in commands.items():
             if command is None:
                 click.echo(f"{name}: use the tools of its database", err=True)
             else:
                 click.echo(f"{name} is on a server, run:", err=True)
-                click.echo(_plain(command))
+                click.echo(plain_lines(command))
     context.exit(1 if commands else 0)
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, default=str))  # ASCII alone: right in every encoding of a terminal
-
-
-def _plain(text: str) -> str:
-    """A text free of what could steer a terminal; lines stay lines."""
-    return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)

@@ -150,6 +150,8 @@ def test_deleting(run: Run) -> None:
     run("invite", "bob", "--new-account", "Second")
     first, second = json.loads(run("list", "--json").stdout)
     assert run("delete", second["id"], input="n\n").exit_code == 1
+    unasked = run("delete", second["id"])
+    assert unasked.exit_code == 2 and "give --yes" in unasked.stderr
     done = run("delete", second["id"], "--successor", first["id"], "--yes", "--json")
     assert json.loads(done.stdout)["successor"] == first["id"]
     assert "is deleted" in run("delete", second["id"], "--yes").stdout

@@ -42,21 +42,7 @@ def test_every_problem_has_words() -> None:
     assert list(TEXTS["en"].problems(AccountsError("x"))) == [PROBLEMS["other"][0]]
 
 
-@pytest.mark.parametrize(
-    "accepted, language",
-    [
-        ("fr", "fr"),
-        ("fr-CA", "fr"),
-        ("FR", "fr"),
-        ("en, fr", "en"),
-        ("en;q=0.1, fr;q=0.2", "fr"),
-        ("fr;q=0", "en"),
-        ("de", "en"),
-        ("*", "en"),
-        (";;;,,q", "en"),
-        ("fr;q=nan", "en"),
-    ],
-)
+@pytest.mark.parametrize("accepted, language", [("", "en"), ("en;q=0.1, fr-CA;q=0.2", "fr"), ("de", "en")])
 def test_which_language(accepted: str, language: str) -> None:
     """The first language that is spoken here, by the browser's weights; English for everybody else."""
     assert preferred(accepted).language == language

@@ -181,7 +181,8 @@ def test_the_secret_of_a_client(run: Commands) -> None:
 def test_a_client_is_removed(run: Commands) -> None:
     """Somebody is asked before, unless they have said so."""
     run(clients, "register", "atlas")
-    assert run(clients, "remove", "atlas").exit_code == 1  # nobody has answered
+    unasked = run(clients, "remove", "atlas")
+    assert unasked.exit_code == 2 and "give --yes" in unasked.stderr
     assert run.as_json(clients, "remove", "atlas", "--yes") == {"id": "atlas", "removed": True}
     with pytest.raises(ClientMissing):
         run(clients, "remove", "atlas", "--yes")

@@ -11,7 +11,6 @@ from click.testing import CliRunner
 from objectkernel import ObjectKernel
 from objectkernel_contracts import COMMANDS
 from objectkernel_project_life.commands import projects
-from objectkernel_project_life.commands_output import Bar
 from objectkernel_project_life.contracts import (
     EncryptionKeyMissing,
     InvalidProject,
@@ -274,26 +273,3 @@ def test_a_new_key(run: Commands) -> None:
     assert done.stdout.count("\n") == 1
     assert "whoever has it" in done.stderr
     assert len(parse_keys(run.as_json(projects, "generate-key")["key"])) == 1
-
-
-def test_a_bar_keeps_step() -> None:
-    """It advances by as much as is done, whatever jumps are told, and is taken away."""
-    seen: list[str] = []
-
-    class Terminal:
-        def progress(self, items: Any, label: str, total: int | None = None) -> Any:
-            seen.append(f"{label} of {total}")
-            for _ in items:
-                seen.append("step")
-                yield
-            seen.append("end")
-
-    terminal: Any = Terminal()
-    bar = Bar(terminal, "opening")
-    bar.show(1, 3)
-    assert seen == ["opening of 3", "step", "step"], "the one that is done, and the one that is being done"
-    bar.show(3, 3)
-    bar.end()
-    assert seen[-1] == "end"
-    assert seen.count("step") == 4
-    Bar(terminal, "nothing").end()
