@@ -37,7 +37,8 @@ class RunningHash:
     def update(self, batch: Sequence[bytes]) -> None:
         """Add a batch."""
         with self._changed:
-            if self._before is None and not self._busy and sum(map(len, batch)) < _WORTH:
+            if not self._busy and sum(map(len, batch)) < _WORTH and not (self._before and self._before._busy):
+                self._begin()
                 self._add(batch)
                 return
             self._waiting.append(batch)

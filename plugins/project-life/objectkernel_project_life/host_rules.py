@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -20,6 +21,7 @@ NUMBER: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
 """What resolvers take for an address, though it is no usual way to write one: ``127.1``, ``2130706433``, ``0x7f.1``."""
 
 
+@lru_cache(maxsize=1024)
 def host_of(text: str) -> Address | str | None:
     """A host as it is compared: an address, or a name in lower case without a dot at its end; None: it is no host.
 

@@ -139,9 +139,14 @@ class HostManager:
     # --- signs of life --------------------------------------------------------------------------------------
 
     async def try_project(self, name: str) -> None:
-        """See `ProjectManager.ping`; a project that has failed a moment ago is tried all the same."""
+        """See `ProjectManager.ping`; a project that has failed a moment ago is tried all the same.
+
+        One that is opened by this has shown that it answers.
+        """
         gate = self._there(name)
-        await gate.try_now()
+        before = gate.current
+        if await gate.try_now() is not before:
+            return
         try:
             await gate.service.dialect.ping()
         except DataError as error:

@@ -71,7 +71,7 @@ class Moving:
                 await expect_free(ground, id, located)
             await self._open_there(record)
             record = await self._arrive(record)
-        ground.note(id, record)
+        await self._settle(record)
         await ground.step("rotate.confirmed")
         return record
 
@@ -109,14 +109,20 @@ class Moving:
         Raises:
             ProjectConflict, ProjectMissing: somebody else has ended it.
         """
-        ground = self._ground
         try:
             await self._open_there(record)
             record = await self._arrive(record)
         except KernelError:
             return await self._stay(record)
-        ground.note(record.id, record)
+        await self._settle(record)
         return record
+
+    async def _settle(self, record: Record) -> None:
+        """This host is where the row is now; one that is paused, perhaps by another host, is not open here either."""
+        if record.status == "paused":
+            await self._ground.bring(record.id, record)
+        else:
+            self._ground.note(record.id, record)
 
 
 def _done(record: Record) -> Done:

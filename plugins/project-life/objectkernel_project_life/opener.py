@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Final, Protocol
@@ -14,6 +15,7 @@ from objectkernel.errors import KernelError
 from objectkernel.secret import Secret
 from objectkernel_system_dialect.contracts import (
     DATA_PLANE_SCHEMAS,
+    DatabasePlace,
     DataPlug,
     Dialect,
     EntitySchema,
@@ -39,8 +41,11 @@ FRESH: Final = 5.0
 class UriCheck(Protocol):
     """Says where projects may have their databases."""
 
-    def check(self, account: str, dialect: str, uri: Secret[str]) -> None:
+    def check(self, account: str, dialect: str, uri: Secret[str]) -> DatabasePlace | None:
         """Look at a URI before anything connects to it.
+
+        Returns:
+            The place, where it was read for that.
 
         Raises:
             UriRefused: an account's project may not have its database there.
@@ -54,6 +59,7 @@ class _Turn:
     def __init__(self, turns: anyio.Semaphore) -> None:
         self._turns = turns
         self._held = False
+        self.is_connecting = False
 
     async def take(self) -> None:
         """Wait for it."""
@@ -94,10 +100,11 @@ class Opener:
         self._policy = policy
         self._config = config
         self._tasks = tasks
-        self._turns = anyio.Semaphore(config.boot_concurrency)
+        self._turns = anyio.Semaphore(config.boot_concurrency, fast_acquire=True)
         self._own: tuple[frozenset[str], float] = frozenset(), float("-inf")
-        self._asking = anyio.Lock()
+        self._asking = anyio.Lock(fast_acquire=True)
         self._holders: dict[str, list[str]] = {}
+        self._connecting: deque[tuple[float, _Turn]] = deque()
 
     async def open(self, project: ManagedProject, more: Callable[[], Sequence[EntitySchema]] = tuple) -> Opened:
         """Connect to a project's database and bring it to the project's schemas; what fails leaves nothing open.
@@ -154,27 +161,32 @@ class Opener:
     async def _connected(self, project: ManagedProject, turn: _Turn) -> Dialect:
         """The database, connected; a turn that this takes too long for is given to the next."""
         uri = project.reveal()
-        self._policy.check(project.home or project.account, project.dialect, uri)
+        place = self._policy.check(project.home or project.account, project.dialect, uri)
         options = IsolatedOptions(
             pool_size=project.pool_size,
             pool_min=project.pool_min,
             connect_timeout=self._config.open_timeout,
             command_timeout=self._config.command_timeout,
-            limit=self.servers.limit_of(database_place(project.dialect, uri.reveal())),
+            limit=self.servers.limit_of(place or database_place(project.dialect, uri.reveal())),
             migrations=False,  # those are of the host's own tables, and a tenant may have called theirs so too
         )
-        connecting = anyio.CancelScope()
-
-        async def give_on() -> None:
-            with connecting:
-                await anyio.sleep(QUICK)
-                turn.give_back()
-
-        self._tasks.start_soon(give_on)
+        turn.is_connecting = True
+        self._connecting.append((anyio.current_time() + QUICK, turn))
+        if len(self._connecting) == 1:
+            self._tasks.start_soon(self._give_on)
         try:
             return await self._plug.open_isolated_dialect(project.dialect, uri.reveal(), "update", options=options)
         finally:
-            connecting.cancel()
+            turn.is_connecting = False
+
+    async def _give_on(self) -> None:
+        """Have those who connect for too long give their turns to the next, until nobody has begun to."""
+        while self._connecting:
+            when, turn = self._connecting[0]
+            await anyio.sleep_until(when)
+            self._connecting.popleft()
+            if turn.is_connecting:
+                turn.give_back()
 
     # --- whose database it is -------------------------------------------------------------------------------
 

@@ -43,7 +43,8 @@ class Reconciling:
         ground = self._ground
         present = await ground.register.fingerprint()
         self._rounds += 1
-        if present == self._print and not ground.dirty and not self._half_done and self._rounds < ALL_THE_SAME:
+        is_behind = bool(ground.dirty or self._half_done or (ground.seen and not present))  # empty is as empty was
+        if present == self._print and not is_behind and self._rounds < ALL_THE_SAME:
             return
         self._rounds = 0
         sights = {sight.id: sight for sight in await ground.register.sights()}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
 
 import attrs
 from objectkernel.secret import Secret
@@ -17,7 +18,6 @@ from objectkernel_project_life.validation import ReadSchema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
 
 NOTHING: Final = b"[]"
 """The schemas of a project that has none; one object for all of them."""
@@ -31,6 +31,21 @@ class Reading:
 
     cipher: UriCipher
     read_schema: ReadSchema
+    _schemas: WeakValueDictionary[str, EntitySchema] = attrs.field(factory=WeakValueDictionary, repr=False)
+
+    def schema(self, document: Any) -> EntitySchema:
+        """The schema that a JSON value describes; the same object for as long as a project has one of the same text.
+
+        So databases with the same entities have their tables worked out once.
+
+        Raises:
+            SchemaInvalid: it describes none.
+        """
+        text = PACKED.encode(document)
+        found = self._schemas.get(text)
+        if found is None:
+            found = self._schemas[text] = self.read_schema(document)
+        return found
 
 
 @attrs.define(eq=False)
@@ -100,7 +115,7 @@ class Served:
         Raises:
             SchemaInvalid: what is stored is none.
         """
-        return tuple(self.reading.read_schema(document) for document in json.loads(self.packed))
+        return tuple(map(self.reading.schema, json.loads(self.packed)))
 
     def follow(self, record: Record) -> bool:
         """Take over what has changed in the row; False: it takes another connection, and nothing is taken over."""

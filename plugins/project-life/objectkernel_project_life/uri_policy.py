@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Final
 
 from objectkernel.secret import Secret
@@ -55,8 +54,8 @@ class UriPolicy:
             return uri if isinstance(uri, Secret) else Secret(uri)
         return Secret(f"sqlite:///{self.files.account_folder(account) / (path or '')}")
 
-    def check(self, account: str, dialect: str | None, uri: Secret[str] | str) -> None:
-        """Whether a project of this account may have its database there.
+    def check(self, account: str, dialect: str | None, uri: Secret[str] | str) -> DatabasePlace:
+        """Where a URI leads, if a project of this account may have its database there.
 
         Raises:
             UriRefused: with every reason; the URI is not shown.
@@ -65,6 +64,7 @@ class UriPolicy:
         problems = tuple(self._problems(account, place))
         if problems:
             raise _refused(problems)
+        return place
 
     def _place(self, dialect: str | None, uri: Secret[str] | str) -> DatabasePlace:
         text = uri.reveal() if isinstance(uri, Secret) else uri
@@ -122,20 +122,20 @@ def _host_has_postgres_password() -> bool:
     """Whether the driver would find a password by itself: in its environment, or in the file of the host's user."""
     if os.environ.get("PGPASSWORD") or os.environ.get("PGPASSFILE"):
         return True
-    try:
-        return (Path.home() / ".pgpass").exists()
-    except (OSError, RuntimeError):
-        return False
+    return _host_has(".pgpass")
 
 
 def _host_has_certificate() -> bool:
     """Whether the driver would find by itself what proves to a server that it is the host's user."""
     if os.environ.get("PGSSLCERT"):
         return True
-    try:
-        return (Path.home() / ".postgresql" / "postgresql.crt").exists()
-    except (OSError, RuntimeError):
-        return False
+    return _host_has(".postgresql/postgresql.crt")
+
+
+def _host_has(name: str) -> bool:
+    """Whether a file is in the home folder of the host's user, if that is known."""
+    home = os.path.expanduser("~")
+    return home != "~" and os.path.exists(os.path.join(home, name))
 
 
 def _refused(problems: tuple[str, ...]) -> UriRefused:

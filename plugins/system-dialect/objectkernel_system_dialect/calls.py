@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
@@ -52,8 +53,8 @@ class Calls:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._executor = executor = engine.executor
-        self._fetch_by_key = executor.fetch_by_key if isinstance(executor, ReadsByKey) else executor.fetch
-        self._fetches_together = isinstance(executor, FetchesTogether)
+        reads_by_key, self._fetches_together = _powers(type(executor))
+        self._fetch_by_key = cast("ReadsByKey", executor).fetch_by_key if reads_by_key else executor.fetch
         self._block: ContextVar[_Block | None] = ContextVar("block", default=None)
 
     async def fetch(
@@ -235,6 +236,12 @@ class Calls:
         if block is not None and block.failed:
             raise _failed()
         return block
+
+
+@lru_cache(maxsize=16)
+def _powers(executor: type[object]) -> tuple[bool, bool]:
+    """Whether executors of a class read by key, and fetch together: to look at a protocol takes its time."""
+    return issubclass(executor, ReadsByKey), issubclass(executor, FetchesTogether)
 
 
 def _failed() -> TransactionFailed:

@@ -249,7 +249,8 @@ class DataPlug(Schemas, Protocol):
     ) -> Dialect:
         """Open a database for the caller alone, who closes it with `Dialect.aclose`.
 
-        Where that fails, or is cancelled, nothing is left open.
+        Where that fails, or is cancelled, nothing is left open. The settings hold as they were read last: for the first
+        such database, or since then by `reload_config` and whatever else leads to the business database.
 
         Args:
             schemas: registered while it is opened, as the strategy says.

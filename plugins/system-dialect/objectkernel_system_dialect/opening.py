@@ -75,7 +75,7 @@ class SqlOpening:
         from objectkernel_system_dialect.sql_dialect import SqlDialect
 
         dialect = SqlDialect(await self._engine(), strategy=self.strategy, migrations=self.migrations)
-        return await prepared(dialect, schemas)
+        return await prepared(dialect, schemas, answered=True)
 
     async def _engine(self) -> Engine:
         """The engine of this database, connected; its module, and with it a driver, is imported here."""
@@ -130,11 +130,17 @@ class SqlOpening:
                 return await GenericEngine.open(uri, generic)
 
 
-async def prepared(dialect: Dialect, schemas: Sequence[EntitySchema]) -> Dialect:
-    """The dialect once it has registered the schemas and answered; where it does not, it is closed."""
+async def prepared(dialect: Dialect, schemas: Sequence[EntitySchema], *, answered: bool = False) -> Dialect:
+    """The dialect once it has registered the schemas and answered; where it does not, it is closed.
+
+    Args:
+        answered: it did so a moment ago, as every engine asks its server something when it is opened.
+    """
     try:
-        await dialect.register(*schemas)
-        await dialect.ping()
+        if schemas:
+            await dialect.register(*schemas)
+        if not answered:
+            await dialect.ping()
     except BaseException:
         with anyio.CancelScope(shield=True):
             await dialect.aclose()

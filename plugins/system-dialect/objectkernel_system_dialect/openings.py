@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import attrs
 from objectkernel.secret import Secret
@@ -16,6 +17,12 @@ from objectkernel_system_dialect.migrations import Migration
 from objectkernel_system_dialect.net_opening import ApiKeys, NetOpening
 from objectkernel_system_dialect.opening import ConnectionOptions, SqlOpening
 from objectkernel_system_dialect.schema import EntitySchema
+
+OPTIONS: Final = frozenset(attrs.fields_dict(ConnectionOptions))
+SETTINGS: Final = OPTIONS.intersection(attrs.fields_dict(SystemDialectConfig))
+"""The options of connections that are settings."""
+OWN: Final = OPTIONS.intersection(attrs.fields_dict(IsolatedOptions))
+"""Those that an isolated database may have of its own."""
 
 
 def business_schemas(config: SystemDialectConfig, contributed: Sequence[EntitySchema]) -> tuple[EntitySchema, ...]:
@@ -84,8 +91,8 @@ def database_opening(
 
 def _options(config: SystemDialectConfig, isolated: IsolatedOptions | None) -> ConnectionOptions:
     """The settings, and in their place what an isolated database has of its own."""
-    names = attrs.fields_dict(ConnectionOptions)
-    settings = attrs.asdict(config, recurse=False)
-    own = {} if isolated is None else attrs.asdict(isolated, recurse=False)
-    made = {**settings, **{name: value for name, value in own.items() if value is not None}}
-    return ConnectionOptions(**{name: made[name] for name in names if name in made})
+    options = ConnectionOptions(**{name: getattr(config, name) for name in SETTINGS})
+    if isolated is None:
+        return options
+    own = {name: getattr(isolated, name) for name in OWN}
+    return attrs.evolve(options, **{name: value for name, value in own.items() if value is not None})

@@ -13,6 +13,7 @@ from objectkernel_system_dialect.errors import DialectUnsupported
 
 UNSEEN: Final = re.compile(r"[\x00-\x20\x7f-\xa0\\]")
 """Blanks, control characters and the backslash: some readers of URLs leave them out, others take them for a slash."""
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 ENCODED: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 NAME: Final = re.compile(r"[\w.-]+|[0-9A-Fa-f:.]+(%[\w.-]+)?", re.ASCII)
 """The name of a host, or an address; one of other letters is given as it is registered, in punycode."""
@@ -91,7 +92,7 @@ def decoded(text: str) -> str:
         plain = None
     if plain is None:
         raise doubtful("a percent-encoded part is no text in UTF-8")
-    if re.search(r"[\x00-\x1f\x7f]", plain):
+    if CONTROL.search(plain):
         raise doubtful("a percent-encoded part has a character that cannot be seen")
     return plain
 

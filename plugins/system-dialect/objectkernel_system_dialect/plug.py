@@ -44,7 +44,8 @@ class Plug(SchemaRegistry):
     ) -> None:
         super().__init__(business, lambda: self._system or business, system_schemas)
         self._system: Dialect | None = system
-        self._read = settings
+        self._settings = settings
+        self._known: SystemDialectConfig | None = None
         self._keys = keys
         self._migrations = migrations
         self._tasks = tasks
@@ -92,7 +93,9 @@ class Plug(SchemaRegistry):
             await self._switchable().disconnect(then=self._wanted)
 
     async def change_dialect(self, dialect: str, uri: str, schema_strategy: SchemaStrategy | None = None) -> None:
-        opening = self._database(dialect, uri, schema_strategy)
+        config = self._read()
+        strategy = schema_strategy or config.db_schema_strategy
+        opening = database_opening(config, dialect, Secret(uri), strategy, self._migrations)
         async with self._moving:
             await self._go(opening, lasting=True)
 
@@ -188,7 +191,9 @@ class Plug(SchemaRegistry):
         schemas: Sequence[EntitySchema] = (),
         options: IsolatedOptions | None = None,
     ) -> Dialect:
-        return await self._database(dialect, uri, schema_strategy, options).open(schemas)
+        config = self._known or self._read()
+        opening = database_opening(config, dialect, Secret(uri), schema_strategy, self._migrations, options)
+        return await opening.open(schemas)
 
     async def plan_schemas(self, dialect: Dialect, schemas: Sequence[EntitySchema]) -> tuple[str, ...]:
         return await telling(dialect).plan(schemas)
@@ -196,12 +201,14 @@ class Plug(SchemaRegistry):
     async def database_identity(self, dialect: Dialect) -> str:
         return await telling(dialect).identity()
 
-    def _database(
-        self, dialect: str, uri: str, strategy: SchemaStrategy | None, isolated: IsolatedOptions | None = None
-    ) -> Opening:
-        config = self._read()
-        strategy = strategy or config.db_schema_strategy
-        return database_opening(config, dialect, Secret(uri), strategy, self._migrations, isolated)
+    def _read(self) -> SystemDialectConfig:
+        """The settings as they are now; isolated databases, of which there may be many, take them as read last.
+
+        Raises:
+            ConfigError: they are refused.
+        """
+        self._known = self._settings()
+        return self._known
 
     async def aclose(self) -> None:
         """Close what `bootstrap_system_dialect` opened."""

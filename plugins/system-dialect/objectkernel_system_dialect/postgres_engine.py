@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import operator
+import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,20 +17,18 @@ from objectkernel_system_dialect.dialect import Capability
 from objectkernel_system_dialect.engine import Engine
 from objectkernel_system_dialect.errors import DatabaseUnavailable, DataError, DialectUnsupported
 from objectkernel_system_dialect.executor import Session
+from objectkernel_system_dialect.migration_runs import RAN
 from objectkernel_system_dialect.postgres_errors import DRIVER_ERRORS, translated
 from objectkernel_system_dialect.postgres_executor import PostgresExecutor, PostgresOptions
 from objectkernel_system_dialect.postgres_types import COLLATION, JsonText, PostgresCore
 from objectkernel_system_dialect.postgres_url import PostgresUrl
 from objectkernel_system_dialect.rows import PLAIN
+from objectkernel_system_dialect.schema_glance import Glances
+from objectkernel_system_dialect.schema_record import RECORDED
 from objectkernel_system_dialect.values import Misfit
 
 UNICODE: Final = "und-x-icu"
 """The collation that knows the cases and kinds of all letters, whatever the database's own does."""
-PROBE: Final = (
-    "SELECT pg_catalog.current_setting('server_encoding'),"
-    f" EXISTS (SELECT FROM pg_catalog.pg_collation WHERE collname = '{UNICODE}')"
-)
-
 IDENTITY: Final = (
     "SELECT pg_catalog.pg_postmaster_start_time(), pg_catalog.current_setting('port'), oid"
     " FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()"
@@ -38,6 +38,17 @@ IDENTITY: Final = (
 Everything has its schema: who owns a database may put functions of these names before the server's, and would be taken
 for another database.
 """
+PROBE: Final = (
+    "SELECT pg_catalog.current_setting('server_encoding'),"
+    f" EXISTS (SELECT FROM pg_catalog.pg_collation WHERE collname OPERATOR(pg_catalog.=) '{UNICODE}'),"
+    f" pg_catalog.to_regclass('{RECORDED.name}') IS NOT NULL, identity.* FROM ({IDENTITY}) AS identity"
+)
+GLANCE: Final = (
+    f"SELECT FROM {RECORDED.name} WHERE pg_catalog.concat_ws(' ', collection, fingerprint, temporary) IN ({{}})"
+    f" AND pg_catalog.to_regclass(collection) IS NOT NULL AND pg_catalog.to_regclass('{RAN.name}') IS NULL"
+)
+MOMENT: Final = 1.0
+"""Seconds after an opening for which the identity that it has found is told again."""
 
 COMPARE: Final[Mapping[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
     "$eq": operator.eq,
@@ -61,11 +72,22 @@ class PostgresEngine:
     sorts_missing_first = False
     json_types: Mapping[str, TypeEngine[Any]] = {"string": Text(), "number": Numeric(), "boolean": Boolean()}
 
-    def __init__(self, executor: PostgresExecutor, place: str, *, knows_unicode: bool = True) -> None:
+    def __init__(
+        self,
+        executor: PostgresExecutor,
+        place: str,
+        *,
+        knows_unicode: bool = True,
+        has_records: bool = False,
+        identity: str | None = None,
+    ) -> None:
         self.executor = executor
         self.place = place
         self.core: Dialect = PostgresCore()  # type: ignore[no-untyped-call]
         self._knows_unicode = knows_unicode
+        self._has_records = has_records
+        self._identity = identity
+        self._opened = time.monotonic()
 
     @classmethod
     async def open(cls, url: str, options: PostgresOptions | None = None) -> PostgresEngine:
@@ -79,14 +101,20 @@ class PostgresEngine:
         address = PostgresUrl.parse(url)
         executor = await PostgresExecutor.open(address.dsn, address.place, options or PostgresOptions())
         try:
-            ((encoding, knows_unicode),) = await executor.fetch(PROBE, (), PLAIN)
+            ((encoding, knows_unicode, has_records, *identity),) = await executor.fetch(PROBE, (), PLAIN)
             if encoding != "UTF8":
                 raise DialectUnsupported(
                     f"{address.place} cannot hold every text",
                     why=f"its encoding is {encoding}",
                     fix="create a database with the encoding UTF8",
                 )
-            return cls(executor, address.place, knows_unicode=knows_unicode)
+            return cls(
+                executor,
+                address.place,
+                knows_unicode=knows_unicode,
+                has_records=has_records,
+                identity=_identity(*identity),
+            )
         except BaseException as error:
             await executor.aclose()
             if isinstance(error, ValueError):  # of the driver about the URL, which it shows
@@ -102,8 +130,16 @@ class PostgresEngine:
         return translated(error, place=self.place, entity=entity)
 
     async def identity(self, session: Session) -> str:
-        ((started, port, database),) = await session.fetch(IDENTITY, (), PLAIN)
-        return f"postgres {started} {port} {database}"
+        if self._identity is None or time.monotonic() - self._opened > MOMENT:
+            ((started, port, database),) = await session.fetch(IDENTITY, (), PLAIN)
+            return _identity(started, port, database)
+        return self._identity
+
+    def glance(self, wanted: Mapping[str, str]) -> str | None:
+        """See `Glances.glance`."""
+        if not self._has_records or not wanted:
+            return None
+        return GLANCE.format(", ".join(f"'{name} {fingerprint} f'" for name, fingerprint in wanted.items()))
 
     # --- expressions --------------------------------------------------------------------------------
 
@@ -167,6 +203,10 @@ class PostgresEngine:
         return statement.on_conflict_do_update(index_elements=list(key), set_=given, where=where)
 
 
+def _identity(started: datetime, port: str, database: int) -> str:
+    return f"postgres {started} {port} {database}"
+
+
 def _at(column: ColumnElement[Any], path: tuple[str, ...]) -> ColumnElement[Any]:
     """What lies at a path of objects: JSON, or NULL."""
     found: ColumnElement[Any] = _readable(column)
@@ -199,3 +239,4 @@ def _literal(text: str) -> ColumnElement[str]:
 
 if TYPE_CHECKING:
     _is_an_engine: type[Engine] = PostgresEngine
+    _glances: type[Glances] = PostgresEngine

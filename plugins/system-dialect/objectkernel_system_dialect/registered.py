@@ -11,10 +11,11 @@ from sqlalchemy import Table
 from objectkernel_system_dialect.engine import Engine
 from objectkernel_system_dialect.entity import Entity
 from objectkernel_system_dialect.errors import EntityUnknown
-from objectkernel_system_dialect.registry import check_are_schemas, check_schemas
+from objectkernel_system_dialect.layouts import Layout, Part, layout_of
+from objectkernel_system_dialect.registry import check_are_schemas
 from objectkernel_system_dialect.schema import EntitySchema
 from objectkernel_system_dialect.statements import Statements
-from objectkernel_system_dialect.tables import Link, build_link, build_table, stored_fields
+from objectkernel_system_dialect.tables import Link
 
 
 @attrs.frozen
@@ -22,26 +23,28 @@ class Draft:
     """What a registration adds: kept once the tables are there.
 
     Attributes:
+        layout: the new entities and their links.
         tables: those of all entities, with the new ones.
     """
 
-    entities: tuple[Entity, ...]
-    links: dict[tuple[str, str], Link]
+    layout: Layout
     tables: dict[str, Table]
 
 
 class Registered:
-    """Entities by name, their statements, and the tables that link them."""
+    """Entities by name, their statements, and the tables that link them. An entity is made when it is needed first."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._parts: dict[str, Part] = {}
         self._entities: dict[str, tuple[Entity, Statements]] = {}
+        self._layouts: tuple[Layout, ...] = ()
         self._links: dict[tuple[str, str], Link] = {}
         self._tables: dict[str, Table] = {}
 
     def schemas(self) -> tuple[EntitySchema, ...]:
         """In the order of registration."""
-        return tuple(entity.schema for entity, _ in self._entities.values())
+        return tuple(part.schema for part in self._parts.values())
 
     def draft(self, schemas: Sequence[EntitySchema]) -> Draft | None:
         """Work out what these schemas add to those that are there; None for nothing.
@@ -71,42 +74,38 @@ class Registered:
         self, together: Sequence[EntitySchema], new: Sequence[EntitySchema], others: dict[str, Table]
     ) -> Draft:
         """The draft of what is new among schemas, beside the tables that are there."""
-        check_schemas(together)
-        by_name = {schema.name: schema for schema in together}
-        entities: list[Entity] = []
-        tables: dict[str, Table] = {}
-        for collection in dict.fromkeys(schema.collection for schema in new):
-            sharing = [schema for schema in together if schema.collection == collection]
-            table = tables[collection] = build_table(sharing, by_name)
-            for schema in sharing:
-                entities.append(Entity(schema, stored_fields(schema, by_name), table, self._engine, self.entity))
-        links = {
-            (entity.schema.name, name): build_link(entity.schema, name, by_name)
-            for entity in entities
-            for name in entity.links
-        }
-        tables |= {link.table.name: link.table for link in links.values()}
-        return Draft(tuple(entities), links, {**others, **tables})
+        layout = layout_of(together, new)
+        return Draft(layout, {**others, **layout.tables})
 
     def keep(self, draft: Draft) -> None:
         """Take up what a draft adds."""
-        self._links |= draft.links
+        self._layouts = (*self._layouts, draft.layout)
+        self._links |= draft.layout.links
         self._tables = draft.tables
-        for entity in draft.entities:
-            self._entities[entity.schema.name] = entity, Statements(entity, self._engine, self)
+        for part in draft.layout.parts:
+            self._parts[part.schema.name] = part
+            self._entities.pop(part.schema.name, None)
 
     def replace(self, draft: Draft) -> None:
         """Forget everything but what a draft has; an operation that is under way ends with what it has taken."""
-        self._entities, self._links = {}, {}
+        self._layouts, self._parts, self._entities, self._links = (), {}, {}, {}
         self.keep(draft)
 
     def entity(self, name: str) -> Entity:
         """The registered entity of this name."""
-        return self._entities[name][0]
+        return self._made(name)[0]
 
     def statements(self, entity: Entity) -> Statements:
         """The statements of a registered entity."""
-        return self._entities[entity.schema.name][1]
+        return self._made(entity.schema.name)[1]
+
+    def _made(self, name: str) -> tuple[Entity, Statements]:
+        found = self._entities.get(name)
+        if found is None:
+            part = self._parts[name]
+            entity = Entity(part.schema, part.fields, part.table, self._engine, self.entity)
+            found = self._entities[name] = entity, Statements(entity, self._engine, self)
+        return found
 
     def link(self, entity: Entity, relation: str) -> Link:
         """The link table of a many-to-many relation."""
@@ -131,11 +130,13 @@ class Registered:
                 known=(),
             )
         known = self._entities.get(schema.name)
+        if known is None and schema.name in self._parts:
+            known = self._made(schema.name)
         if known is None or (known[0].schema is not schema and known[0].schema != schema):
-            near = nearest(schema.name, self._entities)
+            near = nearest(schema.name, self._parts)
             raise EntityUnknown(
                 f"the entity {schema.name!r} is not registered with this dialect",
-                why="another schema of that name is" if known else f"known are: {', '.join(self._entities) or 'none'}",
+                why="another schema of that name is" if known else f"known are: {', '.join(self._parts) or 'none'}",
                 fix="contribute it to SYSTEM_SCHEMAS or BUSINESS_SCHEMAS, or await dialect.register(schema)",
                 entity=schema.name,
                 known=near,

@@ -7,39 +7,61 @@ SQLAlchemy find out again what kind of server there is. A host with many small d
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from functools import lru_cache
+from typing import Final, Protocol, cast, runtime_checkable
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Table
 
+from objectkernel_system_dialect.engine import Engine
 from objectkernel_system_dialect.executor import Session
-from objectkernel_system_dialect.migration_runs import RAN
-from objectkernel_system_dialect.rows import PLAIN
-from objectkernel_system_dialect.schema_record import RECORDED, fingerprint_of
+from objectkernel_system_dialect.schema_record import fingerprint_of
 
-NAMES: Final[Mapping[str, str]] = {
-    "postgres": (
-        "SELECT c.relname::text FROM pg_catalog.pg_class AS c"
-        " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
-        " WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'"
-        " AND pg_catalog.pg_table_is_visible(c.oid) AND n.nspname <> 'pg_catalog'"
-    ),
-}
-"""What asks for the names of tables, by the engine's name; of another engine nothing is asked."""
-RECORDS: Final = f"SELECT collection, fingerprint, temporary FROM {RECORDED.name}"
+_fingerprints: Final[WeakKeyDictionary[Table, str]] = WeakKeyDictionary()
+"""Those of tables of entities, which are never changed."""
 
 
-async def is_as_wanted(session: Session, engine: str, tables: Sequence[Table]) -> bool:
+@runtime_checkable
+class Glances(Protocol):
+    """What an engine has beside whose database can be asked in a few words whether its tables are as wanted."""
+
+    def glance(self, wanted: Mapping[str, str]) -> str | None:
+        """The statement that finds as many rows as there are names in `wanted`, if each of them is that of a table that
+        is there and remembered with its fingerprint, and no migration has ever run.
+
+        It gives no values, so that a driver need not prepare it.
+
+        Args:
+            wanted: fingerprints by the names of tables, both of lower case letters, digits and ``_``.
+
+        Returns:
+            None: when it was opened the database remembered nothing.
+        """
+        ...
+
+
+async def is_as_wanted(session: Session, engine: Engine, tables: Sequence[Table]) -> bool:
     """Whether every table is there and remembered as it is wanted, and no migration has ever run.
 
     Where it says False somebody has to look closer; it may be as wanted all the same.
+
+    Args:
+        tables: those of entities and of their links, each with a name of its own.
     """
-    query = NAMES.get(engine)
-    if query is None:
+    if not _glances(type(engine)):
         return False
-    names = {name for (name,) in await session.fetch(query, (), PLAIN)}
-    if RECORDED.name not in names or RAN.name in names or not names.issuperset(table.name for table in tables):
-        return False
-    records = {
-        name: (fingerprint, temporary) for name, fingerprint, temporary in await session.fetch(RECORDS, (), PLAIN)
-    }
-    return all(records.get(table.name) == (fingerprint_of(table), False) for table in tables)
+    statement = cast("Glances", engine).glance({table.name: _fingerprint(table) for table in tables})
+    return statement is not None and await session.change(statement, ()) == len(tables)
+
+
+@lru_cache(maxsize=16)
+def _glances(engine: type[object]) -> bool:
+    """Whether engines of a class glance: to look at a protocol takes its time."""
+    return issubclass(engine, Glances)
+
+
+def _fingerprint(table: Table) -> str:
+    found = _fingerprints.get(table)
+    if found is None:
+        found = _fingerprints[table] = fingerprint_of(table)
+    return found

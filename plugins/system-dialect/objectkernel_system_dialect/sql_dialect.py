@@ -24,6 +24,7 @@ from objectkernel_system_dialect.engine import Engine
 from objectkernel_system_dialect.entity import Entity
 from objectkernel_system_dialect.errors import (
     ConstraintViolated,
+    DatabaseUnavailable,
     DuplicateKey,
     FilterEmpty,
     OptionInvalid,
@@ -95,7 +96,7 @@ class SqlDialect(BaseDialect):
         self._core_statements = CoreStatements(engine.core)
         self._registered = Registered(engine)
         self._conditions = Conditions(engine, self._registered)
-        self._registering = anyio.Lock()
+        self._registering = anyio.Lock(fast_acquire=True)
         self._tenant: Any = None
 
     def usage(self) -> Usage | None:
@@ -135,7 +136,10 @@ class SqlDialect(BaseDialect):
         """Whether a glance is enough to know that nothing has to be done."""
         if self._migrations or self._strategy not in ("create", "update") or self._calls.within_transaction:
             return False
-        return await self._calls.run("", lambda session: is_as_wanted(session, self.engine.name, tables))
+        try:
+            return await self._calls.run("", lambda session: is_as_wanted(session, self.engine, tables))
+        except DatabaseUnavailable:  # of a connection that was lost long ago: whoever looks closer makes a new one
+            return False
 
     async def exchange(
         self, remove: Sequence[EntitySchema], add: Sequence[EntitySchema], drop: Collection[str]

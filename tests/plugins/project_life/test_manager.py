@@ -24,6 +24,7 @@ from objectkernel_project_life.contracts import (
 )
 from objectkernel_project_life.manager import HostManager, host_manager
 from objectkernel_system_dialect.contracts import DatabaseUnavailable, DataPlug, Dialect, EntityUnknown
+from objectkernel_system_dialect.sql_dialect import SqlDialect
 from objectkernel_system_dialect.sqlite_dialect import open_sqlite
 
 from tests.plugins.project_life.project_databases import (  # noqa: F401 - fixtures
@@ -382,6 +383,24 @@ async def test_ping_tells_of_a_database_that_was_lost(
     monkeypatch.setattr(gate.current.dialect, "ping", lost)
     with pytest.raises(ProjectUnavailable, match="does not answer"):
         await host.manager.try_project(one.name)
+
+
+async def test_opening_a_project_is_a_sign_of_life(
+    host: Host, one: ManagedProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not asked for another one; a project that was open already is, each time."""
+    asked: list[str] = []
+    ping = SqlDialect.ping
+
+    async def watched(self: SqlDialect) -> None:
+        asked.append(self.name)
+        await ping(self)
+
+    monkeypatch.setattr(SqlDialect, "ping", watched)
+    await host.manager.add_project(one, open=False)
+    for times in (0, 1, 2):
+        await host.manager.try_project(one.name)
+        assert len(asked) == times and host.plug.asked == 1
 
 
 @pytest.mark.postgres

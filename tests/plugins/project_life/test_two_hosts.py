@@ -279,6 +279,30 @@ async def test_a_host_that_cannot_open_what_another_has_just_opened(tmp_path: Pa
         assert await one.titles(made) == []
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("operation", ["rotate", "schemas"])
+async def test_a_host_moves_what_another_has_paused(tmp_path: Path, operation: str) -> None:
+    """It had the project open, and has not looked since: it is paused there too."""
+    async with two_hosts(tmp_path, None) as (one, other):
+        await one.made("one", uri="sqlite:///a.db")
+        await other.projects.reconcile()
+        assert (await other.projects.pause_project("acme", await id_of(other, "one"))).ok
+        result = await do(one, Deed(0, operation, "one", "b"))
+        assert result is not None
+        assert result.ok, result.error
+        await expect_agreement(one, other)
+
+
+@pytest.mark.anyio
+async def test_the_last_project_is_ended_by_another_host(tmp_path: Path) -> None:
+    """A register that is empty again is not taken for one in which nothing has happened."""
+    async with two_hosts(tmp_path, None) as (one, other):
+        await one.projects.reconcile()
+        await one.made("one", uri="sqlite:///a.db")
+        assert (await other.projects.deprovision_project("acme", await id_of(other, "one"))).ok
+        await expect_agreement(one, other)
+
+
 AT_WORK = ("provision.opened", "resume.opened", "deprovision.closed")
 
 

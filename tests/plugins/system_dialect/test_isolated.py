@@ -238,6 +238,20 @@ async def test_a_plan_tells_of_migrations(tmp_path: Path) -> None:
             )
 
 
+async def test_settings_hold_as_they_were_read_last(tmp_path: Path) -> None:
+    """However many databases are opened; `reload_config` reads them again, for those that follow."""
+    folders = [tmp_path / name for name in ("first", "second")]
+    environ = {**in_files(tmp_path), "OBJECTKERNEL_DATA_DIR": str(folders[0])}
+    async with shop(environ) as kernel:
+        plug = kernel.get(DATA_PLUG)
+        for number, there in enumerate(([True, False], [True, False], [True, True])):
+            if number == 2:
+                assert await plug.reload_config() is False
+            async with aclosing(await plug.open_isolated_dialect("sqlite", f"{{data_dir}}/{number}.db")):
+                assert [folder.exists() for folder in folders] == there
+            environ["OBJECTKERNEL_DATA_DIR"] = str(folders[1])
+
+
 # --- which one it is ----------------------------------------------------------------------------------------------
 
 

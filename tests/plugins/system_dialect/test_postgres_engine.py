@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from objectkernel_system_dialect import postgres_engine
 from objectkernel_system_dialect.contracts import EntitySchema, Field
 from objectkernel_system_dialect.errors import DatabaseUnavailable, DialectUnsupported, DuplicateKey, FilterInvalid
 from objectkernel_system_dialect.postgres_engine import PostgresEngine
@@ -210,3 +211,22 @@ async def test_upsert_meets_its_own_key_alone(dialect: SqlDialect) -> None:
         await dialect.upsert(NOTE, {"id": "new", "text": "second"})
     assert caught.value.fields == ("text",)
     assert await found(dialect, {}) == ["first", "second"]
+
+
+async def test_identity_is_asked_for_again(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the opening has found is told for a moment, then what the server says; both are the same text."""
+    engine = await PostgresEngine.open(postgres_url)
+    async with aclosing(engine.executor) as executor:
+        asked: list[str] = []
+        fetch = executor.fetch
+
+        async def watched(sql: str, *args: Any) -> list[Any]:
+            asked.append(sql)
+            return await fetch(sql, *args)
+
+        monkeypatch.setattr(executor, "fetch", watched)
+        found = await engine.identity(executor)
+        assert asked == []
+        monkeypatch.setattr(postgres_engine, "MOMENT", 0.0)
+        assert await engine.identity(executor) == found
+        assert len(asked) == 1

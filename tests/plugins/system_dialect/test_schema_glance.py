@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from objectkernel_system_dialect.contracts import (
 )
 from objectkernel_system_dialect.databases import named
 from objectkernel_system_dialect.opening import SqlOpening
+from objectkernel_system_dialect.postgres_executor import PostgresExecutor
 
 from tests.plugins.system_dialect.databases import run_on_postgres
 
@@ -89,6 +90,38 @@ async def test_whatever_is_not_as_wanted_is_worked_on(postgres_url: str, works: 
     assert len(works) == 4
     async with opened(postgres_url, LONGER, DOG):
         assert len(works) == 4
+
+
+async def test_database_is_asked_once_if_it_remembers_something(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that has no record yet is not asked for it, which its server would note as an error."""
+    asked: list[str] = []
+    change = PostgresExecutor.change
+
+    async def watched(self: PostgresExecutor, sql: str, values: Sequence[Any]) -> int:
+        asked.append(sql)
+        return await change(self, sql, values)
+
+    monkeypatch.setattr(PostgresExecutor, "change", watched)
+    for times in (0, 1, 2):
+        async with opened(postgres_url, CAT, DOG):
+            assert len(asked) == times
+
+
+async def test_connection_that_was_lost_is_no_reason_to_fail(postgres_url: str, works: list[str]) -> None:
+    """A glance on it is none; whoever looks closer makes a new one."""
+    async with opened(postgres_url, CAT):
+        pass
+    async with opened(postgres_url) as dialect:
+        run_on_postgres(
+            postgres_url,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        await dialect.register(CAT)
+        assert await dialect.count(CAT) == 0
+    assert len(works) == 2
 
 
 async def test_table_of_that_name_elsewhere_is_none(postgres_url: str, works: list[str]) -> None:
