@@ -7,6 +7,7 @@ A process of its own, so that neither server shares its time, and nothing above 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -46,8 +47,14 @@ class Connection:
         while offset < end:
             offset += os.sendfile(self._socket.fileno(), file, offset, end - offset)
 
-    def answer(self, *expected: int, keep: bool = True) -> tuple[dict[str, str], bytes]:
-        """The answer's head, and its body, of which only the beginning is kept where `keep` is false."""
+    def answer(
+        self, *expected: int, keep: bool = True, into: int | None = None, at: int = 0
+    ) -> tuple[dict[str, str], bytes]:
+        """The answer's head, and its body, of which only the beginning is kept where `keep` is false.
+
+        Args:
+            into: a file that gets the body, from its byte `at` on.
+        """
         received = 0
         while HEAD not in bytes(self._buffer[:received]):
             count = self._socket.recv_into(self._buffer[received:], FIRST)
@@ -60,12 +67,16 @@ class Connection:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         left = int(headers.get("content-length", "0")) - len(rest)
         kept = bytearray(rest)
+        if into is not None:
+            at += os.pwrite(into, rest, at)
         while left > 0:
             count = self._socket.recv_into(self._buffer, min(left, MIB))
             if not count:
                 raise RuntimeError("the answer ended early")
             left -= count
-            if keep:
+            if into is not None:
+                at += os.pwrite(into, self._buffer[:count], at)
+            elif keep:
                 kept += self._buffer[:count]
         if status not in expected:
             raise RuntimeError(f"{status} and not {expected}: {lines} {bytes(kept[:500])!r}")
@@ -77,7 +88,9 @@ class Connection:
 
 
 def put(asked: dict[str, Any]) -> dict[str, Any]:
-    """A whole file in one request."""
+    """A whole file in one request. `stored` is where its server has put it, and it is hashed there behind that; None:
+    the server did.
+    """
     size = os.path.getsize(asked["file"])
     file = os.open(asked["file"], os.O_RDONLY)
     start = perf_counter()
@@ -85,6 +98,9 @@ def put(asked: dict[str, Any]) -> dict[str, Any]:
     connection.ask(asked["method"], asked["path"], {**asked["headers"], "Content-Length": str(size)})
     connection.send(file, 0, size)
     _, body = connection.answer(201, 204)
+    if asked.get("stored"):
+        with open(asked["stored"], "rb") as stored:
+            hashlib.file_digest(stored, "sha256")
     seconds = perf_counter() - start
     connection.close()
     return {"seconds": seconds, "body": body.decode("utf-8", "replace")}
@@ -113,8 +129,9 @@ def tus(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def get(asked: dict[str, Any]) -> dict[str, Any]:
-    """All of a file in ranges, each once, in any order, by several connections."""
+    """All of a file in ranges, each once, in any order, by several connections: into the file `into`, or nowhere."""
     size, length = asked["size"], asked["range"]
+    into = os.open(asked["into"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC) if asked["into"] else None
     starts = list(range(0, size, length))
     random.Random(1).shuffle(starts)
     work: Iterator[int] = iter(starts)
@@ -124,7 +141,7 @@ def get(asked: dict[str, Any]) -> dict[str, Any]:
         for first in work:
             last = min(first + length, size) - 1
             connection.ask("GET", asked["path"], {**asked["headers"], "Range": f"bytes={first}-{last}"})
-            headers, _ = connection.answer(206, keep=False)
+            headers, _ = connection.answer(206, keep=False, into=into, at=first)
             if int(headers["content-length"]) != last - first + 1:
                 raise RuntimeError(f"not the range that was asked for: {headers}")
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, Final
 
 from fastapi import FastAPI
 from objectkernel.errors import KernelError
 from objectkernel.kernel import ObjectKernel
-from starlette.types import Receive, Scope, Send
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.types import Message, Receive, Scope, Send
 
+from objectkernel_http.directness import Directness
 from objectkernel_http.documentation import add_documentation
 from objectkernel_http.exposing import MetricsAccess, add_metrics
 from objectkernel_http.health import Readiness, add_health
@@ -22,14 +24,18 @@ from objectkernel_http.shortcuts import add_shortcuts
 from objectkernel_http.site import site_of
 from objectkernel_http.watch import Watch
 
+FORMS: Final = "fastapi_middleware_astack"
+"""Where a scope has what FastAPI's routes close uploaded forms with."""
+
 
 class KernelApplication(FastAPI):
     """A FastAPI application whose lifespan fails with the kernel's own report, and not with a traceback."""
 
     def __init__(self, kernel: ObjectKernel, **options: Any) -> None:
         super().__init__(**options)
-        self.watched = Watch(kernel, super().__call__)
-        add_shortcuts(self.router)
+        self.watched = Watch(kernel, self._answer)
+        self._shortcuts = add_shortcuts(self.router)
+        self._directness = Directness(self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
@@ -50,6 +56,31 @@ class KernelApplication(FastAPI):
             await send({"type": f"lifespan.{event}.failed", "message": traceback.format_exc()})
             raise
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        known = self._shortcuts.known(scope) if self._directness else None
+        if known is None or self.router.middleware_stack is not self._shortcuts:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        known.take(scope)
+        try:
+            async with AsyncExitStack() as forms:
+                scope[FORMS] = forms
+                await known.route(scope, receive, send)
+        except Exception as error:  # of a route whose answer has begun
+            await self._fail(error, scope, receive)
+
+    async def _fail(self, error: Exception, scope: Scope, receive: Receive) -> None:
+        """Raise an error as it would be raised on the long way, where the application's own handler is told of it."""
+        handlers = [handler for kind, handler in self.exception_handlers.items() if kind in (500, Exception)]
+
+        async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+            raise error
+
+        async def unheard(message: Message) -> None: ...
+
+        await ServerErrorMiddleware(fail, handlers[-1] if handlers else None, self.debug)(scope, receive, unheard)
 
 
 def asgi_app(

@@ -49,7 +49,12 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
             self._watch()
         if self._unread > self.head_bytes and not self._deaf:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a head may have {self.head_bytes} bytes")
-        if self._left >= WORTH and len(self._open) == 1 and not self._deaf and not self.transport.is_closing():
+        if self._left >= WORTH:
+            self._receive_past_the_parser()
+
+    def _receive_past_the_parser(self) -> None:
+        """Let another protocol have what is left of the body, if that is the next thing to come."""
+        if len(self._open) == 1 and not self._deaf and not self.transport.is_closing():
             self.cycle.body = body = LargeBody(self, self._left)
             self._left = 0
             self.transport.set_protocol(body)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
-
-from anyio import to_thread
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.flow_control import FlowControl
@@ -86,7 +84,7 @@ class FileSending:
                 if _in_memory(file, offset, count):
                     sent = os.sendfile(connection, file, offset, count)
                 else:
-                    sent = await to_thread.run_sync(os.sendfile, connection, file, offset, count)
+                    sent = await _by_thread(connection, file, offset, count)
             except BlockingIOError:
                 await _writable(connection)
                 continue
@@ -115,6 +113,22 @@ def _in_memory(file: int, offset: int, count: int) -> bool:
     except OSError:  # it has to be read, or its file system cannot tell
         return False
     return True
+
+
+async def _by_thread(connection: int, file: int, offset: int, count: int) -> int:
+    """`os.sendfile`, which may wait for a disk. However often this is cancelled, its descriptors are not in use when it
+    ends: another file or connection could have the same numbers by then.
+    """
+    sending = asyncio.get_running_loop().run_in_executor(None, os.sendfile, connection, file, offset, count)
+    try:
+        return await asyncio.shield(sending)
+    except asyncio.CancelledError:
+        while not sending.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([sending])
+        if not sending.cancelled():
+            sending.exception()  # nobody asks for it any more
+        raise
 
 
 async def _writable(connection: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, Final
 
 import attrs
@@ -57,21 +58,31 @@ class Shortcuts:
         self._latest: OrderedDict[tuple[str, str, str], Shortcut] = OrderedDict()
         self._by_path = True
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def known(self, scope: Scope) -> Shortcut | None:
+        """Where the request of a scope leads to, if others have come there before."""
         if scope["type"] != "http" or TELEMETRY in scope:
-            await self._search(scope, receive, send)
-            return
+            return None
         if self._routes != self._router.routes:
             self._routes = list(self._router.routes)
             self._known.clear()
             self._latest.clear()
             self._by_path = not any(isinstance(route, Host) for route in self._routes)
         asked = (scope["method"], scope["path"], scope.get("root_path", ""))
-        known = self._known.get(asked) or self._latest.get(asked)
+        return self._known.get(asked) or self._latest.get(asked)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        known = self.known(scope)
         if known is not None:
             known.take(scope)
             await known.route(scope, receive, send)
             return
+        if scope["type"] == "http" and TELEMETRY not in scope:
+            scope[REMEMBER] = self._remembering(scope)
+        await self._search(scope, receive, send)
+
+    def _remembering(self, scope: Scope) -> Callable[[ASGIApp], None]:
+        """What the guarded route calls that the request of a scope comes to."""
+        asked = (scope["method"], scope["path"], scope.get("root_path", ""))
         before, routes = frozenset(scope), self._routes
 
         def remember(route: ASGIApp) -> None:
@@ -88,10 +99,10 @@ class Shortcuts:
                 if len(self._latest) > LATEST:
                     self._latest.popitem(last=False)
 
-        scope[REMEMBER] = remember
-        await self._search(scope, receive, send)
+        return remember
 
 
-def add_shortcuts(router: APIRouter) -> None:
+def add_shortcuts(router: APIRouter) -> Shortcuts:
     """Let the router of an application find routes again by itself."""
-    router.middleware_stack = Shortcuts(router)
+    made = router.middleware_stack = Shortcuts(router)
+    return made

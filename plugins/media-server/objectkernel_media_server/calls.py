@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Container, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, TypeAlias
 
@@ -10,6 +10,7 @@ import anyio
 import attrs
 
 from objectkernel_media_server.claims import is_text
+from objectkernel_media_server.content import Span
 from objectkernel_media_server.entities import LONGEST_ID
 from objectkernel_media_server.errors import MediaTooLarge
 from objectkernel_media_server.incoming import Receive
@@ -17,12 +18,15 @@ from objectkernel_media_server.upload_limits import UploadLimits
 
 AsgiScope: TypeAlias = MutableMapping[str, Any]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+RawHeader: TypeAlias = tuple[bytes, bytes]
 Content: TypeAlias = AbstractAsyncContextManager[AsyncIterable[bytes]]
 
 TRAILERS: Final = "http.request.trailers"
 """Where the extensions of an ASGI scope have a request's trailers, once its body has come: a list in ``headers``.
 Servers that have no such extension drop trailers.
 """
+ZERO_COPY: Final = "http.response.zerocopysend"
+"""An ASGI extension: the server sends a part of an open file by itself, and keeps the file as it is."""
 LONGEST_LENGTH: Final = 20
 """Digits."""
 
@@ -70,6 +74,7 @@ class Call:
         path: the parameters of that.
         headers: by lower-case name.
         trailers: gives those that came behind the body; None: the server drops them.
+        sends_files: the server can send parts of files by itself.
     """
 
     method: str
@@ -80,6 +85,7 @@ class Call:
     headers: Mapping[str, str]
     trailers: Callable[[], Mapping[str, str]] | None
     receive: Body = attrs.field(repr=False)
+    sends_files: bool = False
 
     @property
     def id(self) -> str:
@@ -88,31 +94,60 @@ class Call:
         return id if is_text(id, LONGEST_ID) else ""
 
 
+@attrs.frozen(eq=False)
+class FileContent:
+    """Parts of a file, for a server that sends them by itself.
+
+    Attributes:
+        file: its descriptor, good within the block.
+        parts: what is sent: bytes of the file, and bytes of others between.
+    """
+
+    file: AbstractAsyncContextManager[int]
+    parts: Sequence[Span | bytes]
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class Answer:
     """What is sent back.
 
     Attributes:
         headers: without ``content-length`` where `body` tells it.
+        first: headers that stand before those, as they are sent.
         body: bytes, or what gives them: opened before anything is sent, so that what goes wrong is still told.
         is_early: its request's body may still be coming, and is not wanted.
     """
 
     status: int
     headers: Mapping[str, str] = attrs.field(factory=dict)
-    body: bytes | Content = b""
+    first: Sequence[RawHeader] = ()
+    body: bytes | Content | FileContent = b""
     is_early: bool = False
 
 
 Endpoint: TypeAlias = Callable[[Call], Awaitable[Answer]]
 
 
-def call_of(scope: AsgiScope, receive: Receive, account_id: str, path: Mapping[str, str], limits: UploadLimits) -> Call:
-    """The request of an ASGI scope."""
-    headers = _headers(scope["headers"])
+def call_of(
+    scope: AsgiScope,
+    receive: Receive,
+    account_id: str,
+    path: Mapping[str, str],
+    limits: UploadLimits,
+    *,
+    wanted: Container[bytes] | None = None,
+) -> Call:
+    """The request of an ASGI scope.
+
+    Args:
+        wanted: the names of headers that somebody looks at; None: all.
+    """
+    given = scope["headers"]
+    headers = _headers(given if wanted is None else [one for one in given if one[0] in wanted])
     length = headers.get("content-length", "")
     declared = int(length) if length.isascii() and length.isdigit() and len(length) < LONGEST_LENGTH else 0
-    trailers: Mapping[str, Any] | None = (scope.get("extensions") or {}).get(TRAILERS)
+    extensions = scope.get("extensions") or {}
+    trailers: Mapping[str, Any] | None = extensions.get(TRAILERS)
     return Call(
         method=scope["method"],
         account_id=account_id,
@@ -122,6 +157,7 @@ def call_of(scope: AsgiScope, receive: Receive, account_id: str, path: Mapping[s
         headers=headers,
         trailers=None if trailers is None else lambda: _headers(trailers["headers"]),
         receive=Body(receive, limits.request_bytes, declared),
+        sends_files=ZERO_COPY in extensions,
     )
 
 
@@ -130,11 +166,27 @@ async def send_answer(answer: Answer, call: Call, send: Send, limits: UploadLimi
     if isinstance(answer.body, bytes):
         await _send_whole(answer, answer.body, call, send, limits)
         return
+    if isinstance(answer.body, FileContent):
+        await _send_file(answer, answer.body, send)
+        return
     async with answer.body as pieces:
-        await send(_start(answer.status, answer.headers))
+        await send(_start(answer, answer.headers))
         async for piece in pieces:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _send_file(answer: Answer, content: FileContent, send: Send) -> None:
+    async with content.file as file:
+        await send(_start(answer, answer.headers))
+        left = len(content.parts)
+        for part in content.parts:
+            left -= 1
+            if isinstance(part, bytes):
+                await send({"type": "http.response.body", "body": part, "more_body": left > 0})
+            else:
+                place = {"file": file, "offset": part.start, "count": part.length}
+                await send({"type": ZERO_COPY, **place, "more_body": left > 0})
 
 
 async def _send_whole(answer: Answer, body: bytes, call: Call, send: Send, limits: UploadLimits) -> None:
@@ -143,7 +195,7 @@ async def _send_whole(answer: Answer, body: bytes, call: Call, send: Send, limit
         headers["content-length"] = str(len(body))
     if answer.is_early:
         headers["connection"] = "close"
-    await send(_start(answer.status, headers))
+    await send(_start(answer, headers))
     shown = b"" if call.method == "HEAD" else body
     if answer.is_early:
         await send({"type": "http.response.body", "body": shown, "more_body": True})
@@ -161,9 +213,13 @@ async def _drain(call: Call, limits: UploadLimits) -> None:
             left -= len(message.get("body", b""))
 
 
-def _start(status: int, headers: Mapping[str, str]) -> dict[str, Any]:
-    sent = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    return {"type": "http.response.start", "status": int(status), "headers": sent}
+def _start(answer: Answer, headers: Mapping[str, str]) -> dict[str, Any]:
+    return {"type": "http.response.start", "status": int(answer.status), "headers": [*answer.first, *raw(headers)]}
+
+
+def raw(headers: Mapping[str, str]) -> list[RawHeader]:
+    """Headers as they are sent."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
 def _headers(given: Any) -> dict[str, str]:

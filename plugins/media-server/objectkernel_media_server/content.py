@@ -15,6 +15,9 @@ UNIT: Final = "bytes"
 GAP: Final = 80
 """Bytes between two ranges that are cheaper sent than left out: a part's head has as many."""
 RANGE: Final = re.compile(r"(\d{1,19})-(\d{1,19})?|-(\d{1,19})")
+CONDITIONS: Final = frozenset({"if-match", "if-unmodified-since", "if-none-match", "if-modified-since"})
+ONE: Final = re.compile(r"bytes=(\d{1,19})-(\d{1,19})?", re.ASCII)
+"""A header as players send it: one range with a first byte."""
 ETAG: Final = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 
@@ -55,25 +58,37 @@ def select(
         modified: when the content came; aware.
         most: ranges that one request may ask for.
     """
-    refused = _precondition(headers, etag, modified)
+    refused = None if CONDITIONS.isdisjoint(headers) else _precondition(headers, etag, modified)
     if refused is not None:
         return Selection(status=refused)
-    whole = Selection(status=HTTPStatus.OK, spans=(Span(0, size),))
-    if method != "GET" or "range" not in headers or not _still_the_same(headers.get("if-range"), etag, modified):
-        return whole
-    wanted = ranges(headers["range"])
+    asked = headers.get("range") if method == "GET" else None
+    if asked is None or not _still_the_same(headers.get("if-range"), etag, modified):
+        return _whole(size)
+    wanted = ranges(asked)
     if wanted is None:
-        return whole
+        return _whole(size)
     spans = [span for first, last in wanted if (span := _within(first, last, size)) is not None]
     if not spans or len(wanted) > most:
         return Selection(status=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
     return Selection(status=HTTPStatus.PARTIAL_CONTENT, spans=_apart(spans))
 
 
+def _whole(size: int) -> Selection:
+    return Selection(status=HTTPStatus.OK, spans=(Span(0, size),))
+
+
 def ranges(header: str) -> list[tuple[int | None, int | None]] | None:
     """First and last byte of each range; without a first one the last `last` bytes. None: as if there was no header,
     since its unit is unknown or it cannot be meant (section 14.2).
     """
+    if (one := ONE.fullmatch(header)) is not None:
+        first, last = int(one[1]), None if one[2] is None else int(one[2])
+        return None if last is not None and last < first else [(first, last)]
+    return _listed(header)
+
+
+def _listed(header: str) -> list[tuple[int | None, int | None]] | None:
+    """Of any number of ranges, in whatever way they are written."""
     unit, equals, given = header.partition("=")
     if not equals or unit.strip().lower() != UNIT:
         return None
@@ -104,6 +119,8 @@ def _within(first: int | None, last: int | None, size: int) -> Span | None:
 
 def _apart(spans: Sequence[Span]) -> tuple[Span, ...]:
     """The spans as they were asked for; where some overlap, or nearly touch, in order and joined (section 15.3.7.2)."""
+    if len(spans) == 1:
+        return tuple(spans)
     joined: list[Span] = []
     for span in sorted(spans, key=lambda one: (one.start, one.stop)):
         if joined and span.start <= joined[-1].stop + GAP:

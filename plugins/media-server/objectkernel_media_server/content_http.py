@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
@@ -14,13 +15,14 @@ from urllib.parse import quote
 import attrs
 
 from objectkernel_media_server.answers import http_date, json_answer
-from objectkernel_media_server.calls import Answer, Call
+from objectkernel_media_server.calls import Answer, Call, Content, FileContent, RawHeader, raw
 from objectkernel_media_server.content import Selection, Span, select
+from objectkernel_media_server.content_rows import ContentRow
 from objectkernel_media_server.errors import MediaTypeRefused, UploadIncomplete
 from objectkernel_media_server.incoming import reading
 from objectkernel_media_server.service import HostMedia
 from objectkernel_media_server.signing import LinkSigner, SignedGrant
-from objectkernel_media_server.storage_contracts import Signs
+from objectkernel_media_server.storage_contracts import OpensFiles, Signs
 from objectkernel_media_server.tus_headers import number
 from objectkernel_media_server.upload_limits import UploadLimits
 from objectkernel_media_server.upload_rows import missing_upload
@@ -29,6 +31,8 @@ SHOWN: Final = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
 """What a browser may show, beside sound and film: nothing of it can run."""
 ENDLESS: Final = 3600.0
 """Seconds that a link works to which a reader is led."""
+LATEST: Final = 256
+"""Contents of which it is remembered what is told of each."""
 SAFE: Final = {
     "x-content-type-options": "nosniff",
     "content-security-policy": "sandbox; default-src 'none'; img-src 'self'; media-src 'self'",
@@ -38,37 +42,42 @@ SAFE: Final = {
 
 
 @attrs.frozen(kw_only=True)
-class _Blob:
-    """A content that may be read.
+class _Told:
+    """What is told of a content, whichever part is sent.
 
     Attributes:
-        filename: what it is to be saved as; None: it may be shown, where its type may.
+        content_type: what it is said to be.
+        unchanged: what is told of one that its reader has already.
+        parts: what is told beside the type, where several parts are sent.
+        whole: everything.
     """
 
-    bucket: str
-    key: str
-    size: int
     content_type: str
-    sha256: str
-    modified: datetime
-    filename: str | None = None
+    etag: str
+    unchanged: tuple[RawHeader, ...]
+    parts: tuple[RawHeader, ...]
+    whole: tuple[RawHeader, ...]
 
-    @property
-    def etag(self) -> str:
-        """Its tag."""
-        return f'"{self.sha256}"'
 
-    def headers(self) -> dict[str, str]:
-        """What is told of it, whichever part is sent."""
-        digest = base64.b64encode(bytes.fromhex(self.sha256)).decode()
-        return {
-            **SAFE,
-            "content-type": self.content_type,
-            "content-disposition": disposition(self.content_type, self.filename),
-            "etag": self.etag,
-            "last-modified": http_date(self.modified),
-            "repr-digest": f"sha-256=:{digest}:",  # RFC 9530
-        }
+@lru_cache(LATEST)
+def _told(content_type: str, filename: str | None, sha256: str, modified: datetime) -> _Told:
+    """Worked out once for each content.
+
+    Args:
+        filename: what it is to be saved as; None: it may be shown, where its type may.
+    """
+    etag = f'"{sha256}"'
+    known = {"etag": etag, "last-modified": http_date(modified)}
+    digest = base64.b64encode(bytes.fromhex(sha256)).decode()
+    named = {"content-disposition": disposition(content_type, filename)}
+    parts = {**SAFE, **named, **known, "repr-digest": f"sha-256=:{digest}:"}  # RFC 9530
+    return _Told(
+        content_type=content_type,
+        etag=etag,
+        unchanged=tuple(raw({**SAFE, **known})),
+        parts=tuple(raw(parts)),
+        whole=tuple(raw({**parts, "content-type": content_type})),
+    )
 
 
 class Contents:
@@ -80,32 +89,24 @@ class Contents:
 
     def __init__(self, media: HostMedia, limits: UploadLimits, links: LinkSigner | None) -> None:
         self._media = media
-        self._storage = media.recordings.storage
+        self._storage = storage = media.recordings.storage
+        self._files = storage if isinstance(storage, OpensFiles) else None
         self._limits = limits
         self._links = links
+        leads = links is None and limits.content_by == "redirect"
+        self._elsewhere = storage if leads and isinstance(storage, Signs) else None
 
     async def content(self, call: Call) -> Answer:
         """Read a recording of the account that asks."""
-        row = await self._media.find(call.account_id, call.id)
-        if row is None or row.status != "ready" or row.checksum is None:
+        row = await self._media.content(call.account_id, call.id)
+        if row is None:
             raise missing_upload()
-        elsewhere = self._links is None and self._limits.content_by == "redirect" and call.method == "GET"
-        if elsewhere and isinstance(self._storage, Signs):
-            link = await self._storage.sign_get(
+        if self._elsewhere is not None and call.method == "GET":
+            link = await self._elsewhere.sign_get(
                 row.bucket, row.key, ttl=ENDLESS, content_type=row.mime_type, filename=_saved_as(row.mime_type, row.key)
             )
             return Answer(status=HTTPStatus.FOUND, headers={"location": link.url, "cache-control": "no-store"})
-        return self._answer(
-            call,
-            _Blob(
-                bucket=row.bucket,
-                key=row.key,
-                size=row.size_bytes,
-                content_type=row.mime_type,
-                sha256=row.checksum,
-                modified=row.updated_at or row.created_at,
-            ),
-        )
+        return self._answer(call, row, _told(row.mime_type, None, row.checksum, row.modified_at))
 
     async def blob(self, call: Call) -> Answer:
         """Read, or store, what a link allows. Whatever is wrong with one, it is a 404."""
@@ -117,21 +118,11 @@ class Contents:
             raise missing_upload()
         if grant.method == "PUT":
             return await self._store(call, grant)
-        row = await self._media.of_blob(bucket, key)
-        if row is None or row.checksum is None:
+        row = await self._media.content_of_blob(bucket, key)
+        if row is None:
             raise missing_upload()
-        return self._answer(
-            call,
-            _Blob(
-                bucket=bucket,
-                key=key,
-                size=row.size_bytes,
-                content_type=grant.content_type or row.mime_type,
-                sha256=row.checksum,
-                modified=row.updated_at or row.created_at,
-                filename=grant.filename,
-            ),
-        )
+        content_type = grant.content_type or row.mime_type
+        return self._answer(call, row, _told(content_type, grant.filename, row.checksum, row.modified_at))
 
     async def _store(self, call: Call, grant: SignedGrant) -> Answer:
         given = call.headers.get("content-type", "")
@@ -146,64 +137,66 @@ class Contents:
             )
         return json_answer({"size": stored.size, "sha256": stored.sha256}, HTTPStatus.CREATED)
 
-    def _answer(self, call: Call, blob: _Blob) -> Answer:
+    def _answer(self, call: Call, row: ContentRow, told: _Told) -> Answer:
         chosen = select(
             call.method,
             call.headers,
-            size=blob.size,
-            etag=blob.etag,
-            modified=blob.modified,
+            size=row.size_bytes,
+            etag=told.etag,
+            modified=row.modified_at,
             most=self._limits.max_ranges,
         )
-        headers = blob.headers()
-        match chosen.status:
-            case HTTPStatus.NOT_MODIFIED:
-                for name in ("content-type", "content-disposition", "repr-digest"):
-                    del headers[name]
-                return Answer(status=chosen.status, headers=headers)
-            case HTTPStatus.PRECONDITION_FAILED:
-                return Answer(status=chosen.status, headers={"etag": blob.etag})
-            case HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                return Answer(status=chosen.status, headers={**SAFE, "content-range": f"bytes */{blob.size}"})
-            case _:
-                return self._sent(call, blob, chosen, headers)
+        if chosen.spans:
+            return self._sent(call, row, chosen, told)
+        if chosen.status == HTTPStatus.NOT_MODIFIED:
+            return Answer(status=chosen.status, first=told.unchanged)
+        if chosen.status == HTTPStatus.PRECONDITION_FAILED:
+            return Answer(status=chosen.status, headers={"etag": told.etag})
+        return Answer(status=chosen.status, headers={**SAFE, "content-range": f"bytes */{row.size_bytes}"})
 
-    def _sent(self, call: Call, blob: _Blob, chosen: Selection, headers: dict[str, str]) -> Answer:
+    def _sent(self, call: Call, row: ContentRow, chosen: Selection, told: _Told) -> Answer:
         span, *more = chosen.spans
         if more:
-            return self._several(blob, chosen.spans, headers)
-        headers["content-length"] = str(span.length)
+            return self._several(call, row, chosen.spans, told)
+        headers = {"content-length": str(span.length)}
         if chosen.status == HTTPStatus.PARTIAL_CONTENT:
-            headers["content-range"] = _content_range(span, blob.size)
+            headers["content-range"] = _content_range(span, row.size_bytes)
         if call.method == "HEAD" or not span.length:
-            return Answer(status=chosen.status, headers=headers)
-        body = self._storage.open_range(blob.bucket, blob.key, span.start, span.length)
-        return Answer(status=chosen.status, headers=headers, body=body)
+            return Answer(status=chosen.status, first=told.whole, headers=headers)
+        body = self._body(call, row, chosen.spans)
+        return Answer(status=chosen.status, first=told.whole, headers=headers, body=body)
 
-    def _several(self, blob: _Blob, spans: Sequence[Span], headers: dict[str, str]) -> Answer:
+    def _several(self, call: Call, row: ContentRow, spans: Sequence[Span], told: _Told) -> Answer:
         boundary = secrets.token_hex(16)
         heads = [
-            f"\r\n--{boundary}\r\nContent-Type: {blob.content_type}\r\n"
-            f"Content-Range: {_content_range(span, blob.size)}\r\n\r\n".encode("latin-1")
+            f"\r\n--{boundary}\r\nContent-Type: {told.content_type}\r\n"
+            f"Content-Range: {_content_range(span, row.size_bytes)}\r\n\r\n".encode("latin-1")
             for span in spans
         ]
         end = f"\r\n--{boundary}--\r\n".encode()
-        headers["content-type"] = f"multipart/byteranges; boundary={boundary}"
-        headers["content-length"] = str(sum(map(len, heads)) + sum(span.length for span in spans) + len(end))
-        body = self._parts(blob, list(zip(heads, spans, strict=True)), end)
-        return Answer(status=HTTPStatus.PARTIAL_CONTENT, headers=headers, body=body)
+        length = sum(map(len, heads)) + sum(span.length for span in spans) + len(end)
+        headers = {"content-type": f"multipart/byteranges; boundary={boundary}", "content-length": str(length)}
+        parts = [part for pair in zip(heads, spans, strict=True) for part in pair]
+        body = self._body(call, row, [*parts, end])
+        return Answer(status=HTTPStatus.PARTIAL_CONTENT, first=told.parts, headers=headers, body=body)
+
+    def _body(self, call: Call, row: ContentRow, parts: Sequence[Span | bytes]) -> Content | FileContent:
+        if self._files is not None and call.sends_files:
+            return FileContent(self._files.open_file(row.bucket, row.key), parts)
+        if len(parts) == 1 and isinstance(parts[0], Span):
+            return self._storage.open_range(row.bucket, row.key, parts[0].start, parts[0].length)
+        return self._read(row, parts)
 
     @asynccontextmanager
-    async def _parts(
-        self, blob: _Blob, parts: Sequence[tuple[bytes, Span]], end: bytes
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def _read(self, row: ContentRow, parts: Sequence[Span | bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
         async def pieces() -> AsyncGenerator[bytes]:
-            for head, span in parts:
-                yield head
-                async with self._storage.open_range(blob.bucket, blob.key, span.start, span.length) as content:
+            for part in parts:
+                if isinstance(part, bytes):
+                    yield part
+                    continue
+                async with self._storage.open_range(row.bucket, row.key, part.start, part.length) as content:
                     async for piece in content:
                         yield piece
-            yield end
 
         async with aclosing(pieces()) as sent:
             yield sent

@@ -30,6 +30,7 @@ from objectkernel_media_server.errors import (
 from objectkernel_media_server.storage_contracts import (
     STORAGE,
     AppendStopped,
+    OpensFiles,
     Resumable,
     SignedUrl,
     Signs,
@@ -288,6 +289,7 @@ __all__ = [
     "MediaWithSignedUrl",
     "ObjectExists",
     "ObjectMissing",
+    "OpensFiles",
     "QuotaExceeded",
     "Resumable",
     "SignedUrl",

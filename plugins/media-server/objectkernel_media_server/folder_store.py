@@ -11,11 +11,12 @@ import contextlib
 import os
 import stat
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from threading import Lock
+from types import TracebackType
 from typing import Final, TypeVar, TypeVarTuple
 
 import anyio
@@ -23,6 +24,7 @@ from anyio import to_thread
 
 from objectkernel_media_server.folders import PARTS, Folders
 from objectkernel_media_server.keys import check_place, check_prefix
+from objectkernel_media_server.open_files import READ, OpenFile, OpenFiles, Opening, Place
 from objectkernel_media_server.overlapping import Overlapping
 from objectkernel_media_server.part_files import PartFile, remove
 from objectkernel_media_server.part_names import new_token, part_path
@@ -37,7 +39,6 @@ Ts = TypeVarTuple("Ts")
 LISTED: Final = 500
 """So many names a step of a worker thread finds."""
 _THREADS: Final = 16
-_READ: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class FolderStore:
@@ -58,6 +59,7 @@ class FolderStore:
         self._folders = Folders(root, fsync=fsync)
         self._threads = anyio.CapacityLimiter(_THREADS)
         self._pinging = Pinging(self.name)
+        self._files = OpenFiles()
 
     async def put_stream(
         self, bucket: str, key: str, body: AsyncIterable[bytes], *, size: int | None = None, content_type: str = ""
@@ -107,6 +109,10 @@ class FolderStore:
                 with anyio.CancelScope(shield=True):
                     await self._run(file.close)
 
+    def open_file(self, bucket: str, key: str) -> AbstractAsyncContextManager[int]:
+        """See `storage_contracts.OpensFiles.open_file`; one that was read a moment ago is open still."""
+        return _Reader(self, (bucket, key))
+
     async def head(self, bucket: str, key: str) -> StoredObject | None:
         """See `contracts.Storage.head`."""
         path = self._object(bucket, key)
@@ -114,7 +120,9 @@ class FolderStore:
 
     async def delete(self, bucket: str, key: str) -> bool:
         """See `contracts.Storage.delete`; folders that are empty then go too."""
-        return await self._run(self._remove, self._object(bucket, key), self.root / bucket)
+        path = self._object(bucket, key)
+        self._files.drop((bucket, key))
+        return await self._run(self._remove, path, self.root / bucket)
 
     async def list(self, bucket: str, prefix: str = "") -> AsyncGenerator[StoredObject]:
         """See `contracts.Storage.list`."""
@@ -133,7 +141,8 @@ class FolderStore:
             raise failure_of(error) from error
 
     async def aclose(self) -> None:
-        """Let the threads go that hash."""
+        """Let the threads go that hash, and close files that nobody reads."""
+        self._files.end()
         self._folders.hashing.shutdown(wait=False)
 
     def _object(self, bucket: str, key: str) -> Path:
@@ -172,6 +181,26 @@ class FolderStore:
             most = PIECE if left is None else min(left, PIECE)
             piece = await self._run(file.read, start, most) if most else b""
 
+    async def _opened(self, place: Place) -> OpenFile:
+        """A file with one more user: it is open already, or a thread opens it.
+
+        Raises:
+            ObjectMissing: there is none.
+        """
+        found = self._files.take(place)
+        if found is not None:
+            return found
+        opening = Opening(self._object(*place))
+        try:
+            fd = await self._run(opening.run)
+        except BaseException:
+            opening.give_up()
+            raise
+        if fd < 0:
+            await self._run(self._folders.found)
+            raise missing(*place)
+        return self._files.add(place, fd)
+
     def _remove(self, path: Path, end: Path) -> bool:
         removed = self._known(lambda: remove(path))
         if removed:
@@ -179,6 +208,26 @@ class FolderStore:
                 self._folders.sync(path.parent)
             self._folders.prune(path.parent, end)
         return removed
+
+
+class _Reader:
+    """Somebody who reads a file by its descriptor."""
+
+    def __init__(self, store: FolderStore, place: Place) -> None:
+        self._store = store
+        self._place = place
+        self._file: OpenFile | None = None
+
+    async def __aenter__(self) -> int:
+        self._file = await self._store._opened(self._place)
+        return self._file.fd
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._store._files.release(self._file)
+            self._file = None
 
 
 class _Reading:
@@ -203,7 +252,7 @@ class _Reading:
             if self._done:
                 return None
             try:
-                self._fd = os.open(self._path, _READ)
+                self._fd = os.open(self._path, READ)
             except (FileNotFoundError, NotADirectoryError):
                 self._close()
                 return None

@@ -19,7 +19,7 @@ from objectkernel_media_server.overlapping import Overlapping
 from objectkernel_media_server.part_files import PartFile, copy_beginning, hash_of, remove, stamp_of
 from objectkernel_media_server.part_names import earlier_tokens, new_token, next_token, read_part_name
 from objectkernel_media_server.pieces import Gathering
-from objectkernel_media_server.running_hashes import RunningHashes
+from objectkernel_media_server.running_hashes import RunningHash, RunningHashes
 from objectkernel_media_server.storage_contracts import AppendStopped, StoredObject
 from objectkernel_media_server.store_failures import exists, incomplete, missing
 
@@ -29,7 +29,7 @@ class FolderUploads(FolderStore):
 
     def __init__(self, root: Path, *, fsync: bool = True) -> None:
         super().__init__(root, fsync=fsync)
-        self._hashes = RunningHashes()
+        self._hashes: RunningHashes[RunningHash] = RunningHashes()
 
     async def begin(self, bucket: str, key: str, *, content_type: str = "") -> str:
         """See `contracts.Resumable.begin`."""

@@ -17,6 +17,7 @@ from objectkernel_media_server import tus_http
 from objectkernel_media_server.answers import is_told, problem
 from objectkernel_media_server.calls import Answer, Call, Endpoint, call_of, send_answer
 from objectkernel_media_server.content_http import Contents
+from objectkernel_media_server.direct_routes import Direct, DirectRoute, directly
 from objectkernel_media_server.errors import (
     ChecksumMismatch,
     InvalidMedia,
@@ -42,6 +43,18 @@ from objectkernel_media_server.uploads import UploadService
 PATH: Final = "/api/media"
 READ: Final = "media:read"
 WRITE: Final = "media:write"
+READ_BY: Final = frozenset(
+    {
+        b"content-length",
+        b"if-match",
+        b"if-modified-since",
+        b"if-none-match",
+        b"if-range",
+        b"if-unmodified-since",
+        b"range",
+    }
+)
+"""The headers of a request that reads, as ASGI writes names."""
 NO_LIMIT: Final = 2**62
 """Of the host's own for a body: these routes look at every length themselves."""
 BODIES: Final = {
@@ -93,13 +106,28 @@ class _Routes:
 
     async def _answer(self, request: Request, endpoint: Endpoint, account_id: str, path: dict[str, str]) -> Response:
         call = call_of(request.scope, request.receive, account_id, path, self.limits)
-        try:
-            answer = await endpoint(call)
-        except MediaError as error:
-            if not is_told(error):
-                raise
-            answer = problem(error)
-        return Answered(answer, call, self.limits)
+        return Answered(await _answer_of(endpoint, call), call, self.limits)
+
+    def reading(self, endpoint: Endpoint) -> Direct:
+        """An endpoint that changes nothing, and of which nothing is noted, as an ASGI application."""
+
+        async def read(scope: AsgiScope, receive: Receive, send: Send) -> None:
+            principal: Principal | None = scope["state"]["principal"]
+            account_id = "" if principal is None else principal.account_id
+            call = call_of(scope, receive, account_id, scope["path_params"], self.limits, wanted=READ_BY)
+            await send_answer(await _answer_of(endpoint, call), call, send, self.limits)
+
+        return read
+
+
+async def _answer_of(endpoint: Endpoint, call: Call) -> Answer:
+    """What an endpoint answers, or is told of what it raises; the rest is for the host."""
+    try:
+        return await endpoint(call)
+    except MediaError as error:
+        if not is_told(error):
+            raise
+        return problem(error)
 
 
 def media_router(
@@ -166,7 +194,7 @@ def _recordings(routes: _Routes, whole: WholeUploads, rows: Rows) -> APIRouter:
 
 
 def _one(routes: _Routes, rows: Rows, contents: Contents) -> APIRouter:
-    router = APIRouter(prefix="/{id}", tags=["recordings"])
+    router = APIRouter(prefix="/{id}", tags=["recordings"], route_class=DirectRoute)
 
     @router.get("", summary="Look at a recording", response_model=models.LinkedRecording)
     @requires(Scope(READ))
@@ -189,11 +217,13 @@ def _one(routes: _Routes, rows: Rows, contents: Contents) -> APIRouter:
     @router.get("/content", summary="Read a recording, or parts of it", responses=CONTENT, response_class=Response)
     @requires(Scope(READ))
     @raises(MediaMissing)
+    @directly(routes.reading(contents.content))
     async def content(request: Request, id: MediaId) -> Response:
         return await routes.answer(request, contents.content, id=id)
 
     @router.head("/content", include_in_schema=False)
     @requires(Scope(READ))
+    @directly(routes.reading(contents.content))
     async def content_head(request: Request, id: MediaId) -> Response:
         return await routes.answer(request, contents.content, id=id)
 
@@ -201,16 +231,18 @@ def _one(routes: _Routes, rows: Rows, contents: Contents) -> APIRouter:
 
 
 def _blobs(routes: _Routes, contents: Contents) -> APIRouter:
-    router = APIRouter(prefix="/blobs", tags=["links"])
+    router = APIRouter(prefix="/blobs", tags=["links"], route_class=DirectRoute)
 
     @router.get("/{bucket}/{key:path}", summary="Read what a link allows", responses=CONTENT, response_class=Response)
     @public()
     @raises(MediaMissing)
+    @directly(routes.reading(contents.blob))
     async def read(request: Request, bucket: models.BucketName, key: models.BlobKey) -> Response:
         return await routes.answer(request, contents.blob, bucket=bucket, key=key)
 
     @router.head("/{bucket}/{key:path}", include_in_schema=False)
     @public()
+    @directly(routes.reading(contents.blob))
     async def read_head(request: Request, bucket: models.BucketName, key: models.BlobKey) -> Response:
         return await routes.answer(request, contents.blob, bucket=bucket, key=key)
 

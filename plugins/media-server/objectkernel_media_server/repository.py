@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from objectkernel_system_dialect.contracts import Dialect, DuplicateKey
+from objectkernel_system_dialect.contracts import Dialect, DuplicateKey, OperationUnsupported, StatementFailed
+from sqlalchemy import bindparam, select
 
+from objectkernel_media_server.content_rows import ContentRow, FindsContent, content_of
 from objectkernel_media_server.contracts import (
     InvalidMedia,
     MediaEvent,
@@ -25,6 +28,19 @@ from objectkernel_media_server.quota import NOTHING, Quota, share
 from objectkernel_media_server.rows import columns, recording, refuse_unknown, stored
 from objectkernel_media_server.trail import Trail
 
+_OF_CONTENT: Final = (
+    "account_id",
+    "bucket",
+    "key",
+    "size_bytes",
+    "mime_type",
+    "status",
+    "checksum",
+    "created_at",
+    "updated_at",
+)
+NOT_SO: Final = (OperationUnsupported, StatementFailed)
+"""The dialect has no statements, or a table is not there: its other operations look after that."""
 HOUR: Final = 3600.0
 DAY: Final = 24 * HOUR
 
@@ -83,8 +99,8 @@ class DialectMediaRepository:
         return recording(kept)
 
     async def find_by_id(self, account_id: str, id: str) -> MediaRow | None:
-        row = await self.dialect.find_one(MEDIA, {"id": id, "account_id": account_id})
-        return None if row is None else recording(row)
+        row = await self.dialect.find_by_id(MEDIA, id)  # which some databases answer without a thread
+        return None if row is None or row["account_id"] != account_id else recording(row)
 
     async def update(
         self,
@@ -141,6 +157,32 @@ class DialectMediaRepository:
         row = await self.dialect.find_one(MEDIA, {"bucket": bucket, "key": key})
         return None if row is None else recording(row)
 
+    async def find_content(self, account_id: str, id: str) -> ContentRow | None:
+        try:
+            by_id, _ = self._contents
+            rows = await self.dialect.execute(by_id, {"id": id})
+        except NOT_SO:
+            return content_of(await self.find_by_id(account_id, id))
+        return _content(rows[0]) if rows and rows[0]["account_id"] == account_id else None
+
+    async def find_content_by_blob(self, bucket: str, key: str) -> ContentRow | None:
+        try:
+            _, by_blob = self._contents
+            rows = await self.dialect.execute(by_blob, {"bucket": bucket, "key": key})
+        except NOT_SO:
+            return content_of(await self.find_by_blob(bucket, key))
+        return _content(rows[0]) if rows else None
+
+    @cached_property
+    def _contents(self) -> tuple[Any, Any]:
+        """The statements that find a content by its id and by its blob: each by a unique index, which is short enough
+        for a database that answers short ones at once.
+        """
+        columns = self.dialect.table(MEDIA).c
+        read = select(*(columns[name] for name in _OF_CONTENT))
+        by_blob = (columns.bucket == bindparam("bucket"), columns.key == bindparam("key"))
+        return read.where(columns.id == bindparam("id")), read.where(*by_blob)
+
     async def purged(self, account_id: str, id: str) -> None:
         over = {"id": id, "account_id": account_id, "status": {"$in": ["failed", "deleted"]}}
         await self.dialect.update_many(MEDIA, over, {"purge_at": None})
@@ -160,6 +202,15 @@ class DialectMediaRepository:
         if after == "ready" or after == before:
             return {"stuck_at": None}
         return {"stuck_at": None, "purge_at": now, "forget_at": now + timedelta(seconds=self._keeping.ended)}
+
+
+def _content(row: Mapping[str, Any]) -> ContentRow | None:
+    """What was read of a row, where it is ready."""
+    checksum: str | None = row["checksum"]
+    if row["status"] != "ready" or checksum is None:
+        return None
+    modified_at: datetime = row["updated_at"] or row["created_at"]
+    return ContentRow(row["bucket"], row["key"], row["size_bytes"], row["mime_type"], checksum, modified_at)
 
 
 def _unchanged(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,3 +245,4 @@ def _taken() -> InvalidMedia:
 
 if TYPE_CHECKING:
     _is_a_repository: type[MediaRepository] = DialectMediaRepository
+    _finds_content: type[FindsContent] = DialectMediaRepository

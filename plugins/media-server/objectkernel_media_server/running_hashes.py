@@ -7,9 +7,11 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from threading import Condition
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from objectkernel_media_server.pieces import MIB
+
+H = TypeVar("H")
 
 _KEPT: Final = 2048
 _WORTH: Final = MIB
@@ -90,17 +92,17 @@ class RunningHash:
             self._sha256.update(piece)
 
 
-class RunningHashes:
+class RunningHashes(Generic[H]):
     """The latest hashes of this process, each under a name that stands for certain bytes; who finds none reads."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, RunningHash] = OrderedDict()
+        self._kept: OrderedDict[str, H] = OrderedDict()
 
-    def of(self, name: str) -> RunningHash | None:
-        """The hash. Whoever goes on from it leaves it as it is, for whoever has to go back."""
+    def of(self, name: str) -> H | None:
+        """The hash. Whoever goes on from it goes on from a copy: this one stays for whoever has to go back."""
         return self._kept.get(name)
 
-    def keep(self, name: str, running: RunningHash) -> None:
+    def keep(self, name: str, running: H) -> None:
         """Keep a hash, and let go of the one that nobody has kept for longest."""
         self._kept[name] = running
         self._kept.move_to_end(name)

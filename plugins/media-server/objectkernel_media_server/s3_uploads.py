@@ -37,7 +37,7 @@ class S3Uploads(S3Objects):
 
     def __init__(self, place: S3Place) -> None:
         super().__init__(place)
-        self._hashes = RunningHashes()
+        self._hashes: RunningHashes[hashlib._Hash] = RunningHashes()
 
     async def begin(self, bucket: str, key: str, *, content_type: str = "") -> str:
         """See `contracts.Resumable.begin`."""
@@ -53,7 +53,8 @@ class S3Uploads(S3Objects):
         """See `contracts.Resumable.append`. One of them takes at most `GAP` parts; then it stops, and can go on."""
         now = _read(bucket, key, token)
         held = await self._tail(bucket, key, now, offset)
-        sha256 = self._hashes.of(f"{token}@{offset}")
+        known = self._hashes.of(f"{token}@{offset}")
+        sha256 = None if known is None else known.copy()
         gathering = Gathering(body, PART)
         done = attrs.evolve(now.after(len(held)), next=await self._free(bucket, key, now))
         failure: BaseException | None = None

@@ -23,6 +23,8 @@ from objectkernel_media_server.storage_contracts import SignedUrl
 LINKS_PATH: Final = "/api/media/blobs"
 LONGEST: Final = 7 * 24 * 3600.0
 """Seconds that a link may live: what S3 allows."""
+LATEST: Final = 256
+"""Good links of which it is remembered what they allow: a player sends one with each range. Bad ones never are."""
 _CONTEXT: Final = "objectkernel-media-link-1"
 _TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+(; ?[a-z0-9-]+=[A-Za-z0-9.,_-]+)*", re.IGNORECASE)
 
@@ -64,6 +66,7 @@ class LinkSigner:
         self.base_url = checked_base(base_url)
         self._keys = keys
         self._now = now
+        self._good: dict[tuple[Method, str, str, str], tuple[tuple[NamedKey, ...], SignedGrant]] = {}
 
     def sign(
         self,
@@ -112,28 +115,42 @@ class LinkSigner:
             bucket, key: of its path.
             query: of its address, as it came: another spelling of the same is another link.
         """
-        try:
-            given = dict(
-                parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=8)
-            )
-            size = given.get("size")
-            grant = SignedGrant(
-                method="PUT" if method == "PUT" else "GET",
-                bucket=bucket,
-                key=key,
-                expires_at=datetime.fromtimestamp(int(given["exp"]), UTC),
-                content_type=given.get("type", ""),
-                filename=given.get("name"),
-                size=None if size is None else int(size),
-            )
-        except (KeyError, ValueError, OverflowError, OSError):
+        if method not in ("GET", "HEAD", "PUT"):
             return None
-        good = False
-        for one in self._keys():  # every key each time, so that time does not tell which one it was
-            good |= hmac.compare_digest(_query(grant, one).encode(), query.encode("utf-8", "surrogatepass"))
-        if not good or method not in ("GET", "HEAD", "PUT") or self._now() >= grant.expires_at.timestamp():
-            return None
-        return grant
+        keys = tuple(self._keys())
+        asked: tuple[Method, str, str, str] = ("PUT" if method == "PUT" else "GET", bucket, key, query)
+        known = self._good.get(asked)
+        if known is not None and known[0] == keys:
+            grant: SignedGrant | None = known[1]
+        else:
+            grant = _granted(*asked, keys)
+            if grant is not None:
+                self._good[asked] = keys, grant
+                if len(self._good) > LATEST:
+                    del self._good[next(iter(self._good))]
+        return None if grant is None or self._now() >= grant.expires_at.timestamp() else grant
+
+
+def _granted(method: Method, bucket: str, key: str, query: str, keys: Sequence[NamedKey]) -> SignedGrant | None:
+    """What a link allows that one of the keys has signed, whether it has expired or not."""
+    try:
+        given = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=8))
+        size = given.get("size")
+        grant = SignedGrant(
+            method=method,
+            bucket=bucket,
+            key=key,
+            expires_at=datetime.fromtimestamp(int(given["exp"]), UTC),
+            content_type=given.get("type", ""),
+            filename=given.get("name"),
+            size=None if size is None else int(size),
+        )
+    except (KeyError, ValueError, OverflowError, OSError):
+        return None
+    good = False
+    for one in keys:  # every key each time, so that time does not tell which one it was
+        good |= hmac.compare_digest(_query(grant, one).encode(), query.encode("utf-8", "surrogatepass"))
+    return grant if good else None
 
 
 def signing_keys(secrets: str) -> tuple[NamedKey, ...]:

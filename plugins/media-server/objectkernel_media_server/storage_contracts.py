@@ -123,6 +123,22 @@ class Signs(Protocol):
 
 
 @runtime_checkable
+class OpensFiles(Protocol):
+    """A store whose objects are files of this machine, one each, so that the system can send them by itself."""
+
+    def open_file(self, bucket: str, key: str) -> AbstractAsyncContextManager[int]:
+        """The descriptor of an object's file, to be read by offset, as by ``os.sendfile``, and not to be closed.
+
+        It is good until the end of the block, also where the object is deleted meanwhile. Others may have the same one,
+        so nobody moves its position.
+
+        Raises:
+            ObjectMissing: there is none.
+        """
+        ...
+
+
+@runtime_checkable
 class Resumable(Protocol):
     """A store that takes an object in several goes. `token` is the store's own, small, and kept by the caller.
 

@@ -230,6 +230,9 @@ class SqliteExecutor(Statements):
                 place_of(self.path),
                 mode,
             )
+        # On a file that has just become one with a log this opens it. Whoever closes last of those who have the log open
+        # empties it: of readers that close at the same moment each sees the other, and none does.
+        connection.execute("PRAGMA user_version").fetchone()
         if mode == "wal" and self._options.immediate_reads:
             pragmas = "query_only = ON", "busy_timeout = 0", f"cache_size = -{CACHE}"
             self._immediate = ImmediateReader(self._connect(*pragmas, own_thread=False))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -241,3 +242,25 @@ async def test_a_host_that_stops_does_not_wait_for_a_client_that_does_not_read(f
     assert app.over.is_set()
     assert [type(error) for error in app.failures] == [asyncio.CancelledError]
     writer.close()
+
+
+async def test_whoever_is_cancelled_waits_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often: what the thread still uses is not closed, and given to somebody else, under it."""
+    may_end, ended = threading.Event(), threading.Event()
+
+    def slow(*told: int) -> int:
+        may_end.wait()
+        ended.set()
+        return 1
+
+    monkeypatch.setattr(os, "sendfile", slow)
+    sending = asyncio.ensure_future(sending_files._by_thread(1, 2, 0, 5))
+    for _ in range(3):
+        await asyncio.sleep(0.01)
+        sending.cancel()
+    await asyncio.sleep(0.01)
+    assert not sending.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert ended.is_set()

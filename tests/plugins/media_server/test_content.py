@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from objectkernel_media_server.content import Selection, Span, ranges, select
+from hypothesis import given
+from hypothesis import strategies as st
+from objectkernel_media_server.content import Selection, Span, _listed, ranges, select
 from objectkernel_media_server.content_http import disposition
 
 ETAG = '"abc"'
@@ -76,6 +78,12 @@ def test_ranges_that_are_ignored(header: str) -> None:
 def test_ranges_that_cannot_be_satisfied(header: str) -> None:
     """416."""
     assert asked(range=header).status == 416
+
+
+@given(st.from_regex(r"(bytes|Bytes| bytes|lines)=?[0-9٣]{0,20}-?[0-9٣]{0,20}[, ]?", fullmatch=True))
+def test_one_range_is_a_list_of_one(header: str) -> None:
+    """What players send is read as every other header."""
+    assert ranges(header) == _listed(header)
 
 
 def test_number_of_ranges() -> None:

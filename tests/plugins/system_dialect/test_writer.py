@@ -361,6 +361,15 @@ async def test_closing_leaves_no_thread_and_no_log(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["a.db"]
 
 
+@pytest.mark.anyio
+async def test_the_writer_has_the_log_of_a_new_file_open(tmp_path: Path) -> None:
+    """So whoever closes last can empty it, however the readers' ends fall together, also where nothing was written."""
+    executor = await SqliteExecutor.open(str(tmp_path / "a.db"), SqliteOptions(readers=0, immediate_reads=False))
+    assert (tmp_path / "a.db-wal").exists()
+    await executor.aclose()
+    assert [file.name for file in tmp_path.iterdir()] == ["a.db"]
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_another_event_loop_is_refused_before_anything_is_written(tmp_path: Path, backend: str) -> None:
     """A dialect whose loop has ended takes no call, and can still be closed; the file has what was acknowledged."""

@@ -23,10 +23,11 @@ from __future__ import annotations
 
 import pytest
 
-_SUITES = ("repository_suite", "resumable_suite", "signs_suite", "storage_suite", "stores")
+_SUITES = ("files_suite", "repository_suite", "resumable_suite", "signs_suite", "storage_suite", "stores")
 pytest.register_assert_rewrite(*(f"{__name__}.{name}" for name in _SUITES))  # a failure says what there was instead
 
 from objectkernel_media_server.memory_store import MemoryDriver  # noqa: E402
+from objectkernel_media_server.testing.files_suite import FilesSuite  # noqa: E402
 from objectkernel_media_server.testing.memory_repository import MemoryMediaRepository  # noqa: E402
 from objectkernel_media_server.testing.repository_suite import RepositorySuite  # noqa: E402
 from objectkernel_media_server.testing.resumable_suite import ResumableSuite  # noqa: E402
@@ -35,6 +36,7 @@ from objectkernel_media_server.testing.storage_suite import StorageSuite  # noqa
 from objectkernel_media_server.testing.stores import Stores  # noqa: E402
 
 __all__ = [
+    "FilesSuite",
     "MemoryDriver",
     "MemoryMediaRepository",
     "RepositorySuite",

@@ -20,6 +20,8 @@ A test module of yours is a dozen lines::
 
     class TestMyLinks(SignsSuite): ...  # where it is `contracts.Signs`
 
+    class TestMyFiles(FilesSuite): ...  # where it is `storage_contracts.OpensFiles`
+
 The buckets ``suite-one`` and ``suite-two`` have to be there; keys are new for each test, so the store may be a shared
 one. Needs pytest and anyio's plugin.
 """
