@@ -1,4 +1,4 @@
-"""One client for every server: sends a file by `os.sendfile`, reads ranges into one buffer; prints the seconds.
+"""One client for every server: sends a file by `os.sendfile`; prints the seconds.
 
     python media_client.py '{"do": "put", "port": 8000, "method": "PUT", "path": "/", "file": "a.webm", "headers": {}}'
 
@@ -10,11 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
 import socket
 import sys
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from time import perf_counter
 from typing import Any, Final
 
@@ -47,14 +45,8 @@ class Connection:
         while offset < end:
             offset += os.sendfile(self._socket.fileno(), file, offset, end - offset)
 
-    def answer(
-        self, *expected: int, keep: bool = True, into: int | None = None, at: int = 0
-    ) -> tuple[dict[str, str], bytes]:
-        """The answer's head, and its body, of which only the beginning is kept where `keep` is false.
-
-        Args:
-            into: a file that gets the body, from its byte `at` on.
-        """
+    def answer(self, *expected: int) -> tuple[dict[str, str], bytes]:
+        """The answer's head, and its body."""
         received = 0
         while HEAD not in bytes(self._buffer[:received]):
             count = self._socket.recv_into(self._buffer[received:], FIRST)
@@ -67,17 +59,12 @@ class Connection:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         left = int(headers.get("content-length", "0")) - len(rest)
         kept = bytearray(rest)
-        if into is not None:
-            at += os.pwrite(into, rest, at)
         while left > 0:
             count = self._socket.recv_into(self._buffer, min(left, MIB))
             if not count:
                 raise RuntimeError("the answer ended early")
             left -= count
-            if into is not None:
-                at += os.pwrite(into, self._buffer[:count], at)
-            elif keep:
-                kept += self._buffer[:count]
+            kept += self._buffer[:count]
         if status not in expected:
             raise RuntimeError(f"{status} and not {expected}: {lines} {bytes(kept[:500])!r}")
         return headers, bytes(kept)
@@ -128,32 +115,6 @@ def tus(asked: dict[str, Any]) -> dict[str, Any]:
     return {"seconds": seconds, "id": told["recording-id"]}
 
 
-def get(asked: dict[str, Any]) -> dict[str, Any]:
-    """All of a file in ranges, each once, in any order, by several connections: into the file `into`, or nowhere."""
-    size, length = asked["size"], asked["range"]
-    into = os.open(asked["into"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC) if asked["into"] else None
-    starts = list(range(0, size, length))
-    random.Random(1).shuffle(starts)
-    work: Iterator[int] = iter(starts)
-    connections = [Connection(asked["port"]) for _ in range(asked["connections"])]
-
-    def run(connection: Connection) -> None:
-        for first in work:
-            last = min(first + length, size) - 1
-            connection.ask("GET", asked["path"], {**asked["headers"], "Range": f"bytes={first}-{last}"})
-            headers, _ = connection.answer(206, keep=False, into=into, at=first)
-            if int(headers["content-length"]) != last - first + 1:
-                raise RuntimeError(f"not the range that was asked for: {headers}")
-
-    with ThreadPoolExecutor(len(connections)) as pool:
-        start = perf_counter()
-        list(pool.map(run, connections))
-        seconds = perf_counter() - start
-    for connection in connections:
-        connection.close()
-    return {"seconds": seconds}
-
-
 if __name__ == "__main__":
     told = json.loads(sys.argv[1])
-    print(json.dumps({"put": put, "tus": tus, "get": get}[told["do"]](told)))
+    print(json.dumps({"put": put, "tus": tus}[told["do"]](told)))

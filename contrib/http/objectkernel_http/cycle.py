@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from objectkernel_http.pieces import Pieces
-from objectkernel_http.sending_files import ZEROCOPY, FileSending, extent
+from objectkernel_http.sending_files import ZEROCOPY, FileSending, HeldHead, extent
 
 if TYPE_CHECKING:
     from objectkernel_http.large_bodies import LargeBody
+
+START: Final = "http.response.start"
+DIGITS: Final = 6
+"""Of the lengths of long answers."""
 
 
 class Cycle(RequestResponseCycle):
@@ -18,13 +24,16 @@ class Cycle(RequestResponseCycle):
 
     Attributes:
         body: what has come and was not asked for yet.
+        files: what sends files on its connection; None: nothing does.
     """
 
     body: Pieces | LargeBody  # type: ignore[assignment]
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, *, files: Callable[[], FileSending] | None, **options: Any) -> None:
+        super().__init__(**options)
         self.body = Pieces()
+        self.files = files
+        self._head = b""
 
     async def receive(self) -> Any:
         """The next of its body."""
@@ -44,29 +53,59 @@ class Cycle(RequestResponseCycle):
 
     async def send(self, message: Any) -> None:
         """Send a part of the answer."""
-        if message["type"] != ZEROCOPY:
-            await super().send(message)
-        elif not self.response_started or self.response_complete:
-            raise RuntimeError(f"{ZEROCOPY} stands between http.response.start and the end of an answer")
-        elif not self.disconnected:
+        kind = message["type"]
+        if kind == ZEROCOPY:
             await self._send_file(message)
+        elif kind == START and self.files is not None and _is_long(message):
+            await self._hold_head(message)
+        else:
+            self._send_head()
+            await super().send(message)
+
+    async def _hold_head(self, message: Any) -> None:
+        """Let the head of a long answer go out with the first of its body, if that comes at once."""
+        if self.flow.write_paused:
+            await self.flow.drain()
+        transport, held = self.transport, HeldHead()
+        self.transport = held  # type: ignore[assignment]
+        try:
+            await super().send(message)
+        finally:
+            self.transport = transport
+        self._head = held.head
+        asyncio.get_running_loop().call_soon(self._send_head)
+
+    def _send_head(self) -> None:
+        head, self._head = self._head, b""
+        if head and not self.transport.is_closing():
+            self.transport.write(head)
 
     async def _send_file(self, message: Any) -> None:
+        if self.files is None or not self.response_started or self.response_complete:
+            raise RuntimeError(f"{ZEROCOPY} stands between http.response.start and the end of an answer")
+        if self.disconnected:
+            return
         offset, count = extent(message["file"], message.get("offset"), message.get("count"))
         body: Any = {"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)}
         if self.scope["method"] == "HEAD":
-            await super().send(body)
+            await self.send(body)
             return
         if self.chunked_encoding:
             self.transport.write(b"%x\r\n" % count)
         elif count > self.expected_content_length:
+            self._send_head()
             raise RuntimeError("the answer is longer than its Content-Length")
         else:
             self.expected_content_length -= count
-        sending = FileSending(self.transport, self.flow)
-        if not await sending.send(message["file"], offset, count):
+        head, self._head = self._head, b""
+        if not await self.files().send(message["file"], offset, count, head):
             return
         if self.chunked_encoding:
             self.transport.write(b"\r\n")
         if not self.disconnected:
             await super().send(body)
+
+
+def _is_long(message: Any) -> bool:
+    """Whether the head of an answer tells of so many bytes that they may well be a file's."""
+    return any(name == b"content-length" and len(value) >= DIGITS for name, value in message.get("headers", ()))

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from objectkernel_http.cycle import Cycle
 from objectkernel_http.large_bodies import WORTH, LargeBody
 from objectkernel_http.protocol import TRAILERS, TimedProtocol
-from objectkernel_http.sending_files import ABLE, ZEROCOPY
+from objectkernel_http.sending_files import ABLE, ZEROCOPY, FileSending
 
 WAITING: Final = 100
 """Requests of one connection that have no answer yet; whoever sends more at once is answered so many."""
@@ -38,7 +38,8 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._open: deque[Cycle] = deque()
         super().connection_made(transport)
-        self._extensions: dict[str, Any] = {ZEROCOPY: {}} if ABLE and self.scheme == "http" else {}
+        self._sends_files = ABLE and self.scheme == "http"
+        self._sending: FileSending | None = None
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -75,6 +76,8 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
         super().connection_lost(exc)
+        if self._sending is not None:
+            self._sending.close()
 
     def on_headers_complete(self) -> None:
         self._unread = 0
@@ -92,8 +95,11 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
         self._left = 0 if b"content-length" not in names else int(self.headers[names.index(b"content-length")][1])
         self._describe(parser.get_method().decode("ascii"), version)
         self.headers = []  # for trailers, which are no headers of the request
-        self.scope["extensions"] = {TRAILERS: {"headers": self.headers}, **self._extensions}
+        self.scope["extensions"] = {TRAILERS: {"headers": self.headers}}
+        if self._sends_files:
+            self.scope["extensions"][ZEROCOPY] = {}
         self.cycle = Cycle(
+            files=self._files if self._sends_files else None,
             scope=self.scope,
             transport=self.transport,
             flow=self.flow,
@@ -124,6 +130,12 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self._open.popleft()
         HttpToolsProtocol.on_response_complete(self)
+
+    def _files(self) -> FileSending:
+        """What sends files on this connection."""
+        if self._sending is None:
+            self._sending = FileSending(self.transport, self.flow)
+        return self._sending
 
     def _describe(self, method: str, version: str) -> None:
         """Let the scope say what the first line of the request does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
@@ -16,7 +17,7 @@ ABLE: Final = hasattr(os, "sendfile") and hasattr(os, "RWF_NOWAIT")
 """Whether this system can send files so, and tell whether a part of one is in its memory."""
 STEP: Final = 2**20
 """Bytes that one system call is asked to send."""
-APART: Final = 256 * 2**10
+APART: Final = 512 * 2**10
 """Between two bytes of which it is looked whether they are in memory; what lies between them came with them."""
 
 
@@ -28,8 +29,23 @@ def extent(file: int, offset: int | None, count: int | None) -> tuple[int, int]:
     return offset, max(os.fstat(file).st_size - offset, 0) if count is None else count
 
 
+class HeldHead:
+    """Stands in the place of a transport while the head of an answer is made, which is to go out with what follows.
+
+    Attributes:
+        head: what would have been sent.
+    """
+
+    def __init__(self) -> None:
+        self.head = b""
+
+    def write(self, data: bytes) -> None:
+        """Keep it."""
+        self.head += data
+
+
 class FileSending:
-    """Sends a part of a file; the loop waits neither for the connection nor for a disk.
+    """Sends parts of files on one connection; the loop waits neither for that nor for a disk.
 
     Args:
         transport: of a connection without TLS.
@@ -39,9 +55,18 @@ class FileSending:
     def __init__(self, transport: asyncio.Transport, flow: FlowControl) -> None:
         self._transport = transport
         self._flow = flow
+        self._own = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+        self._own.setblocking(False)
 
-    async def send(self, file: int, offset: int, count: int) -> bool:
+    def close(self) -> None:
+        """The connection has ended."""
+        self._own.close()
+
+    async def send(self, file: int, offset: int, count: int, head: bytes = b"") -> bool:
         """Send `count` bytes of an open file from `offset` on, behind what the transport has still to send.
+
+        Args:
+            head: sent before them, with the first of them.
 
         Returns:
             False: the client has gone.
@@ -50,19 +75,25 @@ class FileSending:
             EOFError: the file has fewer.
         """
         await self._emptied()
-        if self._transport.is_closing():
-            return False
         try:
-            with _duplicate(self._transport) as connection:
-                while count:
-                    sent = await self._some(connection, file, offset, min(count, STEP))
-                    if self._transport.is_closing():
-                        return False
-                    offset, count = offset + sent, count - sent
+            if head and not self._transport.is_closing():
+                await self._begin(head)
+            while count and not self._transport.is_closing():
+                sent = await self._some(file, offset, min(count, STEP))
+                offset, count = offset + sent, count - sent
         except ConnectionError:
             self._transport.abort()
-            return False
-        return True
+        return not self._transport.is_closing()
+
+    async def _begin(self, head: bytes) -> None:
+        """Send a head, and say that more follows at once."""
+        try:
+            sent = self._own.send(head, socket.MSG_MORE)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(head):
+            self._transport.write(head[sent:])
+            await self._emptied()
 
     async def _emptied(self) -> None:
         """Wait until the transport has sent what it has."""
@@ -77,31 +108,34 @@ class FileSending:
             finally:
                 self._transport.set_write_buffer_limits(high=high, low=low)
 
-    async def _some(self, connection: int, file: int, offset: int, count: int) -> int:
-        """Send some bytes, at least one; how many."""
+    async def _some(self, file: int, offset: int, count: int) -> int:
+        """Send some bytes, at least one, unless the connection ends; how many."""
         while not self._transport.is_closing():
             try:
                 if _in_memory(file, offset, count):
-                    sent = os.sendfile(connection, file, offset, count)
-                else:
-                    sent = await _by_thread(connection, file, offset, count)
+                    return _expect_some(os.sendfile(self._own.fileno(), file, offset, count))
+                with _duplicate(self._own) as connection:
+                    return _expect_some(await _by_thread(connection, file, offset, count))
             except BlockingIOError:
-                await _writable(connection)
-                continue
-            if not sent:
-                raise EOFError("the file is shorter than what was to be sent of it")
-            return sent
+                with _duplicate(self._own) as connection:
+                    await _writable(connection)
         return 0
 
 
+def _expect_some(sent: int) -> int:
+    if not sent:
+        raise EOFError("the file is shorter than what was to be sent of it")
+    return sent
+
+
 @contextmanager
-def _duplicate(transport: asyncio.Transport) -> Iterator[int]:
-    """A descriptor of the connection of its own: loops do not let anybody wait for the transport's."""
-    connection = os.dup(transport.get_extra_info("socket").fileno())
+def _duplicate(connection: socket.socket) -> Iterator[int]:
+    """A descriptor that stays open while something is waited for, though the connection may end."""
+    descriptor = os.dup(connection.fileno())
     try:
-        yield connection
+        yield descriptor
     finally:
-        os.close(connection)
+        os.close(descriptor)
 
 
 def _in_memory(file: int, offset: int, count: int) -> bool:

@@ -62,16 +62,22 @@ class Sender:
 
     Attributes:
         early: what it sends before its answer begins, and is refused.
+        pause: what it waits for between the head and the body.
         over: an answer has ended; `failures` has what it raised.
         offered: whether the extension was.
     """
 
     def __init__(
-        self, *messages: dict[str, Any], length: int | None = None, early: dict[str, Any] | None = None
+        self,
+        *messages: dict[str, Any],
+        length: int | None = None,
+        early: dict[str, Any] | None = None,
+        pause: asyncio.Event | None = None,
     ) -> None:
         self.messages = messages
         self.length = length
         self.early = early
+        self.pause = pause
         self.over = asyncio.Event()
         self.failures: list[BaseException] = []
         self.offered = False
@@ -86,6 +92,8 @@ class Sender:
         headers = [] if self.length is None else [(b"content-length", str(self.length).encode())]
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
+            if self.pause is not None:
+                await self.pause.wait()
             for message in self.messages:
                 await send(message)
         except BaseException as error:
@@ -198,9 +206,10 @@ async def test_a_file_that_is_shorter_than_told(file: int) -> None:
     assert [type(error) for error in app.failures] == [EOFError]
 
 
-async def test_more_than_the_length_is_refused(file: int) -> None:
+@pytest.mark.parametrize("length", [10, 10_000_000])
+async def test_more_than_the_length_is_refused(file: int, length: int) -> None:
     """As of any other body."""
-    app = Sender(part(file, offset=0, count=11), length=10)
+    app = Sender(part(file, offset=0, count=length + 1), length=length)
     async with served(app.kernel()) as host, connected(host) as reader:
         assert await body(reader) == b""
     assert [type(error) for error in app.failures] == [RuntimeError]
@@ -264,3 +273,14 @@ async def test_whoever_is_cancelled_waits_for_the_disk(monkeypatch: pytest.Monke
     with pytest.raises(asyncio.CancelledError):
         await sending
     assert ended.is_set()
+
+
+async def test_a_head_whose_body_takes_its_time(file: int) -> None:
+    """It does not wait for it."""
+    app = Sender(part(file, offset=0, count=len(CONTENT)), length=len(CONTENT), pause=asyncio.Event())
+    assert app.pause is not None
+    async with served(app.kernel()) as host, connected(host) as reader:
+        head = await reader.readuntil(b"\r\n\r\n")
+        app.pause.set()
+        assert b"content-length" in head
+        assert await reader.read() == CONTENT
