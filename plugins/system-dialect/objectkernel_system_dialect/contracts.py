@@ -69,6 +69,7 @@ from objectkernel_system_dialect.errors import (
     ValueInvalid,
     VersionConflict,
 )
+from objectkernel_system_dialect.forwarding import ForwardingDialect, HasDialect
 from objectkernel_system_dialect.migrations import MIGRATIONS, Migration
 from objectkernel_system_dialect.places import DatabasePlace
 from objectkernel_system_dialect.repository import BaseRepository, Repository, normalize_doc, normalize_docs
@@ -154,6 +155,8 @@ __all__ = [
     "Filter",
     "FilterEmpty",
     "FilterInvalid",
+    "ForwardingDialect",
+    "HasDialect",
     "IdempotencyKeyBusy",
     "IdempotencyKeyReused",
     "Index",

@@ -230,8 +230,8 @@ class SqliteExecutor(Statements):
                 place_of(self.path),
                 mode,
             )
-        # On a file that has just become one with a log this opens it. Whoever closes last of those who have the log open
-        # empties it: of readers that close at the same moment each sees the other, and none does.
+        # This opens the log of a file that has only now got one. A log is emptied by the last who has it open, so that
+        # has to be the writer: of readers that close at the same moment each sees the others, and none empties it.
         connection.execute("PRAGMA user_version").fetchone()
         if mode == "wal" and self._options.immediate_reads:
             pragmas = "query_only = ON", "busy_timeout = 0", f"cache_size = -{CACHE}"

@@ -144,7 +144,7 @@ async def test_nothing_new_is_registered_in_a_transaction(manager: HostManager, 
 
 @pytest.mark.anyio
 async def test_tenants_view_needs_no_connection(manager: HostManager, tmp_path: Path) -> None:
-    """What is no tenant is refused by its first operation, or at once where there is a connection."""
+    """What is no tenant, or another than its own, is refused by its first operation; with a connection at once."""
     one = project(tmp_path / "one.db", OWNED)
     await manager.add_project(one, open=False)
     dialect = manager.get(one.name).dialect
@@ -161,6 +161,11 @@ async def test_tenants_view_needs_no_connection(manager: HostManager, tmp_path: 
             mine.as_tenant(refused)
     with pytest.raises(TenantRequired):
         dialect.as_tenant(None)
+    await dialect.aclose()
+    yours, again = mine.as_tenant("you"), mine.as_tenant("me")
+    with pytest.raises(TenantRequired):
+        await yours.count(OWNED)
+    assert await again.count(OWNED) == 1
 
 
 @pytest.mark.anyio
