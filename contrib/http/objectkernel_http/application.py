@@ -20,6 +20,7 @@ from objectkernel_http.health import Readiness, add_health
 from objectkernel_http.limits import HttpLimits
 from objectkernel_http.openapi import with_components
 from objectkernel_http.problems import HANDLERS
+from objectkernel_http.sending_files import ZEROCOPY
 from objectkernel_http.shortcuts import add_shortcuts
 from objectkernel_http.site import site_of
 from objectkernel_http.watch import Watch
@@ -60,6 +61,8 @@ class KernelApplication(FastAPI):
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         known = self._shortcuts.known(scope) if self._directness else None
         if known is None or self.router.middleware_stack is not self._shortcuts:
+            if self.user_middleware:  # Starlette's own knows no such message, and loses or refuses it
+                scope.get("extensions", {}).pop(ZEROCOPY, None)
             await super().__call__(scope, receive, send)
             return
         scope["app"] = self

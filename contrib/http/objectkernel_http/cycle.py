@@ -35,6 +35,16 @@ class Cycle(RequestResponseCycle):
         self.files = files
         self._head = b""
 
+    def forget_body(self) -> None:
+        """Nobody asks for it any more; it would wait for the garbage collector."""
+        self.body = Pieces()
+
+    def disconnect(self) -> None:
+        """The connection has ended, or will at once."""
+        self.disconnected = True
+        self.forget_body()
+        self.message_event.set()
+
     async def receive(self) -> Any:
         """The next of its body."""
         if self.waiting_for_100_continue and not self.transport.is_closing():
@@ -66,8 +76,9 @@ class Cycle(RequestResponseCycle):
         """Let the head of a long answer go out with the first of its body, if that comes at once."""
         if self.flow.write_paused:
             await self.flow.drain()
-        transport, held = self.transport, HeldHead()
-        self.transport = held  # type: ignore[assignment]
+        transport = self.transport
+        held: Any = HeldHead()
+        self.transport = held
         try:
             await super().send(message)
         finally:
@@ -87,10 +98,11 @@ class Cycle(RequestResponseCycle):
             return
         offset, count = extent(message["file"], message.get("offset"), message.get("count"))
         body: Any = {"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)}
-        if self.scope["method"] == "HEAD":
+        if self.scope["method"] == "HEAD" or not count:  # an empty chunk would be the last one
             await self.send(body)
             return
         if self.chunked_encoding:
+            self._send_head()
             self.transport.write(b"%x\r\n" % count)
         elif count > self.expected_content_length:
             self._send_head()
@@ -98,8 +110,13 @@ class Cycle(RequestResponseCycle):
         else:
             self.expected_content_length -= count
         head, self._head = self._head, b""
-        if not await self.files().send(message["file"], offset, count, head):
-            return
+        try:
+            if not await self.files().send(message["file"], offset, count, head):
+                return
+        except BaseException:  # a part of it may have been sent: nothing can follow
+            self.transport.close()
+            self.disconnect()
+            raise
         if self.chunked_encoding:
             self.transport.write(b"\r\n")
         if not self.disconnected:

@@ -7,6 +7,7 @@ which receives straight into what the application gets, and gives the connection
 from __future__ import annotations
 
 import asyncio
+import sys
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 WORTH: Final = 256 * 2**10
 """Bytes still to come of a body that is received this way."""
+ABLE: Final = sys.platform != "win32"
+"""Whether loops receive straight into what a protocol gives them, and ask for it each time: not on Windows, where they
+receive first and then copy, without asking whether the protocol is still the same.
+"""
 LEAST, MOST = 64 * 2**10, 2**20
 """Of one piece. What comes slowly has small ones, so that a thousand slow senders do not fill the memory."""
 
@@ -87,7 +92,7 @@ class LargeBody(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the transport puts what comes next: never more than the body still has."""
-        if self._filling is None:
+        if self._filling is None or self._cycle.response_complete:  # what is in it is for nobody
             self._filling = Filling(min(self._usual, self._left))
         return self._filling.rest()
 
@@ -108,6 +113,7 @@ class LargeBody(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
+        self._filling = None
         self._protocol.connection_lost(exc)
 
     def pause_writing(self) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from objectkernel_http import large_bodies
 from objectkernel_http.cycle import Cycle
 from objectkernel_http.large_bodies import WORTH, LargeBody
 from objectkernel_http.protocol import TRAILERS, TimedProtocol
@@ -55,7 +56,7 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
 
     def _receive_past_the_parser(self) -> None:
         """Let another protocol have what is left of the body, if that is the next thing to come."""
-        if len(self._open) == 1 and not self._deaf and not self.transport.is_closing():
+        if large_bodies.ABLE and len(self._open) == 1 and not self._deaf and not self.transport.is_closing():
             self.cycle.body = body = LargeBody(self, self._left)
             self._left = 0
             self.transport.set_protocol(body)
@@ -73,8 +74,7 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         for cycle in self._open:  # uvicorn tells the last one only
-            cycle.disconnected = True
-            cycle.message_event.set()
+            cycle.disconnect()
         super().connection_lost(exc)
         if self._sending is not None:
             self._sending.close()
@@ -116,11 +116,12 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
         if upgrade:  # to nothing: it is answered as if it had not asked
             self._deaf = True
             self.cycle.keep_alive = False
+        app: Any = self.app
         if len(self._open) == 1:
-            self._start_asgi_task(self.cycle, self.app)
+            self._start_asgi_task(self.cycle, app)
         else:  # those before it are answered first
             self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
+            self.pipeline.appendleft((self.cycle, app))
 
     def on_body(self, body: bytes) -> None:
         self._unread = 0
@@ -128,7 +129,7 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
         super().on_body(body)
 
     def on_response_complete(self) -> None:
-        self._open.popleft()
+        self._open.popleft().forget_body()
         HttpToolsProtocol.on_response_complete(self)
 
     def _files(self) -> FileSending:

@@ -57,10 +57,12 @@ class FileSending:
         self._flow = flow
         self._own = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
         self._own.setblocking(False)
+        self._changed = asyncio.Event()
 
     def close(self) -> None:
-        """The connection has ended."""
+        """The connection has ended, also for what waits until somebody reads from it."""
         self._own.close()
+        self._changed.set()
 
     async def send(self, file: int, offset: int, count: int, head: bytes = b"") -> bool:
         """Send `count` bytes of an open file from `offset` on, behind what the transport has still to send.
@@ -81,7 +83,7 @@ class FileSending:
             while count and not self._transport.is_closing():
                 sent = await self._some(file, offset, min(count, STEP))
                 offset, count = offset + sent, count - sent
-        except ConnectionError:
+        except (ConnectionError, TimeoutError):
             self._transport.abort()
         return not self._transport.is_closing()
 
@@ -118,8 +120,18 @@ class FileSending:
                     return _expect_some(await _by_thread(connection, file, offset, count))
             except BlockingIOError:
                 with _duplicate(self._own) as connection:
-                    await _writable(connection)
+                    await self._writable(connection)
         return 0
+
+    async def _writable(self, connection: int) -> None:
+        """Wait until the connection takes more, or has ended."""
+        loop = asyncio.get_running_loop()
+        loop.add_writer(connection, self._changed.set)
+        try:
+            await self._changed.wait()
+        finally:
+            loop.remove_writer(connection)
+        self._changed.clear()
 
 
 def _expect_some(sent: int) -> int:
@@ -163,14 +175,3 @@ async def _by_thread(connection: int, file: int, offset: int, count: int) -> int
         if not sending.cancelled():
             sending.exception()  # nobody asks for it any more
         raise
-
-
-async def _writable(connection: int) -> None:
-    """Wait until the connection takes more."""
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    loop.add_writer(connection, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_writer(connection)

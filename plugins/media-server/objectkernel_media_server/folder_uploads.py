@@ -134,7 +134,7 @@ class FolderUploads(FolderStore):
         if found.st_size > size:
             part = PartFile(self._folders, path, size, None, new=False)
             part.close()
-        digest = hash_of(path, size) if running is None else running.hexdigest()
+        digest = _digest(running) or hash_of(path, size)
         if not self._folders.publish(path, target):
             if not os.path.samefile(path, target) and (
                 os.stat(target).st_size != size or hash_of(target, size) != digest
@@ -156,6 +156,15 @@ class FolderUploads(FolderStore):
         if done.size != size:
             raise exists(bucket, key)
         return attrs.evolve(done, sha256=hash_of(target, size))
+
+
+def _digest(running: RunningHash | None) -> str | None:
+    """What was hashed beside; None: nothing was, or not to the end, as where there was no memory left."""
+    if running is None:
+        return None
+    with contextlib.suppress(Exception):
+        return running.hexdigest()
+    return None
 
 
 def _name(path: Path, size: int, stamp: int | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import random
 import ssl
@@ -15,6 +16,7 @@ import httpx
 import pytest
 from objectkernel import ObjectKernel, Plugin, contributes
 from objectkernel_contracts import MOUNTS, MountedApplication, Public
+from objectkernel_http import large_bodies
 
 from tests.contrib.http.sockets import served
 
@@ -60,7 +62,9 @@ class Receiver:
         sizes: list[int] = []
         hashed, more = hashlib.sha256(), True
         self.sizes.append(sizes)
-        if scope["path"].endswith("/ignore"):
+        if scope["path"].endswith("/wait"):
+            await self.proceed.wait()
+        if scope["path"].endswith(("/ignore", "/wait")):
             await self.answer(send, b"unread")
             return
         while more:
@@ -97,6 +101,11 @@ def head(path: str, length: int, *more: str) -> bytes:
     """The head of a request with a body."""
     lines = [f"POST /app{path} HTTP/1.1", "Host: a", f"Content-Length: {length}", *more]
     return "\r\n".join([*lines, "", ""]).encode()
+
+
+def fillings() -> list[large_bodies.Filling]:
+    """What is being received by any connection."""
+    return [one for one in gc.get_objects() if type(one) is large_bodies.Filling]
 
 
 def digest(content: bytes) -> bytes:
@@ -198,6 +207,62 @@ async def test_an_answer_in_the_middle_of_the_body() -> None:
         await answer(reader)
         writer.write(BODY[3 * 2**19 :] + head("/hash", 5) + b"small")
         assert await answer(reader) == digest(b"small")
+        writer.close()
+
+
+async def test_an_answer_while_a_piece_is_full() -> None:
+    """An application that has never asked for the body answers: what is full is for nobody, and the rest comes."""
+    app = Receiver()
+    async with served(app.kernel(), **LIMITS) as host:
+        reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
+        app.proceed.clear()
+        writer.write(head("/wait", len(BODY)))  # alone: its body is received past the parser from its first byte
+        while not app.sizes:
+            await asyncio.sleep(0.01)
+        writer.write(BODY + head("/hash", 5) + b"small")
+        await asyncio.sleep(0.1)
+        app.proceed.set()
+        assert await answer(reader) == b"unread"
+        assert await answer(reader) == digest(b"small")
+        writer.close()
+
+
+async def test_what_nobody_asked_for_is_let_go_with_its_connection() -> None:
+    """And not only by the garbage collector, which counts objects and not their bytes."""
+    app = Receiver()
+    async with served(app.kernel(), **LIMITS) as host:
+        gc.collect()
+        gc.disable()
+        try:
+            app.proceed.clear()
+            _, writer = await asyncio.open_connection("127.0.0.1", host.port)
+            writer.write(head("/hash", len(BODY)))
+            while not app.sizes:
+                await asyncio.sleep(0.01)
+            writer.write(BODY[: 2**15])
+            while not any(map(len, fillings())):
+                await asyncio.sleep(0.01)
+            writer.transport.abort()
+            await asyncio.sleep(0.1)
+            app.proceed.set()
+            while app.ending != "http.disconnect":
+                await asyncio.sleep(0.01)
+            left = len(fillings())
+        finally:
+            gc.enable()
+    assert not left
+
+
+async def test_loops_that_receive_before_they_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There the parser has all of it."""
+    monkeypatch.setattr(large_bodies, "ABLE", False)
+    monkeypatch.setattr(large_bodies.LargeBody, "__init__", None)
+    app = Receiver()
+    async with served(app.kernel(), **LIMITS) as host:
+        reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
+        writing = asyncio.ensure_future(_write(writer, head("/hash", len(BODY)) + BODY))
+        assert await answer(reader) == digest(BODY)
+        await writing
         writer.close()
 
 

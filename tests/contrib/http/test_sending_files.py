@@ -11,9 +11,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from objectkernel import ObjectKernel, Plugin, contributes
 from objectkernel_contracts import MOUNTS, MountedApplication, Public
+from objectkernel_http import asgi_app, kernel_lifespan
+from starlette.middleware.gzip import GZipMiddleware
 
 from tests.contrib.http.sockets import Served, served
 
@@ -213,6 +216,76 @@ async def test_more_than_the_length_is_refused(file: int, length: int) -> None:
     async with served(app.kernel()) as host, connected(host) as reader:
         assert await body(reader) == b""
     assert [type(error) for error in app.failures] == [RuntimeError]
+
+
+async def test_nothing_of_a_file(file: int) -> None:
+    """No chunk: an empty one would end the answer."""
+    app = Sender(part(file, offset=0, count=0, more_body=True), text(b"end", more=False))
+    async with served(app.kernel()) as host, connected(host) as reader:
+        told = await body(reader)
+    assert told == b"3\r\nend\r\n0\r\n\r\n"
+
+
+async def test_nothing_follows_a_part_that_was_not_sent_wholly(file: int) -> None:
+    """An application that gives up and ends its answer: no other answer is taken for the rest of the file."""
+
+    class Impatient(Sender):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            length = (b"content-length", str(len(CONTENT)).encode())
+            await send({"type": "http.response.start", "status": 200, "headers": [length]})
+            try:
+                with anyio.fail_after(0.2):
+                    await send(part(file, offset=0, count=len(CONTENT), more_body=True))
+            except TimeoutError:
+                self.over.set()
+            await send(text(b"", more=False))
+
+    app = Impatient()
+    async with served(app.kernel(), idle_seconds=1) as host:
+        reader, writer = await asyncio.open_connection("127.0.0.1", host.port, limit=2**10)
+        writer.write(b"GET /app/ HTTP/1.1\r\nHost: a\r\n\r\n" * 2)
+        await app.over.wait()
+        told = await body(reader)
+        writer.close()
+    assert len(told) < len(CONTENT)
+    assert told == CONTENT[: len(told)]
+
+
+async def test_a_client_that_neither_reads_nor_sends_any_more(file: int) -> None:
+    """The server closes its connection, and the application waits for nothing."""
+    app = Sender(*[part(file, offset=0, count=len(CONTENT), more_body=True)] * 20, length=20 * len(CONTENT))
+    async with served(app.kernel(), stop_seconds=1) as host:
+        _, writer = await asyncio.open_connection("127.0.0.1", host.port, limit=2**10)
+        writer.write(b"GET /app/ HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.sleep(0.2)
+        writer.write_eof()
+        with anyio.move_on_after(5):
+            await app.over.wait()
+        ended = app.over.is_set()
+        writer.close()
+    assert ended
+    assert not [error for error in app.failures if isinstance(error, asyncio.CancelledError)]
+
+
+async def test_middleware_is_not_offered_it() -> None:
+    """Starlette's would lose such a message, or refuse it."""
+    app = Sender(text(b"fine", more=False), length=4)
+    kernel = app.kernel()
+    application = asgi_app(kernel)
+    application.add_middleware(GZipMiddleware)
+    scope = {"type": "http", "method": "GET", "path": "/app/", "query_string": b"", "headers": [(b"host", b"a")]}
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with kernel_lifespan(kernel)(application):
+        await application({**scope, "extensions": {KIND: {}}}, receive, send)
+    assert [one["type"] for one in sent] == ["http.response.start", "http.response.body"]
+    assert not app.offered
 
 
 async def test_it_has_its_place(file: int) -> None:
