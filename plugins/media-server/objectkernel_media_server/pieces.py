@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable
 from typing import Final
 
 MIB: Final = 1024 * 1024
-BATCH: Final = 4 * MIB
+BATCH: Final = 2 * MIB
 """One step of a worker thread: small enough for memory, large enough that the way there does not count."""
 PIECE: Final = MIB
 """What readers get at once."""
