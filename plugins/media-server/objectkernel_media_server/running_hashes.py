@@ -40,8 +40,7 @@ class RunningHash:
         """Add a batch."""
         with self._changed:
             if not self._busy and sum(map(len, batch)) < _WORTH and not (self._before and self._before._busy):
-                self._begin()
-                self._add(batch)
+                self._add_here(batch)
                 return
             self._waiting.append(batch)
             if not self._busy:
@@ -86,6 +85,14 @@ class RunningHash:
         """Go on from the one before."""
         if self._before is not None:
             self._sha256, self._before = self._before._settled().copy(), None
+
+    def _add_here(self, batch: Sequence[bytes]) -> None:
+        """Add a batch, or note why there is no hash any more: who writes goes on, and who finishes reads."""
+        try:
+            self._begin()
+            self._add(batch)
+        except Exception as error:
+            self._error = error
 
     def _add(self, batch: Sequence[bytes]) -> None:
         for piece in batch:

@@ -78,5 +78,8 @@ def test_what_goes_wrong_is_told(pool: ThreadPoolExecutor) -> None:
     hashed.update([*BATCH, "no bytes"])  # type: ignore[list-item]
     with pytest.raises(TypeError):
         hashed.hexdigest()
+    further = RunningHash(pool, hashed)
+    further.update(SMALL)  # the bytes are written all the same
+    further.update(BATCH)
     with pytest.raises(TypeError):
-        RunningHash(pool, hashed).hexdigest()
+        further.hexdigest()
