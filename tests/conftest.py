@@ -36,19 +36,27 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark as slow what repeats, elsewhere, what another test of the same name has shown.
+    """Leave out what trio cannot run, and mark as slow what repeats, elsewhere, what another test of the same name has
+    shown.
 
     The second event loop is for `make check`, but in the kernel: plugins reach both by way of it and of anyio. So are
     the servers' databases: `make test` is for every change, and says the same on a machine that has none.
     """
+    there_is_none = [item for item in items if is_on_trio(item) and item.get_closest_marker("asyncio_only")]
+    config.hook.pytest_deselected(items=there_is_none)
+    items[:] = [item for item in items if item not in there_is_none]
     for item in items:
-        parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         needs_server = item.get_closest_marker("postgres") or item.get_closest_marker("mariadb")
-        is_second_loop = parameters.get("anyio_backend") == "trio" and KERNEL_TESTS not in item.path.parents
+        is_second_loop = is_on_trio(item) and KERNEL_TESTS not in item.path.parents
         if needs_server or is_second_loop:
             item.add_marker(pytest.mark.slow)
     if config.option.markexpr == "not slow":
         shorten({item.function for item in items if isinstance(item, pytest.Function)})
+
+
+def is_on_trio(item: pytest.Item) -> bool:
+    """Whether a test runs on the second event loop."""
+    return hasattr(item, "callspec") and item.callspec.params.get("anyio_backend") == "trio"
 
 
 def shorten(functions: set[Any]) -> None:

@@ -102,7 +102,7 @@ class Forms(Plugin):
 
     @provides(CACHE)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     def abstract(self) -> Ledger:
-        raise NotImplementedError
+        raise NotImplementedError  # this file is read by type checkers, and never run
 
     @provides(DATABASE)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     def optional(self) -> Database | None:

@@ -14,10 +14,9 @@ from typing import Any
 
 import httpx
 import pytest
-from objectkernel import ObjectKernel, Plugin, contributes
-from objectkernel_contracts import MOUNTS, MountedApplication, Public
 from objectkernel_http import large_bodies
 
+from tests.contrib.http.mounted import LOOPS, kernel_of, loop_of
 from tests.contrib.http.sockets import served
 
 pytest.importorskip("httptools")
@@ -29,16 +28,10 @@ LIMITS = {"body_bytes": 2**28}
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-@pytest.fixture(
-    scope="module",
-    params=[("asyncio", {"use_uvloop": False}), ("asyncio", {"use_uvloop": True})],
-    ids=["asyncio", "uvloop"],
-)
+@pytest.fixture(scope="module", params=LOOPS)
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     """Both transports, which receive in different ways."""
-    if request.param[1]["use_uvloop"]:
-        pytest.importorskip("uvloop")
-    return request.param
+    return loop_of(request)
 
 
 class Receiver:
@@ -84,18 +77,6 @@ class Receiver:
         await send({"type": "http.response.start", "status": 200, "headers": [length]})
         await send({"type": "http.response.body", "body": content})
 
-    def kernel(self) -> ObjectKernel:
-        """A kernel that serves it."""
-
-        class Receiving(Plugin):
-            name = "receiving"
-
-            @contributes(MOUNTS, uses=())
-            def application(inner) -> MountedApplication:
-                return MountedApplication(path="/app", make=lambda: self, access=Public())
-
-        return ObjectKernel(plugins=[Receiving], discover=False)
-
 
 def head(path: str, length: int, *more: str) -> bytes:
     """The head of a request with a body."""
@@ -123,7 +104,7 @@ async def test_requests_of_one_connection_behind_each_other() -> None:
     """Large, small and large ones, all sent before any is answered: none has a byte of another."""
     app = Receiver()
     bodies = [BODY, b"small", BODY[:-1], b"", BODY[5:]]
-    async with served(app.kernel(), **LIMITS) as host:
+    async with served(kernel_of(app), **LIMITS) as host:
         reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
         sent = b"".join(head("/hash", len(body)) + body for body in bodies)
         writing = asyncio.ensure_future(_write(writer, sent))
@@ -137,7 +118,7 @@ async def test_requests_of_one_connection_behind_each_other() -> None:
 async def test_pieces_are_large() -> None:
     """A body that comes quickly is not handed on in pieces of a parser's size."""
     app = Receiver()
-    async with served(app.kernel(), **LIMITS) as host:
+    async with served(kernel_of(app), **LIMITS) as host:
         app.proceed.clear()
         reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
         writing = asyncio.ensure_future(_write(writer, head("/hash", len(BODY)) + BODY))
@@ -157,7 +138,7 @@ async def test_what_nobody_asks_for_is_not_received() -> None:
     """An application that is busy stops its sender: the process keeps no more than a piece or two of it."""
     app, size = Receiver(), 64 * 2**20
     app.proceed.clear()
-    async with served(app.kernel(), **LIMITS) as host:
+    async with served(kernel_of(app), **LIMITS) as host:
         reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
         writer.transport.set_write_buffer_limits(high=0)
         writing = asyncio.ensure_future(_write(writer, head("/hash", size) + bytes(size)))
@@ -173,7 +154,7 @@ async def test_what_nobody_asks_for_is_not_received() -> None:
 async def test_a_sender_that_goes_in_the_middle() -> None:
     """The application is told."""
     app = Receiver()
-    async with served(app.kernel(), **LIMITS) as host:
+    async with served(kernel_of(app), **LIMITS) as host:
         _, writer = await asyncio.open_connection("127.0.0.1", host.port)
         writer.write(head("/hash", len(BODY)) + BODY[: 2**20])
         await writer.drain()
@@ -188,7 +169,7 @@ async def test_a_sender_that_goes_in_the_middle() -> None:
 async def test_an_answer_before_the_body() -> None:
     """What comes of the body then is nobody's, and the next request of the connection is answered."""
     app = Receiver()
-    async with served(app.kernel(), **LIMITS) as host:
+    async with served(kernel_of(app), **LIMITS) as host:
         reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
         writer.write(head("/ignore", len(BODY)) + BODY[:1000])
         assert await answer(reader) == b"unread"
@@ -201,7 +182,7 @@ async def test_an_answer_in_the_middle_of_the_body() -> None:
     """As before, where the parser reads no more already."""
     app = Receiver()
 
-    async with served(app.kernel(), **LIMITS) as host:
+    async with served(kernel_of(app), **LIMITS) as host:
         reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
         writer.write(head("/stop", len(BODY)) + BODY[: 3 * 2**19])
         await answer(reader)
@@ -213,7 +194,7 @@ async def test_an_answer_in_the_middle_of_the_body() -> None:
 async def test_an_answer_while_a_piece_is_full() -> None:
     """An application that has never asked for the body answers: what is full is for nobody, and the rest comes."""
     app = Receiver()
-    async with served(app.kernel(), **LIMITS) as host:
+    async with served(kernel_of(app), **LIMITS) as host:
         reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
         app.proceed.clear()
         writer.write(head("/wait", len(BODY)))  # alone: its body is received past the parser from its first byte
@@ -230,7 +211,7 @@ async def test_an_answer_while_a_piece_is_full() -> None:
 async def test_what_nobody_asked_for_is_let_go_with_its_connection() -> None:
     """And not only by the garbage collector, which counts objects and not their bytes."""
     app = Receiver()
-    async with served(app.kernel(), **LIMITS) as host:
+    async with served(kernel_of(app), **LIMITS) as host:
         gc.collect()
         gc.disable()
         try:
@@ -258,7 +239,7 @@ async def test_loops_that_receive_before_they_ask(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(large_bodies, "ABLE", False)
     monkeypatch.setattr(large_bodies.LargeBody, "__init__", None)
     app = Receiver()
-    async with served(app.kernel(), **LIMITS) as host:
+    async with served(kernel_of(app), **LIMITS) as host:
         reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
         writing = asyncio.ensure_future(_write(writer, head("/hash", len(BODY)) + BODY))
         assert await answer(reader) == digest(BODY)
@@ -269,7 +250,7 @@ async def test_loops_that_receive_before_they_ask(monkeypatch: pytest.MonkeyPatc
 async def test_a_sender_who_waits_for_a_word() -> None:
     """``Expect: 100-continue``."""
     app = Receiver()
-    async with served(app.kernel(), **LIMITS) as host:
+    async with served(kernel_of(app), **LIMITS) as host:
         reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
         writer.write(head("/hash", len(BODY), "Expect: 100-continue"))
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -281,7 +262,7 @@ async def test_a_sender_who_waits_for_a_word() -> None:
 async def test_a_body_that_trickles_has_an_end() -> None:
     """The host's limit of time holds here too."""
     app = Receiver()
-    async with served(app.kernel(), body_seconds=0.3, **LIMITS) as host:
+    async with served(kernel_of(app), body_seconds=0.3, **LIMITS) as host:
         reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
         writer.write(head("/hash", len(BODY)) + BODY[:1000])
         told = await reader.readline()
@@ -296,7 +277,7 @@ async def test_over_tls(tmp_path: Path) -> None:
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(cert)]
     subprocess.run([*made, *subject], check=True, capture_output=True)
     app = Receiver()
-    async with served(app.kernel(), certfile=cert, keyfile=key, **LIMITS) as host:
+    async with served(kernel_of(app), certfile=cert, keyfile=key, **LIMITS) as host:
         trust = ssl.create_default_context(cafile=str(cert))
         async with httpx.AsyncClient(verify=trust, trust_env=False) as client:
             for body in (BODY, b"small", BODY[1:]):

@@ -62,11 +62,11 @@ class Plain:
         await send({"type": "http.response.body", "body": scope["path"].encode()})
 
 
-@pytest.fixture(params=FRAMEWORKS)
-def framework(request: pytest.FixtureRequest, anyio_backend_name: str) -> str:
+@pytest.fixture(
+    params=[pytest.param(one, marks=pytest.mark.asyncio_only if one in ON_ASYNCIO else ()) for one in FRAMEWORKS]
+)
+def framework(request: pytest.FixtureRequest) -> str:
     found: str = request.param
-    if found in ON_ASYNCIO and anyio_backend_name != "asyncio":
-        pytest.skip(f"{found} runs on asyncio alone")
     return found
 
 

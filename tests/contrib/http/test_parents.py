@@ -50,10 +50,8 @@ def in_django(kernel: ObjectKernel, with_lifespan: bool) -> Starlette:
 PARENTS = {"fastapi": in_fastapi, "starlette": in_starlette, "django": in_django}
 
 
-@pytest.fixture(params=PARENTS)
-def parent(request: pytest.FixtureRequest, anyio_backend_name: str) -> Parent:
-    if request.param == "django" and anyio_backend_name != "asyncio":
-        pytest.skip("django runs on asyncio alone")
+@pytest.fixture(params=["fastapi", "starlette", pytest.param("django", marks=pytest.mark.asyncio_only)])
+def parent(request: pytest.FixtureRequest) -> Parent:
     found: Parent = PARENTS[request.param]
     return found
 

@@ -13,11 +13,10 @@ from typing import Any
 
 import anyio
 import pytest
-from objectkernel import ObjectKernel, Plugin, contributes
-from objectkernel_contracts import MOUNTS, MountedApplication, Public
 from objectkernel_http import asgi_app, kernel_lifespan
 from starlette.middleware.gzip import GZipMiddleware
 
+from tests.contrib.http.mounted import LOOPS, kernel_of, loop_of
 from tests.contrib.http.sockets import Served, served
 
 pytest.importorskip("httptools")
@@ -29,16 +28,10 @@ CONTENT = random.Random(5).randbytes(9 * 2**20 + 3)
 KIND = "http.response.zerocopysend"
 
 
-@pytest.fixture(
-    scope="module",
-    params=[("asyncio", {"use_uvloop": False}), ("asyncio", {"use_uvloop": True})],
-    ids=["asyncio", "uvloop"],
-)
+@pytest.fixture(scope="module", params=LOOPS)
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     """Both transports: what they have not sent yet stands before the file."""
-    if request.param[1]["use_uvloop"]:
-        pytest.importorskip("uvloop")
-    return request.param
+    return loop_of(request)
 
 
 @pytest.fixture(params=[True, False], ids=["in memory", "on a disk"])
@@ -105,18 +98,6 @@ class Sender:
         finally:
             self.over.set()
 
-    def kernel(self) -> ObjectKernel:
-        """A kernel that serves it."""
-
-        class Sending(Plugin):
-            name = "sending"
-
-            @contributes(MOUNTS, uses=())
-            def application(inner) -> MountedApplication:
-                return MountedApplication(path="/app", make=lambda: self, access=Public())
-
-        return ObjectKernel(plugins=[Sending], discover=False)
-
 
 def part(file: int, **what: Any) -> dict[str, Any]:
     return {"type": KIND, "file": file, **what}
@@ -152,7 +133,7 @@ async def body(reader: asyncio.StreamReader, pause: float = 0.0) -> bytes:
 async def test_a_whole_file(file: int, pause: float) -> None:
     """To a client that reads at once, and to one that lets the connection fill."""
     app = Sender(part(file, offset=0, count=len(CONTENT)), length=len(CONTENT))
-    async with served(app.kernel()) as host, connected(host) as reader:
+    async with served(kernel_of(app)) as host, connected(host) as reader:
         assert await body(reader, pause) == CONTENT
     assert app.offered and not app.failures
 
@@ -166,7 +147,7 @@ async def test_parts_between_other_bytes(file: int) -> None:
         messages += [text(b"x" * 70_000, more=True), part(file, offset=offset, count=count, more_body=True)]
     expected = b"".join(b"x" * 70_000 + CONTENT[offset : offset + count] for offset, count in spans) + b"end"
     app = Sender(*messages, text(b"end", more=False), length=len(expected))
-    async with served(app.kernel()) as host, connected(host) as reader:
+    async with served(kernel_of(app)) as host, connected(host) as reader:
         assert await body(reader, 0.001) == expected
 
 
@@ -174,7 +155,7 @@ async def test_without_a_length(file: int) -> None:
     """Chunks, of which the file is one; without offset and count it is sent from where it stands to its end."""
     os.lseek(file, 4, os.SEEK_SET)
     app = Sender(part(file, more_body=True), text(b"end", more=False))
-    async with served(app.kernel()) as host, connected(host) as reader:
+    async with served(kernel_of(app)) as host, connected(host) as reader:
         told = await body(reader)
     size = len(CONTENT) - 4
     assert told == b"%x\r\n" % size + CONTENT[4:] + b"\r\n3\r\nend\r\n0\r\n\r\n"
@@ -183,7 +164,7 @@ async def test_without_a_length(file: int) -> None:
 async def test_the_next_request_of_the_connection(file: int) -> None:
     """It is answered behind the file, and not before its end."""
     app = Sender(part(file, offset=0, count=len(CONTENT)), length=len(CONTENT))
-    async with served(app.kernel()) as host:
+    async with served(kernel_of(app)) as host:
         reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
         writer.write(b"GET /app/ HTTP/1.1\r\nHost: a\r\n\r\n" * 3)
         for _ in range(3):
@@ -195,7 +176,7 @@ async def test_the_next_request_of_the_connection(file: int) -> None:
 async def test_head(file: int) -> None:
     """Nothing of the file."""
     app = Sender(part(file, offset=0, count=len(CONTENT)), length=len(CONTENT))
-    async with served(app.kernel()) as host, connected(host, "HEAD") as reader:
+    async with served(kernel_of(app)) as host, connected(host, "HEAD") as reader:
         assert await body(reader) == b""
     assert not app.failures
 
@@ -204,7 +185,7 @@ async def test_head(file: int) -> None:
 async def test_a_file_that_is_shorter_than_told(file: int) -> None:
     """The client sees that something is missing, and the log says what."""
     app = Sender(part(file, offset=10, count=len(CONTENT)), length=len(CONTENT))
-    async with served(app.kernel()) as host, connected(host) as reader:
+    async with served(kernel_of(app)) as host, connected(host) as reader:
         assert await body(reader) == CONTENT[10:]
     assert [type(error) for error in app.failures] == [EOFError]
 
@@ -213,7 +194,7 @@ async def test_a_file_that_is_shorter_than_told(file: int) -> None:
 async def test_more_than_the_length_is_refused(file: int, length: int) -> None:
     """As of any other body."""
     app = Sender(part(file, offset=0, count=length + 1), length=length)
-    async with served(app.kernel()) as host, connected(host) as reader:
+    async with served(kernel_of(app)) as host, connected(host) as reader:
         assert await body(reader) == b""
     assert [type(error) for error in app.failures] == [RuntimeError]
 
@@ -221,7 +202,7 @@ async def test_more_than_the_length_is_refused(file: int, length: int) -> None:
 async def test_nothing_of_a_file(file: int) -> None:
     """No chunk: an empty one would end the answer."""
     app = Sender(part(file, offset=0, count=0, more_body=True), text(b"end", more=False))
-    async with served(app.kernel()) as host, connected(host) as reader:
+    async with served(kernel_of(app)) as host, connected(host) as reader:
         told = await body(reader)
     assert told == b"3\r\nend\r\n0\r\n\r\n"
 
@@ -241,7 +222,7 @@ async def test_nothing_follows_a_part_that_was_not_sent_wholly(file: int) -> Non
             await send(text(b"", more=False))
 
     app = Impatient()
-    async with served(app.kernel(), idle_seconds=1) as host:
+    async with served(kernel_of(app), idle_seconds=1) as host:
         reader, writer = await asyncio.open_connection("127.0.0.1", host.port, limit=2**10)
         writer.write(b"GET /app/ HTTP/1.1\r\nHost: a\r\n\r\n" * 2)
         await app.over.wait()
@@ -254,7 +235,7 @@ async def test_nothing_follows_a_part_that_was_not_sent_wholly(file: int) -> Non
 async def test_a_client_that_neither_reads_nor_sends_any_more(file: int) -> None:
     """The server closes its connection, and the application waits for nothing."""
     app = Sender(*[part(file, offset=0, count=len(CONTENT), more_body=True)] * 20, length=20 * len(CONTENT))
-    async with served(app.kernel(), stop_seconds=1) as host:
+    async with served(kernel_of(app), stop_seconds=1) as host:
         _, writer = await asyncio.open_connection("127.0.0.1", host.port, limit=2**10)
         writer.write(b"GET /app/ HTTP/1.1\r\nHost: a\r\n\r\n")
         await asyncio.sleep(0.2)
@@ -270,7 +251,7 @@ async def test_a_client_that_neither_reads_nor_sends_any_more(file: int) -> None
 async def test_middleware_is_not_offered_it() -> None:
     """Starlette's would lose such a message, or refuse it."""
     app = Sender(text(b"fine", more=False), length=4)
-    kernel = app.kernel()
+    kernel = kernel_of(app)
     application = asgi_app(kernel)
     application.add_middleware(GZipMiddleware)
     scope = {"type": "http", "method": "GET", "path": "/app/", "query_string": b"", "headers": [(b"host", b"a")]}
@@ -291,7 +272,7 @@ async def test_middleware_is_not_offered_it() -> None:
 async def test_it_has_its_place(file: int) -> None:
     """Before the answer begins there is no body."""
     app = Sender(text(b"fine", more=False), length=4, early=part(file, offset=0, count=1))
-    async with served(app.kernel()) as host, connected(host) as reader:
+    async with served(kernel_of(app)) as host, connected(host) as reader:
         assert await body(reader) == b"fine"
 
 
@@ -299,7 +280,7 @@ async def test_it_has_its_place(file: int) -> None:
 async def test_a_client_that_goes(file: int) -> None:
     """The application goes on and ends, and the server has no descriptor more than before."""
     app = Sender(part(file, offset=0, count=len(CONTENT)), length=len(CONTENT))
-    async with served(app.kernel()) as host:
+    async with served(kernel_of(app)) as host:
         before = len(os.listdir("/proc/self/fd"))
         for _ in range(3):
             app.over.clear()
@@ -317,7 +298,7 @@ async def test_a_client_that_goes(file: int) -> None:
 async def test_a_host_that_stops_does_not_wait_for_a_client_that_does_not_read(file: int) -> None:
     """A request that is cancelled lets go of the connection."""
     app = Sender(*[part(file, offset=0, count=len(CONTENT), more_body=True)] * 20, length=20 * len(CONTENT))
-    async with served(app.kernel(), stop_seconds=1) as host:
+    async with served(kernel_of(app), stop_seconds=1) as host:
         _, writer = await asyncio.open_connection("127.0.0.1", host.port, limit=2**10)
         writer.write(b"GET /app/ HTTP/1.1\r\nHost: a\r\n\r\n")
         await asyncio.sleep(0.2)
@@ -352,7 +333,7 @@ async def test_a_head_whose_body_takes_its_time(file: int) -> None:
     """It does not wait for it."""
     app = Sender(part(file, offset=0, count=len(CONTENT)), length=len(CONTENT), pause=asyncio.Event())
     assert app.pause is not None
-    async with served(app.kernel()) as host, connected(host) as reader:
+    async with served(kernel_of(app)) as host, connected(host) as reader:
         head = await reader.readuntil(b"\r\n\r\n")
         app.pause.set()
         assert b"content-length" in head

@@ -26,7 +26,7 @@ from objectkernel_media_server.upload_needs import NewUpload
 from objectkernel_media_server.uploads import UploadService
 from objectkernel_system_dialect.contracts import Dialect
 
-from tests.plugins.media_server.databases import KINDS, opened, place_of
+from tests.plugins.media_server.databases import opened, place_of
 from tests.plugins.media_server.upload_hosts import BASE, BUCKET, SECRET, webm
 from tests.plugins.system_dialect.databases import (  # noqa: F401 - fixtures
     mariadb_database,
@@ -71,11 +71,16 @@ class Studio:
         return [path.name for path in self.root.rglob("*") if path.is_file()]
 
 
-@pytest.fixture(name="studio", params=KINDS)
+@pytest.fixture(
+    name="studio",
+    params=[
+        "sqlite",
+        pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.asyncio_only]),
+        pytest.param("mariadb", marks=[pytest.mark.mariadb, pytest.mark.asyncio_only]),
+    ],
+)
 async def _studio(request: pytest.FixtureRequest, anyio_backend: str, tmp_path: Path) -> AsyncIterator[Studio]:
     kind, root = request.param, tmp_path / "blobs"
-    if kind != "sqlite" and anyio_backend == "trio":
-        pytest.skip("its driver is asyncio's")
     dialect = await opened(kind, place_of(kind, request, tmp_path))
     storage = FilesystemDriver(root, SECRET, BASE, fsync=False)
     try:

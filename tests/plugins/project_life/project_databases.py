@@ -107,15 +107,18 @@ def mariadb_databases(count: int) -> Iterator[list[str]]:
             run_on_mariadb(*(f"DROP DATABASE {name}" for name in made))
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres),
-                        pytest.param("mariadb", marks=pytest.mark.mariadb)])  # fmt: skip
-def two_uris(request: pytest.FixtureRequest, anyio_backend: str, tmp_path: Path) -> Iterator[list[str]]:
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.asyncio_only]),
+        pytest.param("mariadb", marks=[pytest.mark.mariadb, pytest.mark.asyncio_only]),
+    ]
+)
+def two_uris(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[str]]:
     """The URIs of two databases of one kind, each kind in turn; the servers' drivers know asyncio alone."""
     if request.param == "sqlite":
         yield [str(tmp_path / "one.db"), str(tmp_path / "two.db")]
         return
-    if anyio_backend != "asyncio":
-        pytest.skip("the driver knows asyncio alone")
     with postgres_databases(2) if request.param == "postgres" else mariadb_databases(2) as uris:
         yield uris
 

@@ -120,10 +120,9 @@ async def test_a_place_that_is_not_allowed_any_more(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_silent_servers_delay_nobody(tmp_path: Path, silent_port: int, anyio_backend: str) -> None:
+@pytest.mark.asyncio_only
+async def test_silent_servers_delay_nobody(tmp_path: Path, silent_port: int) -> None:
     """defects.md, project-life 5: the others are up while servers that accept and never answer are still waited for."""
-    if anyio_backend != "asyncio":
-        pytest.skip("the driver knows asyncio alone")
     servers = {"allowed_hosts": ["127.0.0.1"], "allowed_ports": [silent_port]}
     async with host(tmp_path, manager=OwnManager(), **servers) as at:
         for number in range(8):
@@ -145,10 +144,9 @@ async def test_silent_servers_delay_nobody(tmp_path: Path, silent_port: int, any
 
 
 @pytest.mark.slow
-async def test_silent_servers_are_given_up(tmp_path: Path, silent_port: int, anyio_backend: str) -> None:
+@pytest.mark.asyncio_only
+async def test_silent_servers_are_given_up(tmp_path: Path, silent_port: int) -> None:
     """Each is in error when its time is over, with a reason that shows no password."""
-    if anyio_backend != "asyncio":
-        pytest.skip("the driver knows asyncio alone")
     servers = {"allowed_hosts": ["127.0.0.1"], "allowed_ports": [silent_port]}
     async with host(tmp_path, manager=OwnManager(), **servers) as at:
         await at.made("silent", uri=f"postgresql://a:secret@127.0.0.1:{silent_port}/db")
@@ -159,11 +157,10 @@ async def test_silent_servers_are_given_up(tmp_path: Path, silent_port: int, any
 
 
 @pytest.mark.slow
+@pytest.mark.asyncio_only
 @pytest.mark.postgres
-async def test_servers_that_come_back(tmp_path: Path, anyio_backend: str) -> None:
+async def test_servers_that_come_back(tmp_path: Path) -> None:
     """A port that was closed, and one that never answered: their projects are active again without anybody's doing."""
-    if anyio_backend != "asyncio":
-        pytest.skip("the driver knows asyncio alone")
     with postgres_databases(2) as uris, socket.create_server(("127.0.0.1", 0)) as silent, socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         ports = [silent.getsockname()[1], closed.getsockname()[1]]
@@ -212,10 +209,9 @@ async def relay(port: int, client: SocketStream) -> None:
 
 
 @pytest.mark.slow
-async def test_a_boot_longer_than_a_start_may_take(tmp_path: Path, anyio_backend: str) -> None:
+@pytest.mark.asyncio_only
+async def test_a_boot_longer_than_a_start_may_take(tmp_path: Path) -> None:
     """Eager projects are waited for, however short the time that a plugin has to start."""
-    if anyio_backend != "asyncio":
-        pytest.skip("once will do: it takes its time, so that a busy machine does not fail")
 
     class Slow(OwnManager):
         async def try_project(self, name: str) -> None:

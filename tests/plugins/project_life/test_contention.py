@@ -21,10 +21,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 MANY = 100
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def kind(request: pytest.FixtureRequest, anyio_backend: str) -> str:
-    if request.param == "postgres" and anyio_backend != "asyncio":
-        pytest.skip("the driver knows asyncio alone")
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.asyncio_only])])
+def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 

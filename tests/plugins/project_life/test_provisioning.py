@@ -236,10 +236,9 @@ async def test_no_password_is_behind_an_error(tmp_path: Path) -> None:
             error = error.__cause__ or error.__context__
 
 
-async def test_an_unreachable_server(tmp_path: Path, closed_port: int, anyio_backend: str) -> None:
+@pytest.mark.asyncio_only
+async def test_an_unreachable_server(tmp_path: Path, closed_port: int) -> None:
     """Nobody listens at the port: the error tells so and no password; there is no row."""
-    if anyio_backend != "asyncio":
-        pytest.skip("the driver knows asyncio alone")
     settings = {"allowed_hosts": ["127.0.0.1"], "allowed_ports": [closed_port]}
     async with host(tmp_path, **settings) as at:
         uri = SECRET_URI.replace("5432", str(closed_port))
