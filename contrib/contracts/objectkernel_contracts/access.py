@@ -27,7 +27,10 @@ class Scope:
 
     def admits(self, principal: Principal, path: Mapping[str, str] | None = None) -> bool:
         """Whether the principal has been granted one of the names, with the path parameters of the request in it."""
-        return not self.any_of or any(_filled(name, path or {}) in principal.scopes for name in self.any_of)
+        for name in self.any_of:
+            if (_filled(name, path or {}) if "{" in name else name) in principal.scopes:
+                return True
+        return not self.any_of
 
 
 @attrs.frozen

@@ -1,43 +1,119 @@
-"""One request and its answer on a connection that httptools reads: what uvicorn's own lacks."""
+"""One request and its answer on a connection that httptools reads."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-
-from objectkernel_http.pieces import Pieces
-from objectkernel_http.sending_files import ZEROCOPY, FileSending, HeldHead, extent
+from objectkernel_http.answer_heads import NO_BODY, answer_head
+from objectkernel_http.pieces import NOTHING
+from objectkernel_http.sending_files import ZEROCOPY, FileSending, extent
 
 if TYPE_CHECKING:
     from objectkernel_http.large_bodies import LargeBody
+    from objectkernel_http.pieces import Pieces
+    from objectkernel_http.protocol_httptools import TimedHttpTools
 
 START: Final = "http.response.start"
-DIGITS: Final = 6
-"""Of the lengths of long answers."""
+BODY: Final = "http.response.body"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+LAST: Final = b"0\r\n\r\n"
+"""The chunk that ends a body."""
+CLOSE: Final = (b"connection", b"close")
+LONG: Final = 100_000
+"""Bytes of an answer that may well be a file's."""
+JOINED: Final = 2**16
+"""Bytes that are copied to be sent together."""
 
 
-class Cycle(RequestResponseCycle):
-    """Hands on what has come of a body without copying it, and sends files that the process never reads.
+class Cycle:
+    """Runs an application for one request. It hands on what has come of a body without copying it, and sends files that
+    the process never reads.
+
+    Args:
+        protocol: of the connection, which has just read the head.
+        keep_alive: the sender wants the connection to stay.
+        files: what sends files on it; None: nothing does.
 
     Attributes:
         body: what has come and was not asked for yet.
-        files: what sends files on its connection; None: nothing does.
+        more_body: more of it will come.
+        message_event: set when there is something to receive.
+        disconnected: the connection has ended, or will at once.
+        expected_content_length: bytes of the answer's body that are still to be sent, if that is not chunked.
+        on_response: called when the answer has been sent.
     """
 
-    body: Pieces | LargeBody  # type: ignore[assignment]
+    __slots__ = (
+        "_head",
+        "body",
+        "chunked_encoding",
+        "default_headers",
+        "disconnected",
+        "expected_content_length",
+        "files",
+        "flow",
+        "keep_alive",
+        "logger",
+        "message_event",
+        "more_body",
+        "on_response",
+        "response_complete",
+        "response_started",
+        "scope",
+        "transport",
+        "waiting_for_100_continue",
+    )
 
-    def __init__(self, *, files: Callable[[], FileSending] | None, **options: Any) -> None:
-        super().__init__(**options)
-        self.body = Pieces()
+    def __init__(self, protocol: TimedHttpTools, *, keep_alive: bool, files: Callable[[], FileSending] | None) -> None:
+        self.scope: Any = protocol.scope
+        self.transport = protocol.transport
+        self.flow = protocol.flow
+        self.logger = protocol.logger
+        self.default_headers = protocol.server_state.default_headers
+        self.on_response: Callable[[], None] = protocol.on_response_complete
         self.files = files
+        self.keep_alive = keep_alive
+        self.waiting_for_100_continue = protocol.expect_100_continue
+        self.message_event = asyncio.Event()
+        self.body: Pieces | LargeBody = NOTHING
+        self.more_body = True
+        self.disconnected = False
+        self.response_started = False
+        self.response_complete = False
+        self.chunked_encoding = False
+        self.expected_content_length = 0
         self._head = b""
+
+    async def run_asgi(self, app: Callable[..., Any]) -> None:
+        """Have the request answered, by ``500`` where `app` fails before anything is sent."""
+        try:
+            await app(self.scope, self.receive, self.send)
+            if not self.response_complete and not self.disconnected:
+                raise RuntimeError("the application has ended before its answer")
+        except BaseException as error:
+            self.logger.error("an application of ASGI has failed", exc_info=error)
+            await self._fail()
+        finally:
+            self.on_response = _nobody
+
+    async def _fail(self) -> None:
+        """Say so, or close the connection where an answer has begun."""
+        if self.response_started and not self._head:
+            self.transport.close()
+        elif not self.disconnected:
+            self.response_started, self._head = False, b""
+            text = HTTPStatus.INTERNAL_SERVER_ERROR.phrase.encode()
+            length = str(len(text)).encode()
+            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", length), CLOSE]
+            await self.send({"type": START, "status": 500, "headers": headers})
+            await self.send({"type": BODY, "body": text})
 
     def forget_body(self) -> None:
         """Nobody asks for it any more; it would wait for the garbage collector."""
-        self.body = Pieces()
+        self.body = NOTHING
 
     def disconnect(self) -> None:
         """The connection has ended, or will at once."""
@@ -48,7 +124,7 @@ class Cycle(RequestResponseCycle):
     async def receive(self) -> Any:
         """The next of its body."""
         if self.waiting_for_100_continue and not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.transport.write(CONTINUE)
             self.waiting_for_100_continue = False
         if not self.disconnected and not self.response_complete:
             self.flow.resume_reading()
@@ -63,66 +139,111 @@ class Cycle(RequestResponseCycle):
 
     async def send(self, message: Any) -> None:
         """Send a part of the answer."""
-        kind = message["type"]
-        if kind == ZEROCOPY:
-            await self._send_file(message)
-        elif kind == START and self.files is not None and _is_long(message):
-            await self._hold_head(message)
-        else:
-            self._send_head()
-            await super().send(message)
-
-    async def _hold_head(self, message: Any) -> None:
-        """Let the head of a long answer go out with the first of its body, if that comes at once."""
-        if self.flow.write_paused:
+        if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
-        transport = self.transport
-        held: Any = HeldHead()
-        self.transport = held
-        try:
-            await super().send(message)
-        finally:
-            self.transport = transport
-        self._head = held.head
-        asyncio.get_running_loop().call_soon(self._send_head)
-
-    def _send_head(self) -> None:
-        head, self._head = self._head, b""
-        if head and not self.transport.is_closing():
-            self.transport.write(head)
-
-    async def _send_file(self, message: Any) -> None:
-        if self.files is None or not self.response_started or self.response_complete:
-            raise RuntimeError(f"{ZEROCOPY} stands between http.response.start and the end of an answer")
         if self.disconnected:
             return
+        kind = message["type"]
+        if kind == BODY and self.response_started and not self.response_complete:
+            self._send_body(message)
+        elif kind == START and not self.response_started:
+            self._begin(message)
+        elif kind == ZEROCOPY and self.files is not None and self.response_started and not self.response_complete:
+            await self._send_file(message)
+        else:
+            order = f"an answer is {START}, then {BODY} or {ZEROCOPY} until its end"
+            raise RuntimeError(f"{order}: here there is no place for {kind}")
+
+    def _begin(self, message: Any) -> None:
+        """Make the head of the answer. That of a long one goes out with the first of its body, if it comes at once."""
+        status: int = message["status"]
+        head = answer_head(status, [*self.default_headers, *message.get("headers", ())])
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        if head.closes:
+            self.keep_alive = False
+        elif not self.keep_alive:
+            head.lines.append(b"connection: close\r\n")
+        if head.length is None and not head.chunked and self.scope["method"] != "HEAD" and status not in NO_BODY:
+            head.chunked = True
+            head.lines.append(b"transfer-encoding: chunked\r\n")
+        self.chunked_encoding = head.chunked
+        self.expected_content_length = 0 if head.chunked else head.length or 0
+        head.lines.append(b"\r\n")
+        self._head = b"".join(head.lines)
+        if self.files is not None and self.expected_content_length >= LONG:
+            asyncio.get_running_loop().call_soon(self._write)
+        else:
+            self._write()
+
+    def _send_body(self, message: Any) -> None:
+        body: bytes = message.get("body", b"")
+        more: bool = message.get("more_body", False)
+        if self.scope["method"] == "HEAD":
+            self.expected_content_length = 0
+        elif self.chunked_encoding:
+            self._write(*((b"%x\r\n" % len(body), body, b"\r\n") if body else ()), b"" if more else LAST)
+        else:
+            self._count(len(body))
+            self._write(body)
+        if not more:
+            self._end()
+
+    async def _send_file(self, message: Any) -> None:
+        assert self.files is not None
         offset, count = extent(message["file"], message.get("offset"), message.get("count"))
-        body: Any = {"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)}
+        more: bool = message.get("more_body", False)
         if self.scope["method"] == "HEAD" or not count:  # an empty chunk would be the last one
-            await self.send(body)
+            self._send_body({"more_body": more})
             return
         if self.chunked_encoding:
-            self._send_head()
-            self.transport.write(b"%x\r\n" % count)
-        elif count > self.expected_content_length:
-            self._send_head()
-            raise RuntimeError("the answer is longer than its Content-Length")
+            self._write(b"%x\r\n" % count)
         else:
-            self.expected_content_length -= count
+            self._count(count)
         head, self._head = self._head, b""
         try:
             if not await self.files().send(message["file"], offset, count, head):
+                self.disconnect()
                 return
         except BaseException:  # a part of it may have been sent: nothing can follow
             self.transport.close()
             self.disconnect()
             raise
         if self.chunked_encoding:
-            self.transport.write(b"\r\n")
-        if not self.disconnected:
-            await super().send(body)
+            self._write(b"\r\n", b"" if more else LAST)
+        if not more and not self.disconnected:
+            self._end()
+
+    def _count(self, count: int) -> None:
+        """So many bytes of the body come now."""
+        if count > self.expected_content_length:
+            self._write()
+            raise RuntimeError("the answer is longer than its Content-Length")
+        self.expected_content_length -= count
+
+    def _write(self, *parts: bytes) -> None:
+        """Send parts of the answer, behind its head where that was not sent yet."""
+        head, self._head = self._head, b""
+        content = [part for part in (head, *parts) if part] if parts else [head] if head else []
+        if self.transport.is_closing():
+            return
+        if len(content) > 1 and sum(map(len, content)) <= JOINED:
+            content = [b"".join(content)]
+        for one in content:
+            self.transport.write(one)
+
+    def _end(self) -> None:
+        """The answer has been sent."""
+        if self._head:
+            self._write()
+        if self.expected_content_length:
+            raise RuntimeError("the answer is shorter than its Content-Length")
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
 
 
-def _is_long(message: Any) -> bool:
-    """Whether the head of an answer tells of so many bytes that they may well be a file's."""
-    return any(name == b"content-length" and len(value) >= DIGITS for name, value in message.get("headers", ()))
+def _nobody() -> None:
+    """There is nobody to call any more."""

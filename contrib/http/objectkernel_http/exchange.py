@@ -33,8 +33,6 @@ READ: Final = frozenset(
     }
 )
 """The headers that the host itself looks at."""
-VARIED: Final = 0xF << 76 | 0x3 << 62
-VERSION_4: Final = 0x4 << 76 | 0x2 << 62
 JOINED: Final = {b"cookie": b"; "}
 
 
@@ -57,18 +55,19 @@ class Exchange:
     def __init__(self, scope: MutableMapping[str, Any]) -> None:
         self.began = perf_counter()
         self.id = new_id()
-        self.headers: dict[bytes, bytes] = {}
-        self.header_bytes = 0
+        headers: dict[bytes, bytes] = {}
+        self.headers = headers
         self.principal: Principal | None = None
         self.route = ""
         self.status = 0
         self.sent = 0
         self.added = [(ID_HEADER, self.id.encode())]
+        size = 0
         for name, value in scope["headers"]:
-            self.header_bytes += len(name) + len(value)
+            size += len(name) + len(value)
             if name in READ:
-                before = self.headers.get(name)
-                self.headers[name] = value if before is None else before + JOINED.get(name, b", ") + value
+                headers[name] = value if name not in headers else headers[name] + JOINED.get(name, b", ") + value
+        self.header_bytes = size
 
 
 CURRENT: Final[ContextVar[Exchange | None]] = ContextVar("objectkernel-http-exchange", default=None)
@@ -77,8 +76,8 @@ CURRENT: Final[ContextVar[Exchange | None]] = ContextVar("objectkernel-http-exch
 
 def new_id() -> str:
     """A UUID of version 4 (RFC 9562): told apart from all others, though not hard to guess, which costs more."""
-    digits = f"{getrandbits(128) & ~VARIED | VERSION_4:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    digits = f"{getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
 
 def exchange_of(scope: MutableMapping[str, Any]) -> Exchange:

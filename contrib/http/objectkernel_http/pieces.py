@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 
 class Pieces:
     """Bytes in the pieces in which they came: where one is waiting, it is handed on without a copy."""
@@ -24,3 +26,18 @@ class Pieces:
         """All of them; none is left."""
         pieces, self._pieces, self._size = self._pieces, [], 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+class _Nothing(Pieces):
+    """None so far: the same for all bodies of which nothing waits."""
+
+    __slots__ = ()
+
+    def __iadd__(self, piece: bytes) -> Pieces:
+        pieces = Pieces()
+        pieces += piece
+        return pieces
+
+
+NOTHING: Final = _Nothing()
+"""What no body has come to."""

@@ -13,7 +13,8 @@ from objectkernel_http.problems import problem
 if TYPE_CHECKING:
     import uvicorn
     from uvicorn.protocols.http.h11_impl import RequestResponseCycle as H11Cycle
-    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle as HttpToolsCycle
+
+    from objectkernel_http.cycle import Cycle
 
 MAPPED: Final = "::ffff:"
 TRAILERS: Final = "http.request.trailers"
@@ -58,7 +59,7 @@ class TimedProtocol(asyncio.Protocol):
         self._refuse(HTTPStatus.BAD_REQUEST, "this is no HTTP request, or its head is too long")
 
     @abstractmethod
-    def _last(self) -> H11Cycle | HttpToolsCycle | None:
+    def _last(self) -> H11Cycle | Cycle | None:
         """The last request of the connection; uvicorn does not say that there may be none."""
 
     def _answering(self) -> bool:

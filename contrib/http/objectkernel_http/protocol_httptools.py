@@ -98,20 +98,8 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
         self.scope["extensions"] = {TRAILERS: {"headers": self.headers}}
         if self._sends_files:
             self.scope["extensions"][ZEROCOPY] = {}
-        self.cycle = Cycle(
-            files=self._files if self._sends_files else None,
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
+        keep_alive = version != "1.0" and parser.should_keep_alive()
+        self.cycle = Cycle(self, keep_alive=keep_alive, files=self._files if self._sends_files else None)
         self._open.append(self.cycle)
         if upgrade:  # to nothing: it is answered as if it had not asked
             self._deaf = True

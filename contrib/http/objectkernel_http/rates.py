@@ -80,6 +80,8 @@ class Limiter:
         Raises:
             Refusal: 429, there is nothing left.
         """
+        if not self._quotas:
+            return
         policies, states = b"", b""
         for name, of in self._buckets(principal, client):
             quota = self._quotas.get(name)
