@@ -64,9 +64,9 @@ class Body:
             raise MediaTooLarge(f"a request may bring {self.most} bytes", fix="send it in several", limit=self.most)
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.define(eq=False)
 class Call:
-    """A request.
+    """A request. Nobody changes it; it is not frozen, since one that is takes three times as long to make.
 
     Attributes:
         account_id: whose recordings it is about; "" on routes that are for anybody.
@@ -94,7 +94,7 @@ class Call:
         return id if is_text(id, LONGEST_ID) else ""
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class FileContent:
     """Parts of a file, for a server that sends them by itself.
 
@@ -107,9 +107,9 @@ class FileContent:
     parts: Sequence[Span | bytes]
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.define(eq=False)
 class Answer:
-    """What is sent back.
+    """What is sent back. Nobody changes it either.
 
     Attributes:
         headers: without ``content-length`` where `body` tells it.
@@ -142,34 +142,36 @@ def call_of(
     Args:
         wanted: the names of headers that somebody looks at; None: all.
     """
-    given = scope["headers"]
-    headers = _headers(given if wanted is None else [one for one in given if one[0] in wanted])
+    headers = _headers(scope["headers"], wanted)
     length = headers.get("content-length", "")
     declared = int(length) if length.isascii() and length.isdigit() and len(length) < LONGEST_LENGTH else 0
     extensions = scope.get("extensions") or {}
     trailers: Mapping[str, Any] | None = extensions.get(TRAILERS)
     return Call(
-        method=scope["method"],
-        account_id=account_id,
-        address=scope["path"],
-        path=path,
-        query=scope.get("query_string", b""),
-        headers=headers,
-        trailers=None if trailers is None else lambda: _headers(trailers["headers"]),
-        receive=Body(receive, limits.request_bytes, declared),
-        sends_files=ZERO_COPY in extensions,
+        scope["method"],
+        account_id,
+        scope["path"],
+        path,
+        scope.get("query_string", b""),
+        headers,
+        None if trailers is None else lambda: _headers(trailers["headers"]),
+        Body(receive, limits.request_bytes, declared),
+        ZERO_COPY in extensions,
     )
 
 
-async def send_answer(answer: Answer, call: Call, send: Send, limits: UploadLimits) -> None:
+def send_answer(answer: Answer, call: Call, send: Send, limits: UploadLimits) -> Awaitable[None]:
     """Send an answer."""
-    if isinstance(answer.body, bytes):
-        await _send_whole(answer, answer.body, call, send, limits)
-        return
-    if isinstance(answer.body, FileContent):
-        await _send_file(answer, answer.body, send)
-        return
-    async with answer.body as pieces:
+    body = answer.body
+    if isinstance(body, bytes):
+        return _send_whole(answer, body, call, send, limits)
+    if isinstance(body, FileContent):
+        return _send_file(answer, body, send)
+    return _send_pieces(answer, body, send)
+
+
+async def _send_pieces(answer: Answer, content: Content, send: Send) -> None:
+    async with content as pieces:
         await send(_start(answer, answer.headers))
         async for piece in pieces:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -185,8 +187,8 @@ async def _send_file(answer: Answer, content: FileContent, send: Send) -> None:
             if isinstance(part, bytes):
                 await send({"type": "http.response.body", "body": part, "more_body": left > 0})
             else:
-                place = {"file": file, "offset": part.start, "count": part.length}
-                await send({"type": ZERO_COPY, **place, "more_body": left > 0})
+                start, count = part.start, part.length
+                await send({"type": ZERO_COPY, "file": file, "offset": start, "count": count, "more_body": left > 0})
 
 
 async def _send_whole(answer: Answer, body: bytes, call: Call, send: Send, limits: UploadLimits) -> None:
@@ -214,7 +216,8 @@ async def _drain(call: Call, limits: UploadLimits) -> None:
 
 
 def _start(answer: Answer, headers: Mapping[str, str]) -> dict[str, Any]:
-    return {"type": "http.response.start", "status": int(answer.status), "headers": [*answer.first, *raw(headers)]}
+    told = [*answer.first, *raw(headers)] if headers else list(answer.first)
+    return {"type": "http.response.start", "status": int(answer.status), "headers": told}
 
 
 def raw(headers: Mapping[str, str]) -> list[RawHeader]:
@@ -222,10 +225,12 @@ def raw(headers: Mapping[str, str]) -> list[RawHeader]:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
-def _headers(given: Any) -> dict[str, str]:
+def _headers(given: Any, wanted: Container[bytes] | None = None) -> dict[str, str]:
     """By name; what comes several times is joined as HTTP joins it, so that a number that does is none."""
     found: dict[str, str] = {}
     for raw_name, raw_value in given:
+        if wanted is not None and raw_name not in wanted:
+            continue
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip()
         found[name] = f"{found[name]}, {value}" if name in found else value
     return found

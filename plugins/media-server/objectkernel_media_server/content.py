@@ -18,12 +18,17 @@ RANGE: Final = re.compile(r"(\d{1,19})-(\d{1,19})?|-(\d{1,19})")
 CONDITIONS: Final = frozenset({"if-match", "if-unmodified-since", "if-none-match", "if-modified-since"})
 ONE: Final = re.compile(r"bytes=(\d{1,19})-(\d{1,19})?", re.ASCII)
 """A header as players send it: one range with a first byte."""
+OK: Final = HTTPStatus.OK
+PARTIAL: Final = HTTPStatus.PARTIAL_CONTENT
+UNSATISFIABLE: Final = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
 ETAG: Final = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 
-@attrs.frozen
+@attrs.define
 class Span:
-    """Some bytes: `start` is the first, `stop` is behind the last."""
+    """Some bytes: `start` is the first, `stop` is behind the last. Nobody changes them; they are not frozen, since one
+    that is takes three times as long to make, for each request.
+    """
 
     start: int
     stop: int
@@ -34,9 +39,9 @@ class Span:
         return self.stop - self.start
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define
 class Selection:
-    """What is answered.
+    """What is answered. Nobody changes it either.
 
     Attributes:
         status: 200, 206, 304, 412 or 416.
@@ -58,23 +63,24 @@ def select(
         modified: when the content came; aware.
         most: ranges that one request may ask for.
     """
-    refused = None if CONDITIONS.isdisjoint(headers) else _precondition(headers, etag, modified)
-    if refused is not None:
-        return Selection(status=refused)
+    if not CONDITIONS.isdisjoint(headers) and (refused := _precondition(headers, etag, modified)) is not None:
+        return Selection(refused)
     asked = headers.get("range") if method == "GET" else None
-    if asked is None or not _still_the_same(headers.get("if-range"), etag, modified):
+    if asked is None or ("if-range" in headers and not _still_the_same(headers["if-range"], etag, modified)):
         return _whole(size)
     wanted = ranges(asked)
     if wanted is None:
         return _whole(size)
+    if len(wanted) == 1:
+        ((first, last),) = wanted
+        span = _within(first, last, size)
+        return Selection(UNSATISFIABLE) if span is None else Selection(PARTIAL, (span,))
     spans = [span for first, last in wanted if (span := _within(first, last, size)) is not None]
-    if not spans or len(wanted) > most:
-        return Selection(status=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
-    return Selection(status=HTTPStatus.PARTIAL_CONTENT, spans=_apart(spans))
+    return Selection(PARTIAL, _apart(spans)) if spans and len(wanted) <= most else Selection(UNSATISFIABLE)
 
 
 def _whole(size: int) -> Selection:
-    return Selection(status=HTTPStatus.OK, spans=(Span(0, size),))
+    return Selection(OK, (Span(0, size),))
 
 
 def ranges(header: str) -> list[tuple[int | None, int | None]] | None:
@@ -114,13 +120,11 @@ def _within(first: int | None, last: int | None, size: int) -> Span | None:
         return Span(size - length, size) if length else None
     if first >= size:
         return None
-    return Span(first, size if last is None else min(last + 1, size))
+    return Span(first, size if last is None or last >= size else last + 1)
 
 
 def _apart(spans: Sequence[Span]) -> tuple[Span, ...]:
     """The spans as they were asked for; where some overlap, or nearly touch, in order and joined (section 15.3.7.2)."""
-    if len(spans) == 1:
-        return tuple(spans)
     joined: list[Span] = []
     for span in sorted(spans, key=lambda one: (one.start, one.stop)):
         if joined and span.start <= joined[-1].stop + GAP:
@@ -151,10 +155,8 @@ def _matches(header: str, etag: str, *, weak: bool) -> bool:
     return etag in tags or (weak and f"W/{etag}" in tags)
 
 
-def _still_the_same(header: str | None, etag: str, modified: datetime) -> bool:
+def _still_the_same(header: str, etag: str, modified: datetime) -> bool:
     """Whether the ranges are of the content that the sender has (section 13.1.5)."""
-    if header is None:
-        return True
     if '"' in header:
         return header.strip() == etag
     return _date(header) == _seconds(modified)

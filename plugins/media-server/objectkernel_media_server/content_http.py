@@ -16,7 +16,7 @@ import attrs
 
 from objectkernel_media_server.answers import http_date, json_answer
 from objectkernel_media_server.calls import Answer, Call, Content, FileContent, RawHeader, raw
-from objectkernel_media_server.content import Selection, Span, select
+from objectkernel_media_server.content import PARTIAL, Span, select
 from objectkernel_media_server.content_rows import ContentRow
 from objectkernel_media_server.errors import MediaTypeRefused, UploadIncomplete
 from objectkernel_media_server.incoming import reading
@@ -146,31 +146,32 @@ class Contents:
             modified=row.modified_at,
             most=self._limits.max_ranges,
         )
-        if chosen.spans:
-            return self._sent(call, row, chosen, told)
-        if chosen.status == HTTPStatus.NOT_MODIFIED:
-            return Answer(status=chosen.status, first=told.unchanged)
-        if chosen.status == HTTPStatus.PRECONDITION_FAILED:
-            return Answer(status=chosen.status, headers={"etag": told.etag})
-        return Answer(status=chosen.status, headers={**SAFE, "content-range": f"bytes */{row.size_bytes}"})
+        status, spans = chosen.status, chosen.spans
+        if len(spans) == 1:
+            return self._one(call, row, status, spans[0], told)
+        if spans:
+            return self._several(call, row, spans, told)
+        if status == HTTPStatus.NOT_MODIFIED:
+            return Answer(status, first=told.unchanged)
+        if status == HTTPStatus.PRECONDITION_FAILED:
+            return Answer(status, {"etag": told.etag})
+        return Answer(status, {**SAFE, "content-range": f"bytes */{row.size_bytes}"})
 
-    def _sent(self, call: Call, row: ContentRow, chosen: Selection, told: _Told) -> Answer:
-        span, *more = chosen.spans
-        if more:
-            return self._several(call, row, chosen.spans, told)
-        headers = {"content-length": str(span.length)}
-        if chosen.status == HTTPStatus.PARTIAL_CONTENT:
-            headers["content-range"] = _content_range(span, row.size_bytes)
-        if call.method == "HEAD" or not span.length:
-            return Answer(status=chosen.status, first=told.whole, headers=headers)
-        body = self._body(call, row, chosen.spans)
-        return Answer(status=chosen.status, first=told.whole, headers=headers, body=body)
+    def _one(self, call: Call, row: ContentRow, status: HTTPStatus, span: Span, told: _Told) -> Answer:
+        length, first = span.length, told.whole
+        if status == PARTIAL:
+            first = (*first, (b"content-range", _content_range(span, row.size_bytes)))
+        if call.method == "HEAD" or not length:
+            return Answer(status, {"content-length": str(length)}, first)
+        first = (*first, (b"content-length", b"%d" % length))
+        return Answer(status, {}, first, self._body(call, row, (span,)))
 
     def _several(self, call: Call, row: ContentRow, spans: Sequence[Span], told: _Told) -> Answer:
         boundary = secrets.token_hex(16)
         heads = [
-            f"\r\n--{boundary}\r\nContent-Type: {told.content_type}\r\n"
-            f"Content-Range: {_content_range(span, row.size_bytes)}\r\n\r\n".encode("latin-1")
+            f"\r\n--{boundary}\r\nContent-Type: {told.content_type}\r\nContent-Range: ".encode("latin-1")
+            + _content_range(span, row.size_bytes)
+            + b"\r\n\r\n"
             for span in spans
         ]
         end = f"\r\n--{boundary}--\r\n".encode()
@@ -223,5 +224,5 @@ def _saved_as(content_type: str, key: str) -> str | None:
     return None if _is_shown(content_type) else key.rpartition("/")[2]
 
 
-def _content_range(span: Span, size: int) -> str:
-    return f"bytes {span.start}-{span.stop - 1}/{size}"
+def _content_range(span: Span, size: int) -> bytes:
+    return b"bytes %d-%d/%d" % (span.start, span.stop - 1, size)

@@ -7,12 +7,13 @@ from typing import Protocol, runtime_checkable
 
 import attrs
 
-from objectkernel_media_server.contracts import MediaRow
+from objectkernel_media_server.contracts import MediaRepository, MediaRow
+from objectkernel_media_server.powers import FindsBlobs
 
 
-@attrs.frozen
+@attrs.define
 class ContentRow:
-    """The content of a recording that is ready.
+    """The content of a recording that is ready; made anew for each range, and changed by nobody.
 
     Attributes:
         modified_at: when its row was changed last.
@@ -37,6 +38,20 @@ class FindsContent(Protocol):
     async def find_content_by_blob(self, bucket: str, key: str) -> ContentRow | None:
         """Of a recording that is ready, of whichever account: for whoever shows a signed link to its blob."""
         ...
+
+
+class ContentOfRows:
+    """The same of a repository that finds whole rows only, by their blobs too or not."""
+
+    def __init__(self, repo: MediaRepository) -> None:
+        self._repo = repo
+        self._blobs = repo if isinstance(repo, FindsBlobs) else None
+
+    async def find_content(self, account_id: str, id: str) -> ContentRow | None:
+        return content_of(await self._repo.find_by_id(account_id, id))
+
+    async def find_content_by_blob(self, bucket: str, key: str) -> ContentRow | None:
+        return None if self._blobs is None else content_of(await self._blobs.find_by_blob(bucket, key))
 
 
 def content_of(row: MediaRow | None) -> ContentRow | None:

@@ -35,16 +35,18 @@ class DirectRoute(APIRoute):
     """
 
     _of: Dependant | None = None
-    _is_direct = False
+    _direct: Direct | None = None
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See `starlette.routing.Route.handle`."""
         within: Any = scope.get("fastapi", {}).get("effective_route_context") or self
         if within.dependant is not self._of:
             self._of = of = within.dependant
-            self._is_direct = hasattr(self.endpoint, ATTRIBUTE) and within.max_body_size is None and _is_plain(of)
-        if self._is_direct and scope["method"] in (self.methods or ()) and TELEMETRY not in scope:
-            await getattr(self.endpoint, ATTRIBUTE)(scope, receive, send)
+            can_be = within.max_body_size is None and _is_plain(of)
+            self._direct = getattr(self.endpoint, ATTRIBUTE, None) if can_be else None
+        direct = self._direct
+        if direct is not None and scope["method"] in (self.methods or ()) and TELEMETRY not in scope:
+            await direct(scope, receive, send)
         else:
             await super().handle(scope, receive, send)
 

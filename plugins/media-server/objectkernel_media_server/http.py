@@ -106,7 +106,11 @@ class _Routes:
 
     async def _answer(self, request: Request, endpoint: Endpoint, account_id: str, path: dict[str, str]) -> Response:
         call = call_of(request.scope, request.receive, account_id, path, self.limits)
-        return Answered(await _answer_of(endpoint, call), call, self.limits)
+        try:
+            answer = await endpoint(call)
+        except MediaError as error:
+            answer = _told(error)
+        return Answered(answer, call, self.limits)
 
     def reading(self, endpoint: Endpoint) -> Direct:
         """An endpoint that changes nothing, and of which nothing is noted, as an ASGI application."""
@@ -115,19 +119,20 @@ class _Routes:
             principal: Principal | None = scope["state"]["principal"]
             account_id = "" if principal is None else principal.account_id
             call = call_of(scope, receive, account_id, scope["path_params"], self.limits, wanted=READ_BY)
-            await send_answer(await _answer_of(endpoint, call), call, send, self.limits)
+            try:
+                answer = await endpoint(call)
+            except MediaError as error:
+                answer = _told(error)
+            await send_answer(answer, call, send, self.limits)
 
         return read
 
 
-async def _answer_of(endpoint: Endpoint, call: Call) -> Answer:
-    """What an endpoint answers, or is told of what it raises; the rest is for the host."""
-    try:
-        return await endpoint(call)
-    except MediaError as error:
-        if not is_told(error):
-            raise
-        return problem(error)
+def _told(error: MediaError) -> Answer:
+    """What is told of an error; one that is for the host is raised again."""
+    if not is_told(error):
+        raise error
+    return problem(error)
 
 
 def media_router(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 from objectkernel_system_dialect.contracts import Dialect, DuplicateKey, OperationUnsupported, StatementFailed
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from objectkernel_media_server.content_rows import ContentRow, FindsContent, content_of
 from objectkernel_media_server.contracts import (
@@ -28,17 +28,7 @@ from objectkernel_media_server.quota import NOTHING, Quota, share
 from objectkernel_media_server.rows import columns, recording, refuse_unknown, stored
 from objectkernel_media_server.trail import Trail
 
-_OF_CONTENT: Final = (
-    "account_id",
-    "bucket",
-    "key",
-    "size_bytes",
-    "mime_type",
-    "status",
-    "checksum",
-    "created_at",
-    "updated_at",
-)
+_OF_CONTENT: Final = ("bucket", "key", "size_bytes", "mime_type", "status", "checksum")
 NOT_SO: Final = (OperationUnsupported, StatementFailed)
 """The dialect has no statements, or a table is not there: its other operations look after that."""
 HOUR: Final = 3600.0
@@ -179,9 +169,10 @@ class DialectMediaRepository:
         for a database that answers short ones at once.
         """
         columns = self.dialect.table(MEDIA).c
-        read = select(*(columns[name] for name in _OF_CONTENT))
+        modified_at = func.coalesce(columns.updated_at, columns.created_at).label("modified_at")
+        read = select(*(columns[name] for name in _OF_CONTENT), modified_at)
         by_blob = (columns.bucket == bindparam("bucket"), columns.key == bindparam("key"))
-        return read.where(columns.id == bindparam("id")), read.where(*by_blob)
+        return read.add_columns(columns.account_id).where(columns.id == bindparam("id")), read.where(*by_blob)
 
     async def purged(self, account_id: str, id: str) -> None:
         over = {"id": id, "account_id": account_id, "status": {"$in": ["failed", "deleted"]}}
@@ -209,8 +200,7 @@ def _content(row: Mapping[str, Any]) -> ContentRow | None:
     checksum: str | None = row["checksum"]
     if row["status"] != "ready" or checksum is None:
         return None
-    modified_at: datetime = row["updated_at"] or row["created_at"]
-    return ContentRow(row["bucket"], row["key"], row["size_bytes"], row["mime_type"], checksum, modified_at)
+    return ContentRow(row["bucket"], row["key"], row["size_bytes"], row["mime_type"], checksum, row["modified_at"])
 
 
 def _unchanged(row: Mapping[str, Any]) -> dict[str, Any]:

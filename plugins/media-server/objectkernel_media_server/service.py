@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from objectkernel_media_server.claims import Claims, Limits, checked
-from objectkernel_media_server.content_rows import ContentRow, FindsContent, content_of
+from objectkernel_media_server.content_rows import ContentOfRows, ContentRow, FindsContent
 from objectkernel_media_server.contracts import (
     MediaFilter,
     MediaPage,
@@ -46,7 +46,7 @@ class HostMedia:
         self._links = links
         self._repo = repo = recordings.repo
         self._blobs = repo if isinstance(repo, FindsBlobs) else None
-        self._contents = repo if isinstance(repo, FindsContent) else None
+        self._contents = repo if isinstance(repo, FindsContent) else ContentOfRows(repo)
         self._storage = recordings.storage
         self._after_deletion: list[Callable[[str, str], Awaitable[None]]] = []
 
@@ -201,17 +201,13 @@ class HostMedia:
         row = None if self._blobs is None else await self._blobs.find_by_blob(bucket, key)
         return row if row is not None and row.status == "ready" else None
 
-    async def content(self, account_id: str, id: str) -> ContentRow | None:
+    def content(self, account_id: str, id: str) -> Awaitable[ContentRow | None]:
         """What somebody needs who reads a recording of the account; None of one that is not ready."""
-        if self._contents is None:
-            return content_of(await self._repo.find_by_id(account_id, id))
-        return await self._contents.find_content(account_id, id)
+        return self._contents.find_content(account_id, id)
 
-    async def content_of_blob(self, bucket: str, key: str) -> ContentRow | None:
+    def content_of_blob(self, bucket: str, key: str) -> Awaitable[ContentRow | None]:
         """The same as of `of_blob`."""
-        if self._contents is None:
-            return content_of(await self.of_blob(bucket, key))
-        return await self._contents.find_content_by_blob(bucket, key)
+        return self._contents.find_content_by_blob(bucket, key)
 
     async def linked(self, row: MediaRow, ttl: float | None = None) -> MediaWithSignedUrl:
         """A recording with a link, for `ttl` seconds or as long as is usual."""

@@ -88,18 +88,17 @@ class CoreStatement:
         Raises:
             RowDamaged: a row has a value that its column cannot have.
         """
-        return [self._row(names, row) for row in fetched]
-
-    def _row(self, names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
-        row = dict(zip(names, values, strict=True))
-        name = ""
-        try:
-            for position, decode in self._decoders(tuple(map(type, values))):
-                name = names[position]
-                row[name] = decode(values[position])
-        except UNDECODABLE as error:
-            raise damaged("", name, None) from error
-        return row
+        rows: list[dict[str, Any]] = []
+        for values in fetched:
+            row, name = dict(zip(names, values, strict=True)), ""
+            try:
+                for position, decode in self._decoders(tuple(map(type, values))):
+                    name = names[position]
+                    row[name] = decode(values[position])
+            except UNDECODABLE as error:
+                raise damaged("", name, None) from error
+            rows.append(row)
+        return rows
 
     def _decoders_of(self, types: tuple[type, ...]) -> tuple[tuple[int, Convert], ...]:
         """What has to be called on the values of a row that are of these types: the same for most rows."""

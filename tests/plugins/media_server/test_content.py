@@ -86,6 +86,17 @@ def test_one_range_is_a_list_of_one(header: str) -> None:
     assert ranges(header) == _listed(header)
 
 
+@given(
+    st.from_regex(r"[0-9]{0,2}-[0-9]{0,2}", fullmatch=True),
+    st.integers(0, 50),
+    st.sampled_from([ETAG, '"x"', AT, BEFORE]),
+)
+def test_a_range_that_is_asked_for_twice(one: str, size: int, since: str) -> None:
+    """One range alone gets what it gets among several."""
+    alone = asked(size=size, range=f"bytes={one}", if_range=since)
+    assert alone == asked(size=size, range=f"bytes={one},{one}", if_range=since)
+
+
 def test_number_of_ranges() -> None:
     """More than so many are refused, whatever they are."""
     header = "bytes=" + ",".join(f"{number * 200}-{number * 200}" for number in range(17))
