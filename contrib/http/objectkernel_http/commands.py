@@ -52,7 +52,7 @@ def serve(context: CommandContext, /, **given: Any) -> None:
         raise click.UsageError(str(error)) from None
     configure_logs(config.log_format, config.access_log)
     if parent is not None:
-        serve_on(parent.listener, kernel, config, parent.tell_ready, parent.parent_gone)
+        serve_on(parent.listener, kernel, config, parent.tell_ready, parent.parent_gone, shared=True)
         return
     with listener(config) as sock:
 

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from objectkernel_http.answer_heads import NO_BODY, answer_head
 from objectkernel_http.pieces import NOTHING
+from objectkernel_http.problems import problem
 from objectkernel_http.sending_files import ZEROCOPY, FileSending, extent
 
 if TYPE_CHECKING:
+    from starlette.responses import Response
+
     from objectkernel_http.large_bodies import LargeBody
     from objectkernel_http.pieces import Pieces
     from objectkernel_http.protocol_httptools import TimedHttpTools
@@ -22,8 +25,6 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST: Final = b"0\r\n\r\n"
 """The chunk that ends a body."""
 CLOSE: Final = (b"connection", b"close")
-LONG: Final = 100_000
-"""Bytes of an answer that may well be a file's."""
 JOINED: Final = 2**16
 """Bytes that are copied to be sent together."""
 
@@ -88,28 +89,29 @@ class Cycle:
         self._head = b""
 
     async def run_asgi(self, app: Callable[..., Any]) -> None:
-        """Have the request answered, by ``500`` where `app` fails before anything is sent."""
+        """Have the request answered; where `app` fails before anything is sent, by a problem."""
         try:
             await app(self.scope, self.receive, self.send)
             if not self.response_complete and not self.disconnected:
                 raise RuntimeError("the application has ended before its answer")
+        except asyncio.CancelledError:
+            await self._fail(problem(HTTPStatus.SERVICE_UNAVAILABLE, "the host stops"))
+            raise
         except BaseException as error:
             self.logger.error("an application of ASGI has failed", exc_info=error)
-            await self._fail()
+            await self._fail(problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the host failed; its log tells more"))
         finally:
             self.on_response = _nobody
 
-    async def _fail(self) -> None:
-        """Say so, or close the connection where an answer has begun."""
-        if self.response_started and not self._head:
+    async def _fail(self, answer: Response) -> None:
+        """Send another answer, or close the connection where one has begun."""
+        if (self.response_started and not self._head) or self.flow.write_paused:
             self.transport.close()
         elif not self.disconnected:
             self.response_started, self._head = False, b""
-            text = HTTPStatus.INTERNAL_SERVER_ERROR.phrase.encode()
-            length = str(len(text)).encode()
-            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", length), CLOSE]
-            await self.send({"type": START, "status": 500, "headers": headers})
-            await self.send({"type": BODY, "body": text})
+            headers = [*answer.raw_headers, CLOSE]
+            await self.send({"type": START, "status": answer.status_code, "headers": headers})
+            await self.send({"type": BODY, "body": bytes(answer.body)})
 
     def forget_body(self) -> None:
         """Nobody asks for it any more; it would wait for the garbage collector."""
@@ -155,7 +157,7 @@ class Cycle:
             raise RuntimeError(f"{order}: here there is no place for {kind}")
 
     def _begin(self, message: Any) -> None:
-        """Make the head of the answer. That of a long one goes out with the first of its body, if it comes at once."""
+        """Make the head of the answer. It goes out with the first of the body, if that comes at once."""
         status: int = message["status"]
         head = answer_head(status, [*self.default_headers, *message.get("headers", ())])
         self.response_started = True
@@ -171,10 +173,7 @@ class Cycle:
         self.expected_content_length = 0 if head.chunked else head.length or 0
         head.lines.append(b"\r\n")
         self._head = b"".join(head.lines)
-        if self.files is not None and self.expected_content_length >= LONG:
-            asyncio.get_running_loop().call_soon(self._write)
-        else:
-            self._write()
+        asyncio.get_running_loop().call_soon(self._write)
 
     def _send_body(self, message: Any) -> None:
         body: bytes = message.get("body", b"")

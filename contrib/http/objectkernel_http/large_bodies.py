@@ -23,6 +23,8 @@ receive first and then copy, without asking whether the protocol is still the sa
 """
 LEAST, MOST = 64 * 2**10, 2**20
 """Of one piece. What comes slowly has small ones, so that a thousand slow senders do not fill the memory."""
+LITTLE: Final = LEAST // 2
+"""Bytes of a piece that is copied: cut short, it would leave a gap in memory that the next one does not fit into."""
 
 
 class Filling:
@@ -56,6 +58,8 @@ class Filling:
 
     def taken(self) -> bytes:
         """What has come; nothing can be added any more."""
+        if self._size < LITTLE:
+            return bytes(self._view[: self._size])
         self._view.release()
         self._bytes.truncate(self._size)
         return self._bytes.getvalue()

@@ -29,21 +29,6 @@ def extent(file: int, offset: int | None, count: int | None) -> tuple[int, int]:
     return offset, max(os.fstat(file).st_size - offset, 0) if count is None else count
 
 
-class HeldHead:
-    """Stands in the place of a transport while the head of an answer is made, which is to go out with what follows.
-
-    Attributes:
-        head: what would have been sent.
-    """
-
-    def __init__(self) -> None:
-        self.head = b""
-
-    def write(self, data: bytes) -> None:
-        """Keep it."""
-        self.head += data
-
-
 class FileSending:
     """Sends parts of files on one connection; the loop waits neither for that nor for a disk.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import uvicorn
@@ -14,6 +15,7 @@ from fastapi import FastAPI
 from objectkernel.errors import KernelError
 from objectkernel.kernel import ObjectKernel
 
+from objectkernel_http.accepting import Accepting
 from objectkernel_http.application import asgi_app, kernel_lifespan
 from objectkernel_http.config import HttpConfig
 from objectkernel_http.errors import CertificateUnusable
@@ -31,6 +33,8 @@ def serve_on(
     config: HttpConfig,
     ready: Callable[[], None],
     stop_with: Callable[[], Awaitable[None]] = anyio.sleep_forever,
+    *,
+    shared: bool = False,
 ) -> None:
     """Boot `kernel` and serve it on a socket that listens, until SIGINT or SIGTERM, or until it stops by itself.
 
@@ -40,6 +44,7 @@ def serve_on(
     Args:
         ready: called once requests are answered.
         stop_with: awaited; its end is as good as a signal.
+        shared: other processes serve on the same socket.
 
     Raises:
         CertificateUnusable, BootError, ShutdownError
@@ -52,7 +57,7 @@ def serve_on(
         documentation=config.documentation,
         metrics=MetricsAccess(readers=config.metrics, networks=config.metrics_from),
     )
-    server = Server(uvicorn_config(app, config), ready)
+    server = Server(uvicorn_config(app, config), ready, shared=shared)
 
     async def main() -> None:
         await _Service(kernel, app, server, sock, stop_with).run()
@@ -99,11 +104,14 @@ def uvicorn_config(app: FastAPI, config: HttpConfig) -> uvicorn.Config:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server; somebody else listens to signals."""
+    """uvicorn's server; somebody else listens to signals, and accepts connections."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    servers: list[Any]
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], *, shared: bool = False) -> None:
         super().__init__(config)
         self._ready = ready
+        self._shared = shared
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -112,8 +120,18 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """Begin to accept, and say so."""
-        await super().startup(list(sockets or ()))
+        await super().startup([])
+        made, tls = self._protocol, self.config.ssl
+        self.servers = [Accepting(sock, made, tls, shared=self._shared) for sock in sockets or ()]
         self._ready()
+
+    def _protocol(self) -> asyncio.Protocol:
+        """One for a new connection, as uvicorn makes it."""
+        config: Any = self.config
+        made: asyncio.Protocol = config.http_protocol_class(
+            config=config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
 
     def cancel_requests(self) -> None:
         """End the requests that run, whatever they do."""

@@ -15,6 +15,8 @@ from objectkernel_media_server.errors import (
 )
 
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NO_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
+WRITABLE: Final = "see that it is there, and that this process may write in it"
 
 
 def missing(bucket: str, key: str) -> ObjectMissing:
@@ -58,10 +60,11 @@ def failure_of(error: OSError) -> StorageUnavailable:
             store="filesystem",
             reason=reason,
         )
+    is_scarce = error.errno in NO_DESCRIPTORS
     return StorageUnavailable(
         "the folder of the recordings does not do what it was asked",
         why=reason,
-        fix="see that it is there, and that this process may write in it",
+        fix="let this process have more (ulimit -n)" if is_scarce else WRITABLE,
         store="filesystem",
         reason=reason,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import threading
@@ -278,21 +279,20 @@ async def test_it_has_its_place(file: int) -> None:
 
 @pytest.mark.usefixtures("at_hand")
 async def test_a_client_that_goes(file: int) -> None:
-    """The application goes on and ends, and the server has no descriptor more than before."""
-    app = Sender(part(file, offset=0, count=len(CONTENT)), length=len(CONTENT))
+    """The application goes on and ends, and the server has no descriptor more than after the first one."""
+    app, open_ = Sender(part(file, offset=0, count=len(CONTENT)), length=len(CONTENT)), list[int]()
     async with served(kernel_of(app)) as host:
-        before = len(os.listdir("/proc/self/fd"))
-        for _ in range(3):
+        for _ in range(4):
             app.over.clear()
             reader, writer = await asyncio.open_connection("127.0.0.1", host.port, limit=2**10)
             writer.write(b"GET /app/ HTTP/1.1\r\nHost: a\r\n\r\n")
             await reader.readuntil(b"\r\n\r\n")
             writer.transport.abort()
             await app.over.wait()
-        await asyncio.sleep(0.05)
-        after = len(os.listdir("/proc/self/fd"))
+            await asyncio.sleep(0.05)
+            open_.append(len(os.listdir("/proc/self/fd")))
     assert not app.failures
-    assert after <= before
+    assert open_[-1] <= open_[0]
 
 
 async def test_a_host_that_stops_does_not_wait_for_a_client_that_does_not_read(file: int) -> None:
@@ -327,6 +327,16 @@ async def test_whoever_is_cancelled_waits_for_the_disk(monkeypatch: pytest.Monke
     with pytest.raises(asyncio.CancelledError):
         await sending
     assert ended.is_set()
+
+
+async def test_an_application_that_fails_before_the_first_of_a_long_body() -> None:
+    """The head waited for that, and is not sent: nobody takes the answer for one that was cut off."""
+    app = Sender({"type": "http.response.unknown"}, length=10**6)
+    async with served(kernel_of(app)) as host, connected(host) as reader:
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 500 ") and b"connection: close" in head
+        assert json.loads(await reader.read())["code"] == "H500"
+    assert [type(one) for one in app.failures] == [RuntimeError]
 
 
 async def test_a_head_whose_body_takes_its_time(file: int) -> None:
