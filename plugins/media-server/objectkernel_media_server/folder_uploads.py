@@ -16,7 +16,7 @@ from objectkernel_media_server.errors import StorageUnavailable
 from objectkernel_media_server.folder_store import LISTED, FolderStore, stored
 from objectkernel_media_server.keys import check_bucket
 from objectkernel_media_server.overlapping import Overlapping
-from objectkernel_media_server.part_files import PartFile, copy_beginning, hash_of, remove, stamp_of
+from objectkernel_media_server.part_files import PartFile, copy_beginning, hash_of, remove
 from objectkernel_media_server.part_names import earlier_tokens, new_token, next_token, read_part_name
 from objectkernel_media_server.pieces import Gathering
 from objectkernel_media_server.running_hashes import RunningHash, RunningHashes
@@ -49,8 +49,9 @@ class FolderUploads(FolderStore):
     ) -> tuple[str, int]:
         """See `contracts.Resumable.append`; the token stays the same. The epochs before it are removed."""
         path = self._part(bucket, key, token)
-        known = self._hashes.of(_name(path, offset, await self._run(stamp_of, path)))
-        part = PartFile(self._folders, path, offset, known, new=False)
+        part = PartFile(
+            self._folders, path, offset, lambda stamp: self._hashes.of(_name(path, offset, stamp)), new=False
+        )
         gathering = Gathering(body)
         writing = Overlapping(gathering, lambda batch: self._run(part.write, batch))
         failure: BaseException | None = None

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 import anyio
 
 from objectkernel_media_server.errors import UploadIncomplete
+from objectkernel_media_server.pieces import add_piece
 
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 """ASGI's."""
@@ -41,6 +42,11 @@ class IncomingBody:
         self._changed = anyio.Event()
         self._room = anyio.Event()
         self._pausing = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no slice of it is left."""
+        return self.ending is not None and not self._chunks
 
     async def run(self) -> None:
         """Read until the end. Cancelled, it leaves what has come to whoever reads slices."""
@@ -79,7 +85,7 @@ class IncomingBody:
         self._pausing = False
         while not self._chunks and self.ending is None:
             await self._changed.wait()
-        return bool(self._chunks)
+        return not self.is_over
 
     async def slice(
         self, most: int, seconds: float, seen: Callable[[bytes], None] | None = None
@@ -114,7 +120,7 @@ class IncomingBody:
 
     def _take(self, chunk: bytes) -> None:
         if chunk:
-            self._chunks.append(chunk)
+            add_piece(self._chunks, chunk)
             self._waiting += len(chunk)
             self._wake()
 
@@ -128,6 +134,26 @@ class IncomingBody:
 
 
 @asynccontextmanager
+async def read_while(body: IncomingBody, *, shielded: bool = False) -> AsyncIterator[None]:
+    """Read a body while its slices are written in the block.
+
+    Args:
+        shielded: a cancellation ends the body, and not the block.
+    """
+    failure: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(body.run)
+        try:
+            with anyio.CancelScope(shield=shielded):
+                yield
+        except Exception as error:
+            failure = error  # raised outside the group, which would wrap it
+        tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+@asynccontextmanager
 async def reading(receive: Receive) -> AsyncIterator[AsyncGenerator[bytes]]:
     """A body that is read ahead of who writes it.
 
@@ -135,19 +161,9 @@ async def reading(receive: Receive) -> AsyncIterator[AsyncGenerator[bytes]]:
         UploadIncomplete: from the iterator: its sender went away.
         What the server raises of a body that is too long or too slow.
     """
-    body, failure = IncomingBody(receive), None
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(body.run)
-        pieces = _whole(body)
-        try:
-            yield pieces
-        except Exception as error:
-            failure = error  # raised outside the group, which would wrap it
-        finally:
-            await pieces.aclose()
-        tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
+    body = IncomingBody(receive)
+    async with read_while(body), aclosing(_whole(body)) as pieces:
+        yield pieces
 
 
 async def _whole(body: IncomingBody) -> AsyncGenerator[bytes]:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -28,24 +28,33 @@ class PartFile:
 
     Args:
         offset: how many bytes it has; what lies behind is dropped.
-        running: the hash of those, where it is known; it stays as it is.
+        known: finds the hash of those by the file's stamp; it stays as it is. None: there is none.
 
     Attributes:
         offset: behind the last byte that was written.
         durable: behind the last byte that stays; as `offset` once it is closed, if the disk does not fail at that.
         sha256: of all bytes before `offset`; None where they were not all written through one running hash.
-        stamp: the file's, once it is closed; see `stamp_of`.
+        stamp: when the file was written last, once it is closed; as long as it is that, nobody else has written.
         digest: `sha256` in hexadecimal, of what is an object.
     """
 
-    def __init__(self, folders: Folders, path: Path, offset: int, running: RunningHash | None, *, new: bool) -> None:
+    def __init__(
+        self,
+        folders: Folders,
+        path: Path,
+        offset: int,
+        known: Callable[[int], RunningHash | None] | None,
+        *,
+        new: bool,
+    ) -> None:
         self.path = path
         self.offset = offset
         self.durable = offset
-        self.sha256 = None if offset and running is None else RunningHash(folders.hashing, running if offset else None)
+        self.sha256: RunningHash | None = None
         self.stamp: int | None = None
         self.digest: str | None = None
         self._folders = folders
+        self._known = known
         self._new = new
         self._fd = -1
         self._done = False
@@ -56,6 +65,8 @@ class PartFile:
         """Write and hash; where the disk is full `offset` tells what it took, and there is no hash any more."""
         with self._lock:
             self._write(batch)
+            if self.sha256 is not None:
+                self.sha256.keep_up()
 
     def close(self, batch: Sequence[bytes] = ()) -> None:
         """Write the last of it, put everything on the disk, and close.
@@ -106,15 +117,18 @@ class PartFile:
         if self._new:
             self._folders.make(self.path.parent)
         self._fd = os.open(self.path, _FLAGS | (os.O_CREAT | os.O_EXCL if self._new else 0), 0o640)
-        size = os.fstat(self._fd).st_size
-        if size < self.offset:
-            raise incomplete(size, self.offset)
-        if size > self.offset:
+        found = os.fstat(self._fd)
+        if found.st_size < self.offset:
+            raise incomplete(found.st_size, self.offset)
+        if found.st_size > self.offset:
             os.ftruncate(self._fd, self.offset)
         os.lseek(self._fd, self.offset, os.SEEK_SET)
+        before = self._known(found.st_mtime_ns) if self._known is not None else None
+        if before is not None or not self.offset:
+            self.sha256 = RunningHash(self._folders.hashing, before)
 
     def _write(self, batch: Sequence[bytes]) -> None:
-        """Write, while another thread hashes; that one may be a batch behind."""
+        """Write, while another thread hashes; that one may be some batches behind."""
         if self._fd < 0:
             self._open()
         sha256, self.sha256 = self.sha256, None  # until everything is written
@@ -140,14 +154,6 @@ class PartFile:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
-
-
-def stamp_of(path: Path) -> int | None:
-    """When a file was written last; as long as it is what it was, nobody else has written. None: there is no file."""
-    try:
-        return os.stat(path).st_mtime_ns
-    except FileNotFoundError:
-        return None
 
 
 def remove(path: Path) -> bool:

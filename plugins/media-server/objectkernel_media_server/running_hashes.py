@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import OrderedDict, deque
 from collections.abc import Sequence
@@ -16,10 +17,14 @@ H = TypeVar("H")
 _KEPT: Final = 2048
 _WORTH: Final = MIB
 """So many bytes are hashed by another thread; fewer by the one that has them."""
+_BEHIND: Final = 2
+"""Batches that may be hashed still, or wait for it, when a further one is added."""
+_TURN: Final = 4
+"""Batches until a thread sees to what else waits for it."""
 
 
 class RunningHash:
-    """The SHA-256 of batches in their order. Whoever adds one goes on while it is hashed; at most one more waits.
+    """The SHA-256 of batches in their order. Whoever adds one goes on while it is hashed.
 
     Nothing here belongs into an event loop: everything may wait for a thread of `pool`.
 
@@ -28,75 +33,95 @@ class RunningHash:
     """
 
     def __init__(self, pool: Executor, before: RunningHash | None = None) -> None:
-        self._pool = pool
+        self._lane: _Lane = _Lane(pool) if before is None else before._lane
         self._before = before
         self._sha256 = hashlib.sha256()
-        self._waiting: deque[Sequence[bytes]] = deque()
-        self._busy = False
-        self._error: BaseException | None = None
-        self._changed = Condition()
+        self._error: Exception | None = None
 
     def update(self, batch: Sequence[bytes]) -> None:
         """Add a batch."""
-        with self._changed:
-            if not self._busy and sum(map(len, batch)) < _WORTH and not (self._before and self._before._busy):
-                self._add_here(batch)
-                return
-            self._waiting.append(batch)
-            if not self._busy:
-                self._pool.submit(self._run)
-                self._busy = True
-            self._changed.wait_for(lambda: len(self._waiting) < 2 or not self._busy)
+        self._lane.add(self, batch)
+
+    def keep_up(self) -> None:
+        """Wait until another batch can be added at once."""
+        self._lane.keep_up()
 
     def hexdigest(self) -> str:
         """Of all that was added."""
-        return self._settled().hexdigest()
+        return self._lane.hexdigest(self)
 
-    def _settled(self) -> hashlib._Hash:
-        """The hash itself, once everything is in it."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._busy)
-            if self._error is not None:
-                raise self._error
-            self._begin()
-            return self._sha256
-
-    def _run(self) -> None:
-        """Hash all that waits."""
+    def add(self, batch: Sequence[bytes]) -> None:
+        """Hash a batch, or note why there is no hash any more: who writes goes on, and who finishes reads."""
         try:
             self._begin()
-            while (batch := self._next()) is not None:
-                self._add(batch)
-        except BaseException as error:
-            with self._changed:
-                self._error = error
-                self._busy = False
-                self._changed.notify_all()
-            raise
+            for piece in batch:
+                self._sha256.update(piece)
+        except Exception as error:
+            self._error = error
 
-    def _next(self) -> Sequence[bytes] | None:
-        with self._changed:
-            batch = self._waiting.popleft() if self._waiting else None
-            self._busy = batch is not None
-            self._changed.notify_all()
-            return batch
+    def settled(self) -> hashlib._Hash:
+        """The hash itself, once everything is in it."""
+        if self._error is not None:
+            raise self._error
+        self._begin()
+        return self._sha256
 
     def _begin(self) -> None:
         """Go on from the one before."""
         if self._before is not None:
-            self._sha256, self._before = self._before._settled().copy(), None
+            self._sha256, self._before = self._before.settled().copy(), None
 
-    def _add_here(self, batch: Sequence[bytes]) -> None:
-        """Add a batch, or note why there is no hash any more: who writes goes on, and who finishes reads."""
-        try:
-            self._begin()
-            self._add(batch)
-        except Exception as error:
-            self._error = error
 
-    def _add(self, batch: Sequence[bytes]) -> None:
-        for piece in batch:
-            self._sha256.update(piece)
+class _Lane:
+    """Where hashes that go on from one another are made: in the order of their batches, by one thread at a time."""
+
+    def __init__(self, pool: Executor) -> None:
+        self._pool = pool
+        self._batches: deque[tuple[RunningHash, Sequence[bytes]]] = deque()  # the first one is being hashed
+        self._changed = Condition()
+
+    def add(self, running: RunningHash, batch: Sequence[bytes]) -> None:
+        with self._changed:
+            self._wait(_BEHIND)
+            if self._batches or sum(map(len, batch)) >= _WORTH:
+                if not self._batches:
+                    self._pool.submit(self._run)
+                self._batches.append((running, batch))
+            else:
+                running.add(batch)
+
+    def keep_up(self) -> None:
+        with self._changed:
+            self._wait(_BEHIND)
+
+    def hexdigest(self, running: RunningHash) -> str:
+        with self._changed:
+            self._wait(0)
+            return running.settled().hexdigest()
+
+    def _wait(self, most: int) -> None:
+        """Wait until there are no more batches than so many."""
+        self._changed.wait_for(lambda: len(self._batches) <= most)
+
+    def _run(self) -> None:
+        while self._hash_some():
+            with contextlib.suppress(RuntimeError):  # the pool has ended: what waits is hashed here
+                self._pool.submit(self._run)
+                return
+
+    def _hash_some(self) -> bool:
+        """Hash some batches; whether others wait."""
+        for _ in range(_TURN):
+            with self._changed:
+                running, batch = self._batches[0]
+            running.add(batch)
+            del running, batch
+            with self._changed:
+                self._batches.popleft()
+                self._changed.notify_all()
+                if not self._batches:
+                    return False
+        return True
 
 
 class RunningHashes(Generic[H]):

@@ -39,10 +39,10 @@ class UploadRows:
         Raises:
             MediaMissing
         """
-        rows = await self.some(account_id, [id])
-        if not rows or rows[0].expires_at <= datetime.now(UTC):
+        upload = await self._one(account_id, id)
+        if upload.expires_at <= datetime.now(UTC):
             raise missing_upload()
-        return rows[0]
+        return upload
 
     async def again(self, upload: Upload) -> Upload:
         """An upload as it is now, expired or not.
@@ -50,10 +50,13 @@ class UploadRows:
         Raises:
             MediaMissing
         """
-        rows = await self.some(upload.account_id, [upload.id])
-        if not rows:
+        return await self._one(upload.account_id, upload.id)
+
+    async def _one(self, account_id: str, id: str) -> Upload:
+        row = await self.dialect.find_by_id(UPLOAD, id) if ID.fullmatch(id) else None
+        if row is None or row["account_id"] != account_id:
             raise missing_upload()
-        return rows[0]
+        return upload_of(row)
 
     async def some(self, account_id: str, ids: Sequence[str]) -> list[Upload]:
         """Those that there are."""

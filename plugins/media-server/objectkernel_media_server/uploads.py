@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, Final
 from uuid import uuid4
 
@@ -34,7 +34,8 @@ from objectkernel_media_server.errors import (
     UploadConflict,
     UploadIncomplete,
 )
-from objectkernel_media_server.incoming import IncomingBody
+from objectkernel_media_server.incoming import IncomingBody, read_while
+from objectkernel_media_server.pieces import keep_freed
 from objectkernel_media_server.service import HostMedia
 from objectkernel_media_server.storage_contracts import AppendStopped, StoredObject
 from objectkernel_media_server.upload_entities import Upload
@@ -85,6 +86,7 @@ class UploadService:
         self._turns = Turns(limits.takeover_seconds)
         self._host = uuid4().hex[:16]
         self._requests = 0
+        keep_freed()
         media.on_deletion(self.end_of)
 
     # --- what protocols ask for -------------------------------------------------------------------
@@ -174,7 +176,8 @@ class UploadService:
             try:
                 upload = await self._with_length(upload, length)
                 self._check_room(upload, declared)
-                async with _read_while(body, turn):
+                turn.stops = body.stop
+                async with read_while(body, shielded=True):  # a cancelled request writes what came
                     upload = await self._write(upload, body, turn, checksum)
             finally:
                 upload = await self._let_go(upload)
@@ -327,8 +330,8 @@ class UploadService:
                     if await body.wait():
                         raise _too_much(upload)
                     _compare(body, checksum)
-                    upload = await self.rows.again(upload)
-                upload = await self._kept(upload, written)
+                    upload = attrs.evolve(await self.rows.again(upload), writer=upload.writer)
+                upload = await self._kept(upload, written, is_last=body.is_over)
             except REFUSALS:
                 await self._dropped(upload)
                 raise
@@ -375,11 +378,12 @@ class UploadService:
         except (AppendStopped, MediaError) as error:  # whoever goes on with the upload, or ends it, does that too
             log.warning("bytes that were refused have to be removed later: %s", error)
 
-    async def _kept(self, upload: Upload, written: Upload) -> Upload:
-        """Record what is durable now."""
-        return await self._grown(
-            upload, written.offset, offset=written.offset, token=written.token, expires_at=self.rows.expiry()
-        )
+    async def _kept(self, upload: Upload, written: Upload, *, is_last: bool = False) -> Upload:
+        """Record what is durable now, and after the last of a request let go of the upload with that."""
+        changes: dict[str, Any] = {"offset": written.offset, "token": written.token, "expires_at": self.rows.expiry()}
+        if is_last:
+            changes["writer"] = None
+        return await self._grown(upload, written.offset, **changes)
 
     async def _grown(self, upload: Upload, size: int, **changes: Any) -> Upload:
         """Record changes of an upload that needs room for `size` bytes by now."""
@@ -399,7 +403,7 @@ class UploadService:
 
     async def _let_go(self, upload: Upload) -> Upload:
         """Let others claim the upload without a fence: nothing is written any more."""
-        if upload.state == "done":
+        if upload.state == "done" or upload.writer is None:
             return upload
         with anyio.CancelScope(shield=True):
             await self.rows.change(upload, {"writer": upload.writer}, {"writer": None})
@@ -567,23 +571,6 @@ class UploadService:
         except QuotaExceeded:
             return False
         return True
-
-
-@asynccontextmanager
-async def _read_while(body: IncomingBody, turn: Turn) -> AsyncIterator[None]:
-    """Read a body while its slices are written. A cancelled request ends the body, and writes what came of it."""
-    failure: Exception | None = None
-    async with anyio.create_task_group() as tasks:
-        turn.stops = body.stop
-        tasks.start_soon(body.run)
-        try:
-            with anyio.CancelScope(shield=True):
-                yield
-        except Exception as error:
-            failure = error  # raised outside the group, which would wrap it
-        tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
 
 
 async def _nothing() -> AsyncGenerator[bytes]:

@@ -10,13 +10,14 @@ import subprocess
 import sys
 import threading
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
-from objectkernel_media_server import part_files
+from objectkernel_media_server import folder_uploads, part_files
 from objectkernel_media_server.errors import KeyRefused, ObjectExists, ObjectMissing, StorageFull, StorageUnavailable
 from objectkernel_media_server.filesystem import FilesystemDriver
 from objectkernel_media_server.storage_contracts import AppendStopped
@@ -285,6 +286,23 @@ async def test_append_on_a_full_disk(small_disk: Path) -> None:
 
 
 # --- memory -------------------------------------------------------------------------------------------------
+
+
+async def test_steps_of_an_append(store: FilesystemDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes in one batch goes to a thread once: to be written, hashed, closed, and known when more comes."""
+    token, steps, run = await store.begin(ONE, "u"), [], store._run
+
+    async def counted(step: Callable[..., Any], *args: Any) -> Any:
+        steps.append(step.__name__)
+        return await run(step, *args)
+
+    monkeypatch.setattr(store, "_run", counted)
+    monkeypatch.setattr(folder_uploads, "hash_of", None)
+    for offset in range(0, 4 * MIB, MIB):
+        assert await store.append(ONE, "u", token, offset, body_of(content_of(MIB))) == (token, offset + MIB)
+    assert steps == ["close"] * 4
+    done = await store.finish(ONE, "u", token, 4 * MIB)
+    assert done.sha256 == hashlib.sha256(content_of(MIB) * 4).hexdigest()
 
 
 @pytest.mark.slow

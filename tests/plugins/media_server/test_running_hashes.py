@@ -7,12 +7,21 @@ import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
+from time import sleep
 
 import pytest
 from objectkernel_media_server.running_hashes import RunningHash
 
 BATCH = [random.Random(1).randbytes(2**20), b"", b"tail"]
 SMALL = [b"a", b"b"]
+
+
+class Slow(list[bytes]):
+    """A batch that takes longer to hash than to add."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        sleep(0.02)
+        return super().__iter__()
 
 
 @pytest.fixture(params=[1, 4])
@@ -57,19 +66,78 @@ def test_a_long_chain(pool: ThreadPoolExecutor) -> None:
     assert hashed.hexdigest() == digest(*[BATCH] * 50)
 
 
-def test_whoever_is_quicker_than_the_hash_waits() -> None:
-    """No more than one batch waits beside the one that is hashed."""
-    with ThreadPoolExecutor(1) as pool:
-        free, third = Event(), Event()
+@pytest.mark.parametrize("requests", [1, 4])
+def test_whoever_is_quicker_than_the_hash_waits(requests: int) -> None:
+    """No more than two batches wait beside the one that is hashed, also where each came by a request of its own."""
+    with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(1) as other:
+        free, fourth = Event(), Event()
         pool.submit(free.wait)
         hashed = RunningHash(pool)
+
+        def add() -> None:
+            nonlocal hashed
+            hashed = hashed if requests == 1 else RunningHash(pool, hashed)
+            hashed.update(BATCH)
+
+        for _ in range(3):
+            add()
+        keeping_up = other.submit(hashed.keep_up)
+        adding = other.submit(lambda: (add(), fourth.set()))
+        assert not fourth.wait(0.1)
+        assert not keeping_up.done()
+        free.set()
+        keeping_up.result()
+        adding.result()
+        assert hashed.hexdigest() == digest(*[BATCH] * 4)
+
+
+def test_each_has_its_turn() -> None:
+    """One that gets more and more keeps no thread from another, however few there are."""
+    with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(1) as other:
+        endless, short, over = RunningHash(pool), RunningHash(pool), Event()
+
+        def add() -> int:
+            count = 1
+            while not over.is_set():
+                endless.update(Slow(BATCH))
+                count += 1
+            return count
+
+        endless.update(Slow(BATCH))
+        adding = other.submit(add)
+        try:
+            for _ in range(3):
+                short.update(BATCH)
+            assert short.hexdigest() == digest(*[BATCH] * 3)
+        finally:
+            over.set()
+        assert endless.hexdigest() == digest(*[BATCH] * adding.result())
+
+
+def test_threads_that_end() -> None:
+    """What was added before is hashed all the same; what comes then is refused, and nobody waits for it."""
+    pool = ThreadPoolExecutor(1)
+    free, hashed = Event(), RunningHash(pool)
+    pool.submit(free.wait)
+    for _ in range(3):
         hashed.update(BATCH)
-        with ThreadPoolExecutor(1) as other:
-            adding = other.submit(lambda: (hashed.update(BATCH), third.set()))
-            assert not third.wait(0.1)
-            free.set()
-            adding.result()
-        assert hashed.hexdigest() == digest(BATCH, BATCH)
+    pool.shutdown(wait=False)
+    free.set()
+    assert hashed.hexdigest() == digest(*[BATCH] * 3)
+    for _ in range(4):
+        with pytest.raises(RuntimeError):
+            RunningHash(pool, hashed).update(BATCH)
+
+
+def test_threads_that_end_within_a_turn() -> None:
+    """A hash that is to go on in a thread's next turn, which never comes, goes on where it is."""
+    pool = ThreadPoolExecutor(1)
+    hashed = RunningHash(pool)
+    hashed.update(Slow(BATCH))
+    pool.shutdown(wait=False)
+    for _ in range(8):
+        hashed.update(Slow(BATCH))
+    assert hashed.hexdigest() == digest(*[BATCH] * 9)
 
 
 def test_what_goes_wrong_is_told(pool: ThreadPoolExecutor) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from base64 import b64encode
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import anyio
 import attrs
 import pytest
+from objectkernel_media_server.checksums import Checksum
 from objectkernel_media_server.contracts import MediaFilter
 from objectkernel_media_server.errors import MediaMissing, StorageUnavailable, UploadConflict, UploadIncomplete
 from objectkernel_media_server.filesystem import FilesystemDriver
@@ -134,6 +136,23 @@ async def test_append(studio: Studio) -> None:
     assert (row.status, row.checksum) == ("ready", hashlib.sha256(CONTENT).hexdigest())
 
 
+async def test_changes_of_a_row(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request claims the upload, records each slice, and lets go of it with the last."""
+    host, changed, real = studio.host(acknowledge_bytes=100), [], studio.uploads.rows.change
+
+    async def change(upload: Upload, expected: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:
+        changed.append({name: value for name, value in changes.items() if name in ("offset", "writer")})
+        return await real(upload, expected, changes)
+
+    upload = await begin(studio)
+    await host.append("ada", upload.id, 0, Sender(CONTENT[:50]).body)
+    monkeypatch.setattr(host.rows, "change", change)
+    await host.append("ada", upload.id, 50, Sender(CONTENT[50:300]).body)
+    claimed, *recorded = changed
+    assert recorded == [{"offset": 150}, {"offset": 250}, {"offset": 300, "writer": None}]
+    assert list(claimed) == ["writer"]
+
+
 async def test_cancelled_request(studio: Studio) -> None:
     """A request that is cancelled, as some frameworks do when its sender goes, keeps what had come."""
     upload = await begin(studio)
@@ -184,7 +203,8 @@ async def test_another_host_takes_over(studio: Studio) -> None:
     assert row.checksum == hashlib.sha256(CONTENT).hexdigest()
 
 
-async def test_late_record(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("checksum", [None, "sha1 " + b64encode(hashlib.sha1(b"x" * 100).digest()).decode()])
+async def test_late_record(studio: Studio, monkeypatch: pytest.MonkeyPatch, checksum: str | None) -> None:
     """A host that has written, and comes to record it when another one has taken over, changes nothing."""
     other = studio.host()
     upload = await begin(studio)
@@ -203,7 +223,8 @@ async def test_late_record(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> N
 
     async def slow() -> None:
         try:
-            await studio.uploads.append("ada", upload.id, 300, Sender(b"x" * 100).body)
+            said = None if checksum is None else Checksum(checksum)
+            await studio.uploads.append("ada", upload.id, 300, Sender(b"x" * 100).body, checksum=said)
         except UploadConflict as error:
             failure.append(error)
 
