@@ -46,7 +46,7 @@ class KernelError(Exception):
         super().__init__(what)
         self.what = what
         self.where = where
-        self.why = (why,) if isinstance(why, str) else tuple(why)
+        self.why = tuple(filter(None, (why,) if isinstance(why, str) else why))
         self.fix = fix
         self.facts = facts
         for name, value in facts.items():

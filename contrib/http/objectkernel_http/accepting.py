@@ -7,6 +7,7 @@ then does little else than log. Here some are kept for the files and databases t
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import math
 import os
@@ -31,7 +32,8 @@ READ: Final = 64 * 2**10
 QUIET: Final = 10.0
 """Seconds between two lines of the log about connections that are refused."""
 PAUSE: Final = 0.1
-"""Seconds without accepting, where not even one descriptor can be had to refuse with."""
+"""Seconds without accepting, where others may have room, or not even one descriptor can be had to refuse with."""
+NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Accepting:
@@ -43,7 +45,8 @@ class Accepting:
         make: a protocol for each connection.
         tls: what connections are encrypted with.
         shared: other processes accept from it too. Then one connection is taken at a time, so that one process does
-            not get all of those that come together while the others have nothing to do.
+            not get all of those that come together while the others have nothing to do; and none is refused where
+            there is no room, but left to the others.
     """
 
     def __init__(
@@ -57,10 +60,10 @@ class Accepting:
         self._sock = sock
         self._make = make
         self._tls = tls
+        self._shared = shared
         self._at_once = 1 if shared else AT_ONCE
         self._loop = asyncio.get_running_loop()
-        all_of_them = descriptors()
-        self._most = all_of_them - min(all_of_them / 4, KEPT)
+        self._most = first_kept()
         self._spare = _spare()
         self._beginning: set[asyncio.Task[Any]] = set()
         self._resuming: asyncio.TimerHandle | None = None
@@ -76,6 +79,8 @@ class Accepting:
         with suppress(ValueError):  # it was closed before
             self._loop.remove_reader(self._sock)
         self._sock.close()
+        for task in self._beginning:
+            task.cancel()
         _close(self._spare)
         self._spare = -1
 
@@ -89,11 +94,16 @@ class Accepting:
     def _accept(self) -> None:
         """Take those that wait; another process may have been quicker."""
         for _ in range(self._at_once):
+            if self._shared and not self._has_room():
+                self._pause("they are left to the other processes")
+                return
             try:
                 connection, _ = self._sock.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
+                if error.errno not in NO_ROOM:  # of the connection, which has gone
+                    continue
                 self._refuse_without_room(error)
                 return
             if connection.fileno() < self._most:
@@ -122,16 +132,35 @@ class Accepting:
         try:
             self._refuse(self._sock.accept()[0])
         except OSError:
-            self._loop.remove_reader(self._sock)
-            self._resuming = self._loop.call_later(PAUSE, self._resume)
-            self._tell(os.strerror(error.errno or 0))
+            self._pause(os.strerror(error.errno or 0))
         self._spare = _spare()
+
+    def _has_room(self) -> bool:
+        """Whether the next connection would get a descriptor that is not kept."""
+        try:
+            next_one = os.dup(self._spare)
+        except OSError:
+            return False
+        os.close(next_one)
+        return next_one < self._most
+
+    def _pause(self, why: str) -> None:
+        """Accept nothing for a moment."""
+        self._loop.remove_reader(self._sock)
+        self._resuming = self._loop.call_later(PAUSE, self._resume)
+        self._tell(why)
 
     def _tell(self, why: str) -> None:
         now = self._loop.time()
         if now >= self._quiet_until:
             self._quiet_until = now + QUIET
             LOG.error("no more connections are taken for the moment, %d were refused so far: %s", self._refused, why)
+
+
+def first_kept() -> float:
+    """The lowest descriptor that no connection gets, nor what it keeps for itself."""
+    most = descriptors()
+    return most - min(most / 4, KEPT)
 
 
 def descriptors() -> float:

@@ -44,6 +44,7 @@ class Cycle:
         message_event: set when there is something to receive.
         disconnected: the connection has ended, or will at once.
         expected_content_length: bytes of the answer's body that are still to be sent, if that is not chunked.
+        is_bodiless: the answer has no body, whatever its head says of one.
         on_response: called when the answer has been sent.
     """
 
@@ -56,6 +57,7 @@ class Cycle:
         "expected_content_length",
         "files",
         "flow",
+        "is_bodiless",
         "keep_alive",
         "logger",
         "message_event",
@@ -84,6 +86,7 @@ class Cycle:
         self.disconnected = False
         self.response_started = False
         self.response_complete = False
+        self.is_bodiless = False
         self.chunked_encoding = False
         self.expected_content_length = 0
         self._head = b""
@@ -166,7 +169,8 @@ class Cycle:
             self.keep_alive = False
         elif not self.keep_alive:
             head.lines.append(b"connection: close\r\n")
-        if head.length is None and not head.chunked and self.scope["method"] != "HEAD" and status not in NO_BODY:
+        self.is_bodiless = self.scope["method"] == "HEAD" or status in NO_BODY
+        if head.length is None and not head.chunked and not self.is_bodiless:
             head.chunked = True
             head.lines.append(b"transfer-encoding: chunked\r\n")
         self.chunked_encoding = head.chunked
@@ -178,7 +182,7 @@ class Cycle:
     def _send_body(self, message: Any) -> None:
         body: bytes = message.get("body", b"")
         more: bool = message.get("more_body", False)
-        if self.scope["method"] == "HEAD":
+        if self.is_bodiless:
             self.expected_content_length = 0
         elif self.chunked_encoding:
             self._write(*((b"%x\r\n" % len(body), body, b"\r\n") if body else ()), b"" if more else LAST)
@@ -192,16 +196,17 @@ class Cycle:
         assert self.files is not None
         offset, count = extent(message["file"], message.get("offset"), message.get("count"))
         more: bool = message.get("more_body", False)
-        if self.scope["method"] == "HEAD" or not count:  # an empty chunk would be the last one
+        if self.is_bodiless or not count:  # an empty chunk would be the last one
             self._send_body({"more_body": more})
             return
+        sending = self.files()
         if self.chunked_encoding:
             self._write(b"%x\r\n" % count)
         else:
             self._count(count)
         head, self._head = self._head, b""
         try:
-            if not await self.files().send(message["file"], offset, count, head):
+            if not await sending.send(message["file"], offset, count, head):
                 self.disconnect()
                 return
         except BaseException:  # a part of it may have been sent: nothing can follow
@@ -222,12 +227,13 @@ class Cycle:
 
     def _write(self, *parts: bytes) -> None:
         """Send parts of the answer, behind its head where that was not sent yet."""
-        head, self._head = self._head, b""
+        head = self._head
         content = [part for part in (head, *parts) if part] if parts else [head] if head else []
-        if self.transport.is_closing():
-            return
         if len(content) > 1 and sum(map(len, content)) <= JOINED:
             content = [b"".join(content)]
+        self._head = b""
+        if self.transport.is_closing():
+            return
         for one in content:
             self.transport.write(one)
 

@@ -58,6 +58,9 @@ class TimedProtocol(asyncio.Protocol):
         """Refuse what is no HTTP, in the shape that problems have."""
         self._refuse(HTTPStatus.BAD_REQUEST, "this is no HTTP request, or its head is too long")
 
+    def _refuse_long_head(self) -> None:
+        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a head may have {self.head_bytes} bytes")
+
     @abstractmethod
     def _last(self) -> H11Cycle | Cycle | None:
         """The last request of the connection; uvicorn does not say that there may be none."""

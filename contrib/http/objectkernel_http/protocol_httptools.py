@@ -33,6 +33,7 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
     _unread = 0
     _left = 0
     """Bytes of a body that are still to come; of one whose length is not told, 0."""
+    _is_too_long = False
     _deaf = False
     """What still comes is for nobody: the connection will be closed."""
 
@@ -50,7 +51,7 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
         if self._deadline is not None or not self._open:
             self._watch()
         if self._unread > self.head_bytes and not self._deaf:
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a head may have {self.head_bytes} bytes")
+            self._refuse_long_head()
         if self._left >= WORTH:
             self._receive_past_the_parser()
 
@@ -80,9 +81,12 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
             self._sending.close()
 
     def on_headers_complete(self) -> None:
-        self._unread = 0
         if len(self._open) >= WAITING:
             raise ValueError(f"{WAITING} requests of this connection wait already")
+        if self._unread > self.head_bytes and self._head_size() > self.head_bytes:
+            self._is_too_long = True
+            raise ValueError("the head is too long")
+        self._unread = 0
         parser: Any = self.parser
         names = [name for name, _ in self.headers]
         hosts = names.count(b"host")
@@ -111,6 +115,17 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, app))
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser, or what it calls, does not take."""
+        if self._is_too_long:
+            self._refuse_long_head()
+        else:
+            super().send_400_response(msg)
+
+    def _head_size(self) -> int:
+        """Bytes of the target and of the headers."""
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
     def on_body(self, body: bytes) -> None:
         self._unread = 0
         self._left = max(self._left - len(body), 0)
@@ -118,6 +133,9 @@ class TimedHttpTools(TimedProtocol, HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self._open.popleft().forget_body()
+        if self._sending is not None and self._sending.is_scarce:
+            self._sending.close()
+            self._sending = None
         HttpToolsProtocol.on_response_complete(self)
 
     def _files(self) -> FileSending:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
+from objectkernel_http.accepting import first_kept
+
 if TYPE_CHECKING:
     from uvicorn.protocols.http.flow_control import FlowControl
 
@@ -35,6 +37,9 @@ class FileSending:
     Args:
         transport: of a connection without TLS.
         flow: of that.
+
+    Attributes:
+        is_scarce: it uses a descriptor that is kept for others, and is to be closed when its answer has been sent.
     """
 
     def __init__(self, transport: asyncio.Transport, flow: FlowControl) -> None:
@@ -42,6 +47,7 @@ class FileSending:
         self._flow = flow
         self._own = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
         self._own.setblocking(False)
+        self.is_scarce = self._own.fileno() >= first_kept()
         self._changed = asyncio.Event()
 
     def close(self) -> None:

@@ -250,6 +250,10 @@ class _Download:
             await self._written(kernel)
         except OSError as error:
             raise click.ClickException(f"{self._part} cannot be written: {error.strerror}") from None
+        except MediaError:
+            if not self._part.stat().st_size:
+                self._part.unlink()
+            raise
         if self._running.hexdigest() != self._row.checksum:
             self._part.unlink()
             raise _other(self._row)

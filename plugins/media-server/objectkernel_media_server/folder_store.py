@@ -8,6 +8,7 @@ goes then. Blocking steps run in worker threads, with a limit of their own.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import stat
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
@@ -35,6 +36,8 @@ from objectkernel_media_server.store_failures import exists, failure_of, incompl
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+log = logging.getLogger("objectkernel.media-server")
 
 LISTED: Final = 500
 """So many names a step of a worker thread finds."""
@@ -198,6 +201,7 @@ class FolderStore:
             raise
         if fd < 0:
             await self._run(self._folders.found)
+            log.warning("%s/%s was to be read, and is not there", *place)
             raise missing(*place)
         return self._files.add(place, fd)
 

@@ -14,6 +14,7 @@ from objectkernel_media_server.answers import json_answer, shown_link, shown_row
 from objectkernel_media_server.calls import Answer, Call
 from objectkernel_media_server.contracts import InvalidMedia, MediaFilter, MediaPage, MediaStatus
 from objectkernel_media_server.service import HostMedia
+from objectkernel_media_server.tus_headers import number
 from objectkernel_media_server.upload_rows import missing_upload
 
 STATUSES: Final = get_args(MediaStatus)
@@ -44,6 +45,8 @@ class Rows:
 
     async def link(self, call: Call) -> Answer:
         """Another link, for as long as ``ttl`` says."""
+        if number(call.headers, "content-length"):
+            raise InvalidMedia("this takes no body", fix="say in the query how long the link is to work: ?ttl=600")
         ttl = _seconds(dict(_pairs(call.query)).get("ttl"))
         found = await self._media.reissue_signed_url(call.account_id, call.id, ttl)
         if found is None:

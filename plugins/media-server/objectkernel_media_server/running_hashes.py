@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections import OrderedDict, deque
 from collections.abc import Sequence
@@ -73,22 +72,27 @@ class RunningHash:
 
 
 class _Lane:
-    """Where hashes that go on from one another are made: in the order of their batches, by one thread at a time."""
+    """Where hashes that go on from one another are made: in the order of their batches, by one thread at a time.
+
+    That is one of the pool; where it has none to give, or has ended, it is whoever adds a batch.
+    """
 
     def __init__(self, pool: Executor) -> None:
         self._pool = pool
-        self._batches: deque[tuple[RunningHash, Sequence[bytes]]] = deque()  # the first one is being hashed
+        self._batches: deque[tuple[RunningHash, Sequence[bytes]]] = deque()  # the first one is being hashed, or will be
+        self._taken = False
         self._changed = Condition()
 
     def add(self, running: RunningHash, batch: Sequence[bytes]) -> None:
         with self._changed:
             self._wait(_BEHIND)
-            if self._batches or sum(map(len, batch)) >= _WORTH:
-                if not self._batches:
-                    self._pool.submit(self._run)
-                self._batches.append((running, batch))
-            else:
+            if not self._batches and sum(map(len, batch)) < _WORTH:
                 running.add(batch)
+                return
+            self._batches.append((running, batch))
+            is_first = len(self._batches) == 1
+        if is_first:
+            self._go_on()
 
     def keep_up(self) -> None:
         with self._changed:
@@ -103,25 +107,39 @@ class _Lane:
         """Wait until there are no more batches than so many."""
         self._changed.wait_for(lambda: len(self._batches) <= most)
 
-    def _run(self) -> None:
-        while self._hash_some():
-            with contextlib.suppress(RuntimeError):  # the pool has ended: what waits is hashed here
+    def _go_on(self) -> None:
+        """Have the pool see to what waits. Where it raises, this thread does; the pool may have kept the call all the
+        same, which finds then that there is nothing to do.
+        """
+        while True:
+            try:
                 self._pool.submit(self._run)
                 return
+            except Exception:
+                if not self._hash_some():
+                    return
+
+    def _run(self) -> None:
+        if self._hash_some():
+            self._go_on()
 
     def _hash_some(self) -> bool:
-        """Hash some batches; whether others wait."""
-        for _ in range(_TURN):
-            with self._changed:
-                running, batch = self._batches[0]
+        """Hash some batches, unless another thread does; whether others wait for whoever comes next."""
+        with self._changed:
+            if self._taken or not self._batches:
+                return False
+            self._taken = True
+        for turn in range(1, _TURN + 1):
+            running, batch = self._batches[0]
             running.add(batch)
             del running, batch
             with self._changed:
                 self._batches.popleft()
+                self._taken = bool(self._batches) and turn < _TURN
                 self._changed.notify_all()
-                if not self._batches:
-                    return False
-        return True
+                if not self._taken:
+                    return bool(self._batches)
+        raise AssertionError("the last turn has returned")
 
 
 class RunningHashes(Generic[H]):

@@ -11,7 +11,12 @@ import attrs
 import botocore.session  # type: ignore[import-untyped]
 from anyio import to_thread
 from botocore.config import Config  # type: ignore[import-untyped]
-from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+from botocore.exceptions import (  # type: ignore[import-untyped]
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
 
 from objectkernel_media_server.errors import StorageFull, StorageUnavailable
 from objectkernel_media_server.pinging import Pinging
@@ -135,6 +140,14 @@ def _our_errors() -> Iterator[None]:
         yield
     except ClientError as error:
         raise _refused(error) from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise StorageUnavailable(
+            "there are no keys for the object store",
+            why=str(error),
+            fix="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the settings s3_access_key and s3_secret_key",
+            store="s3",
+            reason=type(error).__name__,
+        ) from error
     except BotoCoreError as error:
         raise _down(type(error).__name__) from error
     except (ValueError, RecursionError) as error:  # of an answer that the client cannot read, or of redirects in a ring

@@ -22,7 +22,6 @@ from objectkernel_media_server.intake import Intake
 from objectkernel_media_server.links import Links
 from objectkernel_media_server.media_ids import new_id
 from objectkernel_media_server.paging import read
-from objectkernel_media_server.powers import FindsBlobs
 from objectkernel_media_server.quota import Boundless, QuotaBook
 from objectkernel_media_server.recordings import Recordings, missing
 from objectkernel_media_server.sniffing import accepted
@@ -45,7 +44,6 @@ class HostMedia:
         self.quota = quota
         self._links = links
         self._repo = repo = recordings.repo
-        self._blobs = repo if isinstance(repo, FindsBlobs) else None
         self._contents = repo if isinstance(repo, FindsContent) else ContentOfRows(repo)
         self._storage = recordings.storage
         self._after_deletion: list[Callable[[str, str], Awaitable[None]]] = []
@@ -194,19 +192,14 @@ class HostMedia:
         """The row of a recording, whatever its status."""
         return await self._repo.find_by_id(account_id, id)
 
-    async def of_blob(self, bucket: str, key: str) -> MediaRow | None:
-        """The recording that is ready and has this blob: for whoever has shown a signed link to it. None also where
-        the repository cannot tell.
-        """
-        row = None if self._blobs is None else await self._blobs.find_by_blob(bucket, key)
-        return row if row is not None and row.status == "ready" else None
-
     def content(self, account_id: str, id: str) -> Awaitable[ContentRow | None]:
         """What somebody needs who reads a recording of the account; None of one that is not ready."""
         return self._contents.find_content(account_id, id)
 
     def content_of_blob(self, bucket: str, key: str) -> Awaitable[ContentRow | None]:
-        """The same as of `of_blob`."""
+        """The same of the recording that has this blob: for whoever shows a signed link to it. None also where the
+        repository cannot tell.
+        """
         return self._contents.find_content_by_blob(bucket, key)
 
     async def linked(self, row: MediaRow, ttl: float | None = None) -> MediaWithSignedUrl:

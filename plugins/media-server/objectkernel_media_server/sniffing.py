@@ -119,6 +119,10 @@ def accepted(head: bytes, claimed: str, allowed: frozenset[str] | None) -> str:
     found = sniff(head, claimed)
     if allowed is None or found in allowed:
         return found
+    if not head:
+        raise MediaTypeRefused(
+            "this is no recording", why="not one byte came", fix="send its bytes", found=found, claimed=claimed
+        )
     raise MediaTypeRefused(
         "this is no recording of a type that is taken",
         why=f"its first bytes are {'of no known type' if found == UNKNOWN else found}",

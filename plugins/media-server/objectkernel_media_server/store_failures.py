@@ -21,7 +21,8 @@ WRITABLE: Final = "see that it is there, and that this process may write in it"
 
 def missing(bucket: str, key: str) -> ObjectMissing:
     """There is no object, or nothing that was begun under a token."""
-    return ObjectMissing("the store has no such object", bucket=bucket, key=key)
+    fix = "whoever runs the host finds with `objectkernel media verify` what else is not there"
+    return ObjectMissing("the store has no such object", fix=fix, bucket=bucket, key=key)
 
 
 def exists(bucket: str, key: str) -> ObjectExists:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
+import math
 import os
 import resource
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -41,14 +44,16 @@ class Listener(socket.socket):
 
     Attributes:
         failing: how many times it fails.
+        error: why.
     """
 
     failing = 0
+    error = errno.EMFILE
 
     def accept(self) -> Any:
         if self.failing:
             self.failing -= 1
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            raise OSError(self.error, os.strerror(self.error))
         return super().accept()
 
 
@@ -127,6 +132,48 @@ async def test_one_beyond_is_refused(
     assert record.getMessage().endswith(
         "1 were refused so far: of 4 descriptors (ulimit -n) the last are kept for files"
     )
+
+
+async def test_a_full_one_leaves_connections_to_the_others(
+    sock: Listener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It refuses nobody, and takes them again when it has room."""
+    monkeypatch.setattr(accepting, "descriptors", lambda: 4)
+    full = Accepting(sock, Echo, shared=True)
+    monkeypatch.setattr(accepting, "descriptors", lambda: math.inf)
+    free = Accepting(sock.dup(), Echo, shared=True)
+    for _ in range(20):
+        assert await told(sock) == b"hello"
+    free.close()
+    asked = asyncio.ensure_future(told(sock))
+    await asyncio.sleep(2 * accepting.PAUSE)
+    assert not asked.done()
+    monkeypatch.setattr(full, "_most", math.inf)
+    assert await asked == b"hello"
+    full.close()
+    assert caplog.records[0].getMessage().endswith("0 were refused so far: they are left to the other processes")
+
+
+async def test_a_connection_that_has_gone_costs_nobody_else(sock: Listener) -> None:
+    """What the system tells of one that came is no want of descriptors."""
+    server = Accepting(sock, Echo)
+    sock.failing, sock.error = 3, errno.EPROTO
+    assert await told(sock) == b"hello"
+    assert not sock.failing
+    server.close()
+
+
+async def test_a_connection_that_begins_is_ended_with_the_rest(sock: Listener) -> None:
+    """A handshake that lasts longer would make one that nobody tells to end."""
+    server = Accepting(sock, Echo, ssl.create_default_context(ssl.Purpose.CLIENT_AUTH))
+    reader, writer = await asyncio.open_connection(*sock.getsockname())
+    while not server._beginning:
+        await asyncio.sleep(0.01)
+    server.close()
+    with contextlib.suppress(ConnectionError):
+        assert await asyncio.wait_for(reader.read(), 30) == b""
+    assert not server._beginning
+    writer.close()
 
 
 async def test_no_limit(sock: Listener, monkeypatch: pytest.MonkeyPatch) -> None:

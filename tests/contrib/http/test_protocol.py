@@ -108,6 +108,18 @@ async def test_what_is_no_request(head: bytes) -> None:
     assert (status, headers["connection"], problem["code"]) == (400, "close", "H400")
 
 
+@pytest.mark.usefixtures("protocol")
+@pytest.mark.parametrize("size", [40_000, 100_000, 200_000])
+async def test_a_long_head_that_comes_at_once(size: int) -> None:
+    """It is refused where no route looks at it, too, and nothing behind it is read."""
+    head = b"GET /livez HTTP/1.1\r\nHost: a\r\nX: " + b"x" * size + b"\r\n\r\n"
+    async with served(shop_kernel()) as host:
+        with contextlib.suppress(ConnectionError):
+            answer = await host.send(head + b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+            status, headers, problem = parsed(answer)
+            assert (status in (400, 431), headers["connection"], problem["status"]) == (True, "close", status)
+
+
 @pytest.mark.parametrize("begin", [b"GET / HTTP/1.1\r\nHost: a\r\nX: ", b"GET /"])
 async def test_a_head_without_an_end(begin: bytes) -> None:
     """It is not kept: the connection ends while most of it has not been sent."""

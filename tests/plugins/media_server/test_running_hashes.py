@@ -6,7 +6,7 @@ import hashlib
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
+from threading import Event, Thread
 from time import sleep
 
 import pytest
@@ -79,13 +79,15 @@ def test_whoever_is_quicker_than_the_hash_waits(requests: int) -> None:
             hashed = hashed if requests == 1 else RunningHash(pool, hashed)
             hashed.update(BATCH)
 
-        for _ in range(3):
-            add()
-        keeping_up = other.submit(hashed.keep_up)
-        adding = other.submit(lambda: (add(), fourth.set()))
-        assert not fourth.wait(0.1)
-        assert not keeping_up.done()
-        free.set()
+        try:
+            for _ in range(3):
+                add()
+            keeping_up = other.submit(hashed.keep_up)
+            adding = other.submit(lambda: (add(), fourth.set()))
+            assert not fourth.wait(0.1)
+            assert not keeping_up.done()
+        finally:
+            free.set()
         keeping_up.result()
         adding.result()
         assert hashed.hexdigest() == digest(*[BATCH] * 4)
@@ -115,7 +117,7 @@ def test_each_has_its_turn() -> None:
 
 
 def test_threads_that_end() -> None:
-    """What was added before is hashed all the same; what comes then is refused, and nobody waits for it."""
+    """What was added before is hashed all the same, and what comes then by whoever brings it."""
     pool = ThreadPoolExecutor(1)
     free, hashed = Event(), RunningHash(pool)
     pool.submit(free.wait)
@@ -124,9 +126,10 @@ def test_threads_that_end() -> None:
     pool.shutdown(wait=False)
     free.set()
     assert hashed.hexdigest() == digest(*[BATCH] * 3)
+    further = RunningHash(pool, hashed)
     for _ in range(4):
-        with pytest.raises(RuntimeError):
-            RunningHash(pool, hashed).update(BATCH)
+        further.update(BATCH)
+    assert further.hexdigest() == digest(*[BATCH] * 7)
 
 
 def test_threads_that_end_within_a_turn() -> None:
@@ -138,6 +141,25 @@ def test_threads_that_end_within_a_turn() -> None:
     for _ in range(8):
         hashed.update(Slow(BATCH))
     assert hashed.hexdigest() == digest(*[BATCH] * 9)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_no_thread_is_to_be_had(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """The pool raises then, and keeps the call for later all the same: nothing is hashed twice, or not at all."""
+    failing, start = iter([True] * times), Thread.start
+
+    def refuse(thread: Thread) -> None:
+        if next(failing, False):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with ThreadPoolExecutor(4) as pool:
+        monkeypatch.setattr(Thread, "start", refuse)
+        hashed = [RunningHash(pool) for _ in range(8)]
+        for _ in range(6):
+            for one in hashed:
+                one.update(BATCH)
+        assert {one.hexdigest() for one in hashed} == {digest(*[BATCH] * 6)}
 
 
 def test_what_goes_wrong_is_told(pool: ThreadPoolExecutor) -> None:

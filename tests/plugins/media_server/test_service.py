@@ -151,7 +151,7 @@ async def test_not_ready_is_not_there(house: House) -> None:
         assert await house.media.reissue_signed_url("acc", row.id) is None
         with pytest.raises(MediaMissing):
             await house.media.open_content("acc", row.id).__aenter__()
-        assert await house.media.of_blob(row.bucket, row.key) is None
+        assert await house.media.content_of_blob(row.bucket, row.key) is None
     assert (await house.media.list_for_account("acc")).items == ()
     listed = await house.media.list_for_account("acc", MediaFilter(status=("uploading", "deleted")))
     assert {row.id for row in listed.items} == {coming.id, gone.id}
@@ -379,7 +379,8 @@ async def test_in_several_goes(house: House) -> None:
     assert (await house.media.find("acc", row.id)).status == "ready"
     with pytest.raises(MediaMissing):
         await house.media.grow_recording("acc", row.id, 300)
-    assert await house.media.of_blob(row.bucket, row.key) == finished
+    found = await house.media.content_of_blob(row.bucket, row.key)
+    assert found is not None and (found.key, found.checksum) == (row.key, stored.sha256)
     types = [event["type"] for event in await house.dialect.find(OUTBOX, sort={"number": 1})]
     assert types == ["MediaUploaded", "MediaReady"]
 
