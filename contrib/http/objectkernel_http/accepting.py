@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import socket
+from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
@@ -36,6 +37,14 @@ PAUSE: Final = 0.1
 NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
+class Ending(asyncio.Protocol):
+    """A protocol that can be told to end."""
+
+    @abstractmethod
+    def shutdown(self) -> None:
+        """End the connection when what it answers has been answered."""
+
+
 class Accepting:
     """Accepts what comes to a socket that listens, until it is closed; in the place of an `asyncio.Server`.
 
@@ -52,7 +61,7 @@ class Accepting:
     def __init__(
         self,
         sock: socket.socket,
-        make: Callable[[], asyncio.Protocol],
+        make: Callable[[], Ending],
         tls: ssl.SSLContext | None = None,
         *,
         shared: bool = False,
@@ -68,6 +77,7 @@ class Accepting:
         self._beginning: set[asyncio.Task[Any]] = set()
         self._resuming: asyncio.TimerHandle | None = None
         self._refused = 0
+        self._is_closed = False
         self._quiet_until = 0.0
         sock.setblocking(False)
         self._resume()
@@ -79,8 +89,7 @@ class Accepting:
         with suppress(ValueError):  # it was closed before
             self._loop.remove_reader(self._sock)
         self._sock.close()
-        for task in self._beginning:
-            task.cancel()
+        self._is_closed = True
         _close(self._spare)
         self._spare = -1
 
@@ -115,7 +124,9 @@ class Accepting:
 
     async def _begin(self, connection: socket.socket) -> None:
         with suppress(OSError):  # the client has gone, or speaks no TLS
-            await self._loop.connect_accepted_socket(self._make, connection, ssl=self._tls)
+            _, protocol = await self._loop.connect_accepted_socket(self._make, connection, ssl=self._tls)
+            if self._is_closed:  # those that were there have been told to end, and nobody else tells this one
+                protocol.shutdown()
 
     def _refuse(self, connection: socket.socket) -> None:
         with connection, suppress(OSError):

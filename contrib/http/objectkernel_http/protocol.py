@@ -90,6 +90,8 @@ class TimedProtocol(asyncio.Protocol):
 
     def _late(self) -> None:
         self._deadline = None
+        if self.transport.is_closing():
+            return
         if self._last() is None:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request does not come")
         else:  # it has had an answer, and what comes since is no request

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ from fastapi import FastAPI
 from objectkernel.errors import KernelError
 from objectkernel.kernel import ObjectKernel
 
-from objectkernel_http.accepting import Accepting
+from objectkernel_http.accepting import Accepting, Ending
 from objectkernel_http.application import asgi_app, kernel_lifespan
 from objectkernel_http.config import HttpConfig
 from objectkernel_http.errors import CertificateUnusable
@@ -125,10 +124,10 @@ class Server(uvicorn.Server):
         self.servers = [Accepting(sock, made, tls, shared=self._shared) for sock in sockets or ()]
         self._ready()
 
-    def _protocol(self) -> asyncio.Protocol:
+    def _protocol(self) -> Ending:
         """One for a new connection, as uvicorn makes it."""
         config: Any = self.config
-        made: asyncio.Protocol = config.http_protocol_class(
+        made: Ending = config.http_protocol_class(
             config=config, server_state=self.server_state, app_state=self.lifespan.state
         )
         return made
