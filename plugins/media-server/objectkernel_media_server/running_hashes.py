@@ -129,17 +129,18 @@ class _Lane:
             if self._taken or not self._batches:
                 return False
             self._taken = True
-        for turn in range(1, _TURN + 1):
+        for _ in range(_TURN):
             running, batch = self._batches[0]
             running.add(batch)
             del running, batch
             with self._changed:
                 self._batches.popleft()
-                self._taken = bool(self._batches) and turn < _TURN
                 self._changed.notify_all()
-                if not self._taken:
-                    return bool(self._batches)
-        raise AssertionError("the last turn has returned")
+                if not self._batches:
+                    break
+        with self._changed:
+            self._taken = False
+            return bool(self._batches)
 
 
 class RunningHashes(Generic[H]):

@@ -33,7 +33,9 @@ PACKED: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 """What is unpacked piece by piece; zipfile unpacks the others at once, however much comes of it."""
 LONGEST_INDEX: Final = 64 * 1024 * 1024
 BROKEN: Final = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError)
-"""What reading a zip that is none, that is cut off, or that has a password may raise."""
+"""What reading a zip may raise that is none, that is cut off, that has a password, or that is packed in a way which
+zipfile does not know: that is its `NotImplementedError`.
+"""
 
 
 @attrs.frozen(kw_only=True)

@@ -175,7 +175,7 @@ def _render_fill(context: AutogenContext, operation: FillOp) -> str:
     assert context.dialect is not None
     try:
         sql = str(operation.statement().compile(dialect=context.dialect, compile_kwargs={"literal_binds": True}))
-    except (CompileError, NotImplementedError):
+    except (CompileError, NotImplementedError):  # SQLAlchemy's, the latter of types that have no literal at all
         return f"# fill {operation.column} with its default, which SQL has no literal for"
     if context.dialect.paramstyle in ("format", "pyformat"):
         sql = sql.replace("%%", "%")  # they are doubled again when it runs
